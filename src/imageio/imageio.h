@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/** @file
+ * Pictures in and out of files, row by row, with their colour and their metadata.
+ *
+ * A reader turns a TIFF, PNG or JPEG into a dt_row_source_t of linear Rec.709 rows; a writer turns
+ * such rows into a file. The colour profile travels: the input's ICC profile (sRGB when there is
+ * none) is decoded on the way in and, unless another is chosen, encoded on the way out. EXIF, XMP,
+ * IPTC and orientation are carried as blobs and written together with the pixels.
+ */
+#ifndef DT_IMAGEIO_IMAGEIO_H
+#define DT_IMAGEIO_IMAGEIO_H
+
+#include "common/rows.h"
+
+typedef enum dt_imageio_format_t
+{
+  DT_IMAGEIO_UNKNOWN,
+  DT_IMAGEIO_TIFF,
+  DT_IMAGEIO_PNG,
+  DT_IMAGEIO_JPEG,
+} dt_imageio_format_t;
+
+typedef enum dt_imageio_compression_t
+{
+  DT_IMAGEIO_DEFLATE_PREDICTOR, ///< the default for TIFF: deflate level 1 with the right predictor
+  DT_IMAGEIO_DEFLATE,
+  DT_IMAGEIO_UNCOMPRESSED,
+} dt_imageio_compression_t;
+
+/** Metadata as blobs, ready to be embedded; any member may be NULL. */
+typedef struct dt_metadata_t
+{
+  GBytes *icc;     ///< ICC profile of the pixels in the file
+  GBytes *exif;    ///< a TIFF structure ("II*\0…" or "MM\0*…"), without the "Exif\0\0" prefix
+  GBytes *xmp;     ///< the XMP packet, UTF-8
+  GBytes *iptc;    ///< the IPTC-IIM data sets
+  int orientation; ///< EXIF orientation 1..8; the pixels are NOT rotated
+  double xres, yres; ///< pixels per inch, 0 = unknown
+} dt_metadata_t;
+
+/** A file opened for reading; the first member is the row source, destroy() closes the file. */
+typedef struct dt_imageio_reader_t
+{
+  dt_row_source_t source;
+  dt_imageio_format_t format;
+  int bits;                  ///< bits per sample in the file: 8, 16 or 32
+  gboolean is_float;         ///< floating-point samples
+  gboolean alpha_associated; ///< alpha is premultiplied (carried unchanged either way)
+  char *profile_name;        ///< the colour profile in words, for -d and --dry-run
+  dt_metadata_t metadata;
+} dt_imageio_reader_t;
+
+/** Opens @p path for reading; the format is recognised by content, not by name.
+ *
+ * @param assume_profile  NULL, or the profile to use instead of the embedded one: a name of
+ *        dt_imageio_profile_names() or the path of an ICC file
+ * @return the reader (free with dt_row_source_destroy(&reader->source)), or NULL with
+ *         DT_AI_ERROR_INPUT: missing, empty, truncated, unsupported (CMYK, 1-bit, …), limits */
+dt_imageio_reader_t *dt_imageio_open(const char *path, const char *assume_profile, GError **error);
+
+/** How to write. Zero-initialise for the defaults. */
+typedef struct dt_imageio_write_opts_t
+{
+  dt_imageio_format_t format;           ///< UNKNOWN: from the file name's extension
+  int bits;                             ///< 8, 16 or 32 (float); 0: 16 for TIFF, 8 otherwise
+  dt_imageio_compression_t compression; ///< TIFF only
+  int quality;                          ///< JPEG 1..100; 0: 95
+  const char *profile;                  ///< NULL: as metadata->icc; else as assume_profile
+  const dt_metadata_t *metadata;        ///< borrowed during the call; NULL: none
+  gboolean alpha_associated;
+  gboolean overwrite;                   ///< FALSE: an existing target is an error
+} dt_imageio_write_opts_t;
+
+/** Creates @p path for writing and returns the sink to push rows into.
+ *
+ * Rows go into a hidden `.NAME.XXXXXX.part` beside the target; finish() syncs it and renames it onto
+ * the target, so the target is either complete or untouched.
+ *
+ * @param channels a dt_row_channels_t
+ * @return the sink, or NULL with DT_AI_ERROR_OUTPUT (directory missing, not writable, exists) or
+ *         DT_AI_ERROR_USAGE (a combination the format cannot hold) */
+dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int channels,
+                                 const dt_imageio_write_opts_t *opts, GError **error);
+
+/** Removes the `.part` files that a killed process left beside @p path's directory entries, if
+ * no living process owns them. Called by dt_imageio_create(). */
+void dt_imageio_sweep(const char *directory);
+
+/** Format for a file name's extension, or UNKNOWN. */
+dt_imageio_format_t dt_imageio_format_for_name(const char *path);
+
+/** NULL-terminated names accepted wherever a profile is: srgb, srgb-linear, adobergb, … */
+const char *const *dt_imageio_profile_names(void);
+
+/** Releases the blobs of @p metadata (not the struct). */
+void dt_metadata_clear(dt_metadata_t *metadata);
+
+#endif
