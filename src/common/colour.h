@@ -14,7 +14,7 @@
  * y = (a·x + b)^g + e for x >= d, y = c·x + f below; odd for negative x. */
 typedef struct dt_curve_t
 {
-  float g, a, b, c, d, e, f;
+  double g, a, b, c, d, e, f;
 } dt_curve_t;
 
 extern const dt_curve_t dt_curve_linear;   ///< y = x

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/** @file
+ * Models, execution providers and inference, independent of the engine behind them.
+ *
+ * The way through: an environment knows which models are installed; loading one gives a context;
+ * running the context turns input tensors into output tensors. ONNX Runtime is loaded when the first
+ * model is loaded or the first provider probed, never before.
+ *
+ * Functions that return NULL, -1 or a negative code leave the reason in dt_ai_last_error().
+ */
+#ifndef DT_AI_BACKEND_H
+#define DT_AI_BACKEND_H
+
+#include "../common/errors.h"
+
+#include <gio/gio.h>
+#include <stdint.h>
+
+G_BEGIN_DECLS
+
+/* --- Execution providers ------------------------------------------------------------------- */
+
+typedef enum dt_ai_provider_t
+{
+  DT_AI_PROVIDER_AUTO = 0, ///< the best provider that works here, CPU as the last resort
+  DT_AI_PROVIDER_CPU,
+  DT_AI_PROVIDER_COREML,
+  DT_AI_PROVIDER_CUDA,
+  DT_AI_PROVIDER_MIGRAPHX,
+  DT_AI_PROVIDER_OPENVINO,
+  DT_AI_PROVIDER_DIRECTML,
+  DT_AI_PROVIDER_COUNT, ///< number of providers; new ones stand before it
+} dt_ai_provider_t;
+
+/** One row of the provider table. */
+typedef struct dt_ai_provider_desc_t
+{
+  dt_ai_provider_t value;
+  const char *config_string; ///< as written in the setting plugins/ai/provider
+  const char *display_name;  ///< as shown to people
+  gboolean available;        ///< this platform can have it (decided at compile time)
+} dt_ai_provider_desc_t;
+
+/** The table, indexed by dt_ai_provider_t. */
+extern const dt_ai_provider_desc_t dt_ai_providers[DT_AI_PROVIDER_COUNT];
+
+/** The display name of @p provider; that of AUTO when it is out of range. Static string. */
+const char *dt_ai_provider_to_string(dt_ai_provider_t provider);
+
+/** The provider called @p str: config string or display name in any case, "ROCm" is MIGraphX.
+ * NULL and unknown names are AUTO. */
+dt_ai_provider_t dt_ai_provider_from_string(const char *str);
+
+/** Whether @p provider really initialises in this process, without loading a model.
+ * @return 1 available, 0 not (see dt_ai_last_error()); AUTO and CPU: 1 when the runtime loads.
+ * Thread-safe. */
+int dt_ai_probe_provider(dt_ai_provider_t provider);
+
+/** Version of the loaded ONNX Runtime and the file it came from; loads it when necessary.
+ * @param path  receives the path (transfer none), may be NULL
+ * @return the version (transfer none), or NULL: see dt_ai_last_error(). Thread-safe. */
+const char *dt_ai_runtime_version(const char **path);
+
+/* --- The environment: which models there are ------------------------------------------------- */
+
+typedef struct dt_ai_environment_t dt_ai_environment_t;
+
+/** A model as its manifest describes it. Strings belong to the environment and stay valid until
+ * dt_ai_env_destroy(), across refreshes too. */
+typedef struct dt_ai_model_info_t
+{
+  const char *id;
+  const char *name;
+  const char *description;
+  const char *task_type; ///< "denoise", "mask", …; "general" when the manifest does not say
+  const char *backend;   ///< "onnx"
+  const char *arch;
+  const char *version;
+  int num_inputs;
+  const char *directory;     ///< absolute path
+  const char *attributes;    ///< JSON text, or NULL
+  const char *cpu_only;      ///< JSON text, or NULL
+  const char *coreml_format; ///< JSON text, or NULL
+  const char *model_card;    ///< JSON text, or NULL
+} dt_ai_model_info_t;
+
+/** Scans for models.
+ *
+ * Order: @p search_paths, `<configdir>/models`, `<user data>/darktable/models`, the models that came
+ * with the program; within a directory by name. The first model with an id wins.
+ *
+ * @param search_paths  directories separated by semicolons, or NULL
+ * @return the environment (transfer full), or NULL when AI features are switched off
+ *         (DT_AI_ERROR_DISABLED). Directories that do not exist are passed over, manifests that
+ *         cannot be read are skipped and reported (dt_ai_env_get_problem()). */
+dt_ai_environment_t *dt_ai_env_init(const char *search_paths);
+/** Frees the environment; contexts loaded from it stay usable. NULL is fine. */
+void dt_ai_env_destroy(dt_ai_environment_t *env);
+/** Scans again. Thread-safe, like all functions below that take an environment. */
+void dt_ai_env_refresh(dt_ai_environment_t *env);
+
+int dt_ai_get_model_count(dt_ai_environment_t *env);
+/** @return the model (transfer none), or NULL when @p index is out of range */
+const dt_ai_model_info_t *dt_ai_get_model_info_by_index(dt_ai_environment_t *env, int index);
+/** @return the model (transfer none), or NULL when there is none called @p id */
+const dt_ai_model_info_t *dt_ai_get_model_info_by_id(dt_ai_environment_t *env, const char *id);
+/** Number of manifests the last scan skipped. */
+int dt_ai_env_get_problem_count(dt_ai_environment_t *env);
+/** Why the manifest number @p index was skipped (transfer none, valid until destroy), or NULL. */
+const char *dt_ai_env_get_problem(dt_ai_environment_t *env, int index);
+
+/** The model that serves @p task: the setting plugins/ai/models/active/<task>, else the only or
+ * first model of that task. An empty setting means none.
+ * @return (transfer none) or NULL with DT_AI_ERROR_NO_MODEL in dt_ai_last_error() */
+const dt_ai_model_info_t *dt_ai_env_get_active_model(dt_ai_environment_t *env, const char *task);
+
+/** The provider used by dt_ai_load_model() when it is asked for AUTO; initially the setting. */
+void dt_ai_env_set_provider(dt_ai_environment_t *env, dt_ai_provider_t provider);
+dt_ai_provider_t dt_ai_env_get_provider(dt_ai_environment_t *env);
+
+/* --- Contexts: a loaded model ---------------------------------------------------------------- */
+
+/** Element types, numbered as in darktable. */
+typedef enum dt_ai_dtype_t
+{
+  DT_AI_FLOAT = 1,
+  DT_AI_UINT8 = 2,
+  DT_AI_INT8 = 3,
+  DT_AI_INT32 = 4,
+  DT_AI_INT64 = 5,
+  DT_AI_FLOAT16 = 10,
+} dt_ai_dtype_t;
+
+/** How far the runtime may rewrite the graph. */
+typedef enum dt_ai_opt_level_t
+{
+  DT_AI_OPT_ALL = 0,  ///< everything; the default
+  DT_AI_OPT_BASIC,    ///< constant folding and removal of redundancy only
+  DT_AI_OPT_DISABLED, ///< nothing
+} dt_ai_opt_level_t;
+
+/** A tensor whose memory belongs to the caller. */
+typedef struct dt_ai_tensor_t
+{
+  void *data;         ///< elements, densely packed, row-major
+  dt_ai_dtype_t type; ///< type of the elements
+  int64_t *shape;     ///< @p ndim dimensions
+  int ndim;
+} dt_ai_tensor_t;
+
+/** Binds a symbolic dimension to a value. */
+typedef struct dt_ai_dim_override_t
+{
+  const char *name;
+  int64_t value;
+} dt_ai_dim_override_t;
+
+typedef struct dt_ai_context_t dt_ai_context_t;
+
+/** Loads @p model_file (NULL: "model.onnx") of the model @p model_id, everything optimised.
+ * @return the context (transfer full), or NULL: see dt_ai_last_error() (DT_AI_ERROR_NO_MODEL,
+ *         _PROVIDER, _DISABLED, _MEMORY). Thread-safe. */
+dt_ai_context_t *dt_ai_load_model(dt_ai_environment_t *env, const char *model_id,
+                                  const char *model_file, dt_ai_provider_t provider);
+
+/** dt_ai_load_model() with a choice of optimisation and with @p n_overrides bindings of symbolic
+ * dimensions. A provider other than AUTO is strict: when it cannot be attached, loading fails. */
+dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *model_id,
+                                      const char *model_file, dt_ai_provider_t provider,
+                                      dt_ai_opt_level_t opt_level,
+                                      const dt_ai_dim_override_t *dim_overrides, int n_overrides);
+
+/** The ONNX Runtime end of the above: loads `<model_dir>/<model_file>` without an environment. */
+dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_file,
+                                     dt_ai_provider_t provider, dt_ai_opt_level_t opt_level,
+                                     const dt_ai_dim_override_t *dim_overrides, int n_overrides);
+
+/** Frees the context. No run may be in progress. NULL is fine. */
+void dt_ai_unload_model(dt_ai_context_t *ctx);
+
+/** Introspection. Names belong to the context; a bad index gives NULL, or DT_AI_FLOAT. @{ */
+int dt_ai_get_input_count(dt_ai_context_t *ctx);
+int dt_ai_get_output_count(dt_ai_context_t *ctx);
+const char *dt_ai_get_input_name(dt_ai_context_t *ctx, int index);
+const char *dt_ai_get_output_name(dt_ai_context_t *ctx, int index);
+dt_ai_dtype_t dt_ai_get_input_type(dt_ai_context_t *ctx, int index);
+dt_ai_dtype_t dt_ai_get_output_type(dt_ai_context_t *ctx, int index);
+/** Writes up to @p max_dims dimensions (-1: symbolic) to @p shape.
+ * @return the number of dimensions, or -1 */
+int dt_ai_get_input_shape(dt_ai_context_t *ctx, int index, int64_t *shape, int max_dims);
+int dt_ai_get_output_shape(dt_ai_context_t *ctx, int index, int64_t *shape, int max_dims);
+/** The provider that really executes the model; never AUTO. */
+dt_ai_provider_t dt_ai_get_provider(dt_ai_context_t *ctx);
+/** @} */
+
+/** Number of elements of a shape; 0 when a dimension is not positive or the product overflows. */
+size_t dt_ai_tensor_element_count(const int64_t *shape, int ndim);
+
+/** Results of dt_ai_run(). */
+enum
+{
+  DT_AI_RUN_OK = 0,
+  DT_AI_RUN_NO_CONTEXT = -1,
+  DT_AI_RUN_COUNT_MISMATCH = -2, ///< not as many tensors as the model has inputs and outputs
+  DT_AI_RUN_FAILED = -3,         ///< the runtime failed, or an output does not fit its buffer
+  DT_AI_RUN_BAD_TENSOR = -4,     ///< a shape, type or pointer is not usable
+};
+
+/** Runs the model once.
+ *
+ * Inputs and outputs are in the model's order. float32 data is converted for a float16 model and
+ * back. The buffer of an output holds as many elements as its shape says on entry; when the model
+ * computes the shape itself, the real one is written over it, and a result that is larger than the
+ * buffer is an error (DT_AI_RUN_FAILED), never an overflow.
+ *
+ * @return one of DT_AI_RUN_…; the reason is in dt_ai_last_error(). Contexts may be run from several
+ *         threads at once. */
+int dt_ai_run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
+              dt_ai_tensor_t *outputs, int num_outputs);
+
+/** dt_ai_run() that another thread can stop: cancelling @p cancellable ends the run at the next
+ * operator.
+ * @return FALSE with @p error set: DT_AI_ERROR_CANCELLED, _MEMORY, _USAGE or _FAILED */
+gboolean dt_ai_run_cancellable(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
+                               dt_ai_tensor_t *outputs, int num_outputs,
+                               GCancellable *cancellable, GError **error);
+
+/* --- Errors and build ------------------------------------------------------------------------ */
+
+/** The reason of the last failure of a function of this header in the calling thread, or NULL.
+ * Transfer none; valid until the next failure in this thread. */
+const GError *dt_ai_last_error(void);
+
+/** Whether this build contains AI support at all. */
+gboolean dt_ai_is_supported(void);
+
+G_END_DECLS
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Finds, loads and checks the ONNX Runtime library, once per process and not before it is needed. */
+#include "ai/ort_runtime.h"
+#include "common/conf.h"
+#include "common/log.h"
+#include "common/paths.h"
+
+#include <gmodule.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(_WIN32)
+#define ORT_LIBRARY_NAME "onnxruntime.dll"
+#elif defined(__APPLE__)
+#define ORT_LIBRARY_NAME "libonnxruntime.dylib"
+#else
+#define ORT_LIBRARY_NAME "libonnxruntime.so.1"
+#endif
+
+/* The process-wide singletons: table of functions and environment. */
+static GOnce g_ort = G_ONCE_INIT;
+static OrtEnv *g_env;
+static gint _loaded;
+static GString *_failures; /* why nothing could be loaded, for every later caller */
+
+static void ORT_API_CALL _forward_log(void *param, OrtLoggingLevel severity, const char *category,
+                                      const char *logid, const char *location, const char *message)
+{
+  (void)param;
+  (void)category;
+  (void)logid;
+  dt_log(DT_LOG_AI, "[onnxruntime] %s%s (%s)",
+         severity >= ORT_LOGGING_LEVEL_ERROR ? "error: " : "", message, location);
+}
+
+gboolean dt_ort_check(OrtStatus *status, int code, const char *doing, GError **error)
+{
+  if(!status) return TRUE;
+  const OrtApi *api = ((dt_ort_t *)g_ort.retval)->api;
+  g_set_error(error, DT_AI_ERROR, code, "%s failed: %s", doing, api->GetErrorMessage(status));
+  api->ReleaseStatus(status);
+  return FALSE;
+}
+
+/* "1.30.0" is API version 30. Asking GetApi() for too much makes the library print on stderr, so the
+ * answer is computed instead of probed for. */
+static int _api_version(const char *version)
+{
+  const char *dot = strchr(version, '.');
+  const int major = atoi(version), minor = dot ? atoi(dot + 1) : 0;
+  return major > 1 ? ORT_API_VERSION : MIN(minor, ORT_API_VERSION);
+}
+
+static dt_ort_t *_use_library(const char *path, const OrtApiBase *base, const char *origin)
+{
+  const char *version = base->GetVersionString();
+  const int api_version = _api_version(version);
+  if(api_version < DT_ORT_MIN_API)
+  {
+    g_string_append_printf(_failures, "\n  %s: ONNX Runtime %s is too old, 1.%d is needed", path,
+                           version, DT_ORT_MIN_API);
+    return NULL;
+  }
+  const OrtApi *api = base->GetApi((uint32_t)api_version);
+  if(!api)
+  {
+    g_string_append_printf(_failures, "\n  %s: no API version %d", path, api_version);
+    return NULL;
+  }
+  dt_ort_t *ort = g_new0(dt_ort_t, 1);
+  ort->api = api;
+  ort->api_version = api_version;
+  ort->version = g_strdup(version);
+  ort->path = g_strdup(path);
+  ort->origin = g_strdup(origin);
+  return ort;
+}
+
+static gboolean _create_env(dt_ort_t *ort)
+{
+  OrtStatus *status = ort->api->CreateEnvWithCustomLogger(
+    _forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "darktable-ai", &g_env);
+  if(status)
+  {
+    g_string_append_printf(_failures, "\n  %s: %s", ort->path, ort->api->GetErrorMessage(status));
+    ort->api->ReleaseStatus(status);
+    return FALSE;
+  }
+  ort->env = g_env;
+  /* a promise: no telemetry, whatever the runtime was built with */
+  status = ort->api->DisableTelemetryEvents(g_env);
+  if(status) ort->api->ReleaseStatus(status);
+  return TRUE;
+}
+
+static void _free_ort(dt_ort_t *ort)
+{
+  if(!ort) return;
+  g_free(ort->version);
+  g_free(ort->path);
+  g_free(ort->origin);
+  g_free(ort);
+}
+
+/* Tries one file. The module is never closed: a runtime with live threads cannot be unloaded. */
+static dt_ort_t *_try_library(const char *path, const char *origin)
+{
+  dt_log(DT_LOG_AI, "trying ONNX Runtime %s (%s)", path, origin);
+  GModule *module = g_module_open(path, G_MODULE_BIND_LAZY | G_MODULE_BIND_LOCAL);
+  gpointer symbol = NULL;
+  if(!module || !g_module_symbol(module, "OrtGetApiBase", &symbol))
+  {
+    g_string_append_printf(_failures, "\n  %s", g_module_error());
+    dt_log(DT_LOG_AI, "cannot load it: %s", g_module_error());
+    if(module) g_module_close(module);
+    return NULL;
+  }
+  const OrtApiBase *(ORT_API_CALL * get_base)(void);
+  memcpy(&get_base, &symbol, sizeof symbol);
+  dt_ort_t *ort = _use_library(path, get_base(), origin);
+  if(ort && !_create_env(ort)) g_clear_pointer(&ort, _free_ort);
+  return ort;
+}
+
+static dt_ort_t *_try_chosen(void)
+{
+  char *setting = dt_conf_get_string(DT_CONF_AI_ORT_LIBRARY);
+  const char *variable = g_getenv("DT_ORT_LIBRARY");
+  dt_ort_t *ort = NULL;
+  if(setting && *setting) ort = _try_library(setting, "the setting plugins/ai/ort_library_path");
+  if(!ort && variable && *variable) ort = _try_library(variable, "the variable DT_ORT_LIBRARY");
+  if(!ort && ((setting && *setting) || (variable && *variable)))
+    dt_log(DT_LOG_AI, "the library that was asked for cannot be used; going on to the bundled one");
+  g_free(setting);
+  return ort;
+}
+
+static dt_ort_t *_try_bundled(void)
+{
+  /* installed program: bin/../lib/darktable-ai; installed library: lib/darktable-ai; build tree:
+   * both */
+  static const char *const places[] = { "../lib/darktable-ai/" ORT_LIBRARY_NAME,
+                                        "darktable-ai/" ORT_LIBRARY_NAME };
+  char *program = dt_paths_program_dir();
+  dt_ort_t *ort = NULL;
+  for(size_t i = 0; program && i < G_N_ELEMENTS(places) && !ort; i++)
+  {
+    char *path = g_canonicalize_filename(places[i], program);
+    if(g_file_test(path, G_FILE_TEST_EXISTS)) ort = _try_library(path, "bundled");
+    g_free(path);
+  }
+  g_free(program);
+  return ort;
+}
+
+static dt_ort_t *_try_system(void)
+{
+  dt_ort_t *ort = _try_library(ORT_LIBRARY_NAME, "the system's");
+  /* Debian's soname carries the minor version */
+  static const char *const names[] = { "libonnxruntime.so.1.21", "libonnxruntime.so" };
+  for(size_t i = 0; !ort && i < G_N_ELEMENTS(names); i++)
+    ort = _try_library(names[i], "the system's");
+  return ort;
+}
+
+static gpointer _load_once(gpointer unused)
+{
+  (void)unused;
+  const gint64 start = g_get_monotonic_time();
+  _failures = g_string_new(NULL);
+  dt_ort_t *ort = _try_chosen();
+  if(!ort) ort = _try_bundled();
+  if(!ort) ort = _try_system();
+  if(!ort) return NULL;
+  g_atomic_int_set(&_loaded, 1);
+  dt_log(DT_LOG_AI, "loaded ONNX Runtime %s from '%s' (%s), using API version %d (compiled for %d), %.0f ms",
+         ort->version, ort->path, ort->origin, ort->api_version, ORT_API_VERSION,
+         1e-3 * (double)(g_get_monotonic_time() - start));
+  return ort;
+}
+
+const dt_ort_t *dt_ort_get(GError **error)
+{
+  const dt_ort_t *ort = g_once(&g_ort, _load_once, NULL);
+  if(!ort)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_PROVIDER,
+                "ONNX Runtime could not be loaded; AI needs it. Tried:%s\nSet "
+                "plugins/ai/ort_library_path to a libonnxruntime of version 1.%d or newer, or "
+                "install darktable-ai again.",
+                _failures->str, DT_ORT_MIN_API);
+  return ort;
+}
+
+gboolean dt_ort_is_loaded(void)
+{
+  return g_atomic_int_get(&_loaded) != 0;
+}

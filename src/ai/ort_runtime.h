@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/** @file
+ * ONNX Runtime, found and loaded when first needed.
+ *
+ * One library per process, chosen once: the setting `plugins/ai/ort_library_path`, then the
+ * environment variable DT_ORT_LIBRARY, then the bundled library beside the program, then the
+ * system's. The table of functions is read no further than both the header this program was
+ * compiled with and the library agree on, so one binary runs with runtimes from 1.18 on.
+ */
+#ifndef DT_AI_ORT_RUNTIME_H
+#define DT_AI_ORT_RUNTIME_H
+
+#include "common/errors.h"
+
+#include <onnxruntime_c_api.h>
+
+/** Oldest ONNX Runtime this program works with: 1.18. */
+#define DT_ORT_MIN_API 18
+
+typedef struct dt_ort_t
+{
+  const OrtApi *api;
+  OrtEnv *env;
+  int api_version; ///< members of *api newer than this must not be touched
+  char *version;   ///< of the library, e.g. "1.30.0"
+  char *path;      ///< the file that was loaded
+  char *origin;    ///< which rule chose it, for people
+} dt_ort_t;
+
+/** The runtime, loaded on the first call (g_once); lives until the process ends.
+ *
+ * @return the runtime (transfer none), or NULL with DT_AI_ERROR_PROVIDER and every place that was
+ *         tried with the loader's own words
+ * Thread-safe. */
+const dt_ort_t *dt_ort_get(GError **error);
+
+/** Whether the runtime has been loaded in this process. */
+gboolean dt_ort_is_loaded(void);
+
+/** Turns a status into an error and releases it.
+ * @return TRUE when @p status is NULL (success) */
+gboolean dt_ort_check(OrtStatus *status, int code, const char *doing, GError **error);
+
+#endif

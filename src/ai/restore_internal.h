@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/** @file
+ * A loaded restore model, as restore_model.c prepares it and restore.c uses it.
+ */
+#ifndef DT_AI_RESTORE_INTERNAL_H
+#define DT_AI_RESTORE_INTERNAL_H
+
+#include "ai/backend_internal.h"
+#include "ai/restore.h"
+#include "ai/tiling.h"
+#include "common/onnx_graph.h"
+
+/** What was measured with this model, runtime and thread count. */
+typedef struct dt_calibration_t
+{
+  double pixel_bytes;  ///< activations per window pixel, margin included
+  int arena_strategy;  ///< the runtime's arena_extend_strategy that needs less
+  gboolean exact;      ///< a tile equalled the same pixels of a larger window
+} dt_calibration_t;
+
+struct dt_restore_context_t
+{
+  char *model_id;
+  char *path;      ///< of the model file
+  GBytes *bytes;   ///< the model file
+  dt_ai_context_t *session;
+  dt_ai_provider_t provider; ///< as asked for, then as resolved
+  size_t budget;
+  int threads, runs, max_tile;
+
+  gboolean has_sigma;
+  int fixed_w, fixed_h; ///< window of a static model, 0: free
+  float low, high;      ///< values the network may be shown; what exceeds them is added back
+  dt_onnx_locality_t locality;
+  dt_calibration_t calibration;
+  int halo, stride;
+  int ramp;        ///< pixels on each side of a core's edge that are blended, 0: exact
+  char reason[160]; ///< why not exact
+};
+
+/** (Re)creates ctx->session with at most @p arena_limit bytes for the runtime's arena. */
+gboolean dt_restore_open_session(dt_restore_context_t *ctx, size_t arena_limit, GError **error);
+
+/** Runs one window. @p in and @p out: planar RGB, @p sigma: one plane or NULL. */
+gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out,
+                               int width, int height, GCancellable *cancellable, GError **error);
+
+/** Fills the request of a tile plan for @p height rows from somewhere in the picture. */
+dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height,
+                                     int channels, size_t extra_bytes);
+
+#endif
