@@ -16,8 +16,10 @@ typedef struct dt_ai_session_opts_t
   dt_ai_opt_level_t opt_level;
   const dt_ai_dim_override_t *overrides;
   int n_overrides;
-  int threads;        ///< intra-op threads, 0: all cores
-  size_t arena_limit; ///< bytes the CPU arena may take, 0: no limit
+  int threads;         ///< intra-op threads, 0: all cores
+  gboolean own_arena;  ///< an arena of its own, with the two properties below
+  size_t arena_limit;  ///< bytes it may take, 0: no limit
+  int arena_strategy;  ///< 0: grows by doubling, 1: by what is requested
 } dt_ai_session_opts_t;
 
 /** Creates a session from the bytes of a model, which may be freed afterwards.

@@ -111,12 +111,12 @@ static gboolean _check_graph(const char *path, const void *bytes, size_t size, G
 /* A cap on the arena makes an allocation that would not fit fail in time; without it Linux grants
  * everything and kills the process later. The allocator is shared through the environment, so the
  * registration is replaced for each session; sessions keep the one they were made with. */
-static gboolean _limit_arena(const dt_ort_t *ort, OrtSessionOptions *options, size_t limit,
-                             GError **error)
+static gboolean _replace_arena(const dt_ort_t *ort, OrtSessionOptions *options,
+                               const dt_ai_session_opts_t *opts, GError **error)
 {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static const char *const keys[] = { "max_mem", "arena_extend_strategy" };
-  const size_t values[] = { limit, 1 /* as requested */ };
+  const size_t values[] = { opts->arena_limit, (size_t)opts->arena_strategy };
   const OrtApi *api = ort->api;
   OrtMemoryInfo *memory = NULL;
   OrtArenaCfg *config = NULL;
@@ -183,7 +183,7 @@ static gboolean _configure(const dt_ort_t *ort, OrtSessionOptions *options,
     ok = dt_ort_check(api->AddFreeDimensionOverrideByName(options, opts->overrides[i].name,
                                                           opts->overrides[i].value),
                       DT_AI_ERROR_USAGE, "Binding a symbolic dimension", error);
-  if(ok && opts->arena_limit) ok = _limit_arena(ort, options, opts->arena_limit, error);
+  if(ok && opts->own_arena) ok = _replace_arena(ort, options, opts, error);
   return ok && _enable_acceleration(ort, provider, options, error);
 }
 

@@ -53,8 +53,10 @@ typedef struct dt_restore_report_t
   double write_seconds;      ///< blending, converting and writing
 } dt_restore_report_t;
 
-/** Called after each tile from the thread that called dt_restore_process(). */
-typedef void (*dt_restore_progress_t)(double fraction, void *user_data);
+/** Called after each tile from the thread that called dt_restore_process().
+ * @param fraction    done, 0..1
+ * @param megapixels  size of the whole picture */
+typedef void (*dt_restore_progress_t)(double fraction, double megapixels, void *user_data);
 
 /** How to restore one picture. Zero-initialise for the defaults. */
 typedef struct dt_restore_opts_t

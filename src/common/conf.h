@@ -12,7 +12,7 @@
 #ifndef DT_COMMON_CONF_H
 #define DT_COMMON_CONF_H
 
-#include "common/errors.h"
+#include "errors.h"
 
 #define DT_CONF_AI_ENABLED "plugins/ai/enabled"
 #define DT_CONF_AI_PROVIDER "plugins/ai/provider"

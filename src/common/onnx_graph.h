@@ -58,6 +58,11 @@ int64_t dt_onnx_graph_opset(const dt_onnx_graph_t *graph);
 /** Whether any tensor's data lives outside the file (which this program refuses to follow). */
 gboolean dt_onnx_graph_has_external_data(const dt_onnx_graph_t *graph);
 
+/** The first operator domain in use other than the standard one ("" or "ai.onnx"), or NULL.
+ *
+ * Subgraphs and functions are looked through as well. Owned by @p graph. */
+const char *dt_onnx_graph_custom_domain(const dt_onnx_graph_t *graph);
+
 /** Derives stride, radius and scale from the image inputs (rank 4) to output 0.
  *
  * Walks the graph with exact receptive-field intervals; Conv, pooling, DepthToSpace, nearest Resize,

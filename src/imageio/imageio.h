@@ -43,7 +43,7 @@ typedef struct dt_imageio_reader_t
 {
   dt_row_source_t source;
   dt_imageio_format_t format;
-  int bits;                  ///< bits per sample in the file: 8, 16 or 32
+  int bits;                  ///< bits per sample in the file: 2, 4 (PNG), 8, 16, 32 or 64
   gboolean is_float;         ///< floating-point samples
   gboolean alpha_associated; ///< alpha is premultiplied (carried unchanged either way)
   char *profile_name;        ///< the colour profile in words, for -d and --dry-run
@@ -85,6 +85,10 @@ dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int ch
 /** Removes the `.part` files that a killed process left beside @p path's directory entries, if
  * no living process owns them. Called by dt_imageio_create(). */
 void dt_imageio_sweep(const char *directory);
+
+/** Whether @p a and @p b name one existing file, through whatever links; FALSE when either is
+ * missing. For callers that must not write over what they read. */
+gboolean dt_imageio_same_file(const char *a, const char *b);
 
 /** Format for a file name's extension, or UNKNOWN. */
 dt_imageio_format_t dt_imageio_format_for_name(const char *path);

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Restores a picture, tile by tile.
+ *
+ * A pixel's way: the source's linear row is sRGB-encoded into a ring of planar rows (prepare); from
+ * there it is copied into the windows that see it; the network runs (run); the window's core, or for
+ * blended models its cross-faded neighbourhood, goes into the band of output rows (finish); complete
+ * rows are decoded to linear light and handed to the sink.
+ *
+ * When the runtime runs out of memory, the rows that are done stay done: the rest is planned anew
+ * with smaller tiles, from the rows still in the ring. */
+#include "ai/pipeline.h"
+#include "ai/restore_internal.h"
+#include "common/colour.h"
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <math.h>
+#include <string.h>
+
+/* rows handed over at a time: enough to amortise a call, little enough to stay in cache */
+#define ROW_CHUNK 16
+/* sigma is given in 8-bit units, the network wants 0..1 */
+#define SIGMA_SCALE (1.0f / 255.0f)
+#define DEFAULT_SIGMA 25.0f
+
+/* The tensors of one window in flight. */
+typedef struct _slot_t
+{
+  float *in, *out;
+  double run_seconds;
+} _slot_t;
+
+typedef struct _job_t
+{
+  dt_restore_context_t *ctx;
+  dt_row_source_t *source;
+  dt_row_sink_t *sink;
+  const dt_restore_opts_t *opts;
+  dt_restore_report_t *report;
+  int width, height, channels, colours;
+
+  dt_tile_plan_t plan; /* of the rows from first_row on */
+  int first_row;       /* where the plan in force begins */
+  int rows_done;       /* core rows that are blended and handed on */
+  int rows_written;    /* rows the sink has: rows_done less the part of the ramp still open */
+
+  float *ring; /* ring_rows × channels × width: encoded, planar */
+  int ring_rows, rows_read;
+  float *line; /* ROW_CHUNK interleaved rows, for the source and for the sink in turn */
+
+  _slot_t *slots;
+  int n_slots;
+  float *sigma;    /* one plane of a window, or NULL */
+  float *band;     /* 3 × (core_h + 2 ramp) × width: output rows being put together */
+  float *carry;    /* 3 × 2 ramp × width: blended rows that the next band completes */
+  float *fade;     /* 2 ramp weights, rising */
+} _job_t;
+
+static double _seconds_since(gint64 start)
+{
+  return 1e-6 * (double)(g_get_monotonic_time() - start);
+}
+
+/* --- the ring of input rows --- */
+
+static float *_ring_row(const _job_t *job, int y, int channel)
+{
+  const size_t row = (size_t)(y % job->ring_rows);
+  return job->ring + (row * (size_t)job->channels + (size_t)channel) * (size_t)job->width;
+}
+
+/* One interleaved linear row becomes planar and encoded; a NaN would spread through the network, so
+ * it becomes black. */
+static void _encode_row(_job_t *job, const float *row, int y)
+{
+  for(int c = 0; c < job->channels; c++)
+  {
+    float *plane = _ring_row(job, y, c);
+    for(int x = 0; x < job->width; x++)
+    {
+      const float v = row[(size_t)x * (size_t)job->channels + (size_t)c];
+      plane[x] = v == v ? v : 0.0f;
+    }
+    if(c < job->colours) dt_srgb_encode(plane, plane, (size_t)job->width);
+  }
+}
+
+static gboolean _read_rows(_job_t *job, float *line, int until, GError **error)
+{
+  while(job->rows_read < until)
+  {
+    const int n = MIN(ROW_CHUNK, until - job->rows_read);
+    if(!job->source->read(job->source, job->rows_read, n, line, error)) return FALSE;
+    for(int i = 0; i < n; i++)
+      _encode_row(job, line + (size_t)i * (size_t)job->width * (size_t)job->channels,
+                  job->rows_read + i);
+    job->rows_read += n;
+  }
+  return TRUE;
+}
+
+/* A new plan may need a longer ring; the rows that are kept move to their new places. */
+static gboolean _reserve_ring(_job_t *job, int rows, GError **error)
+{
+  rows = MIN(rows, job->height);
+  if(rows <= job->ring_rows) return TRUE;
+  _job_t grown = *job;
+  grown.ring_rows = rows;
+  grown.ring = g_try_malloc_n((size_t)rows * (size_t)job->channels,
+                              (size_t)job->width * sizeof(float));
+  if(!grown.ring)
+  {
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
+                "There is no memory for %d rows of the picture. Allow less with --memory.", rows);
+    return FALSE;
+  }
+  for(int y = MAX(0, job->rows_read - job->ring_rows); y < job->rows_read; y++)
+    memcpy(_ring_row(&grown, y, 0), _ring_row(job, y, 0),
+           (size_t)job->channels * (size_t)job->width * sizeof(float));
+  g_free(job->ring);
+  job->ring = grown.ring;
+  job->ring_rows = rows;
+  return TRUE;
+}
+
+/* --- prepare: from the ring into a window --- */
+
+typedef struct _tile_t
+{
+  int x0, y0; /* of the core, in the picture */
+} _tile_t;
+
+static _tile_t _tile(const _job_t *job, int item)
+{
+  return (_tile_t){ item % job->plan.cols * job->plan.core_w,
+                    job->first_row + item / job->plan.cols * job->plan.core_h };
+}
+
+/* The picture's row behind a window row. Below the picture the mirror works with the rows from the
+ * halo above this band on, which are the ones still at hand; within the halo's reach that is the
+ * mirror of the whole picture. */
+static int _mirror_row(const _job_t *job, int y, int core_y0)
+{
+  if(y < job->height) return dt_tile_mirror(y, job->height);
+  const int lowest = MAX(0, core_y0 - job->plan.halo);
+  return lowest + dt_tile_mirror(y - lowest, job->height - lowest);
+}
+
+static void _gather_row(const _job_t *job, const float *row, int x0, float *out)
+{
+  const int n = job->plan.window_w;
+  const int from = CLAMP(-x0, 0, n), to = CLAMP(job->width - x0, from, n);
+  for(int i = 0; i < from; i++) out[i] = row[dt_tile_mirror(x0 + i, job->width)];
+  memcpy(out + from, row + x0 + from, (size_t)(to - from) * sizeof(float));
+  for(int i = to; i < n; i++) out[i] = row[dt_tile_mirror(x0 + i, job->width)];
+  const float low = job->ctx->low, high = job->ctx->high;
+  for(int i = 0; i < n; i++)
+  {
+    const float raised = out[i] > low ? out[i] : low;
+    out[i] = raised < high ? raised : high;
+  }
+}
+
+static gboolean _prepare_tile(void *data, int item, int slot, GError **error)
+{
+  _job_t *job = data;
+  const dt_tile_plan_t *plan = &job->plan;
+  const gint64 start = g_get_monotonic_time();
+  const _tile_t tile = _tile(job, item);
+  float *line = job->line;
+  if(!_read_rows(job, line, MIN(job->height, tile.y0 + plan->core_h + plan->halo), error))
+    return FALSE;
+  const size_t w = (size_t)plan->window_w, plane = w * (size_t)plan->window_h;
+  for(int i = 0; i < plan->window_h; i++)
+  {
+    const int y = _mirror_row(job, tile.y0 - plan->halo + i, tile.y0);
+    float *in = job->slots[slot].in + (size_t)i * w;
+    for(int c = 0; c < job->colours; c++)
+      _gather_row(job, _ring_row(job, y, c), tile.x0 - plan->halo, in + (size_t)c * plane);
+    for(int c = job->colours; c < 3; c++) memcpy(in + (size_t)c * plane, in, w * sizeof(float));
+  }
+  job->report->read_seconds += _seconds_since(start);
+  return TRUE;
+}
+
+/* --- run --- */
+
+static gboolean _run_tile(void *data, int item, int slot, GError **error)
+{
+  (void)item;
+  _job_t *job = data;
+  _slot_t *s = &job->slots[slot];
+  const dt_tile_plan_t *plan = &job->plan;
+  const gint64 start = g_get_monotonic_time();
+  gboolean ok = TRUE;
+  if(job->opts->pass_through)
+    memcpy(s->out, s->in, 3 * sizeof(float) * (size_t)plan->window_w * (size_t)plan->window_h);
+  else
+    ok = dt_restore_run_window(job->ctx, s->in, job->sigma, s->out, plan->window_w, plan->window_h,
+                               job->opts->cancellable, error);
+  s->run_seconds = _seconds_since(start);
+  return ok;
+}
+
+/* --- finish: from windows into rows --- */
+
+static int _ramp(const _job_t *job)
+{
+  return job->ctx->ramp;
+}
+
+static float *_band_row(const _job_t *job, int c, int i)
+{
+  const size_t rows = (size_t)(job->plan.core_h + 2 * _ramp(job));
+  return job->band + ((size_t)c * rows + (size_t)i) * (size_t)job->width;
+}
+
+static float *_carry_row(const _job_t *job, int c, int i)
+{
+  return job->carry + ((size_t)c * 2 * (size_t)_ramp(job) + (size_t)i) * (size_t)job->width;
+}
+
+/* A band begins with what its predecessor left open, and with zeros. */
+static void _begin_band(_job_t *job)
+{
+  const int ramp = _ramp(job);
+  const size_t bytes = (size_t)job->width * sizeof(float);
+  for(int c = 0; c < 3; c++)
+    for(int i = 0; i < job->plan.core_h + 2 * ramp; i++)
+      if(i < 2 * ramp)
+        memcpy(_band_row(job, c, i), _carry_row(job, c, i), bytes);
+      else
+        memset(_band_row(job, c, i), 0, bytes);
+}
+
+/* Weight at @p i of a span of @p core pixels with ramps around both ends; edges of the picture are
+ * not faded. Neighbours' weights add up to one. */
+static float _weight(const _job_t *job, int i, int core, gboolean first, gboolean last)
+{
+  const int ramp = _ramp(job);
+  if(i < 2 * ramp && !first) return job->fade[i];
+  if(i >= core && !last) return 1.0f - job->fade[i - core];
+  return 1.0f;
+}
+
+static void _blend_tile(_job_t *job, const _slot_t *slot, _tile_t tile)
+{
+  const dt_tile_plan_t *p = &job->plan;
+  const int ramp = _ramp(job);
+  const gboolean last_x = tile.x0 + p->core_w >= job->width;
+  const gboolean last_y = tile.y0 + p->core_h >= job->height;
+  const size_t plane = (size_t)p->window_w * (size_t)p->window_h;
+  const int x_from = MAX(0, tile.x0 - ramp), x_to = MIN(job->width, tile.x0 + p->core_w + ramp);
+  const int y_from = MAX(0, tile.y0 - ramp), y_to = MIN(job->height, tile.y0 + p->core_h + ramp);
+  for(int y = y_from; y < y_to; y++)
+  {
+    const int i = y - tile.y0 + ramp;
+    const float wy = _weight(job, i, p->core_h, tile.y0 == 0, last_y);
+    for(int c = 0; c < 3; c++)
+    {
+      const float *in = slot->out + (size_t)c * plane
+                        + (size_t)(y - tile.y0 + p->halo) * (size_t)p->window_w;
+      float *out = _band_row(job, c, i);
+      for(int x = x_from; x < x_to; x++)
+        out[x] += in[x - tile.x0 + p->halo] * wy
+                  * _weight(job, x - tile.x0 + ramp, p->core_w, tile.x0 == 0, last_x);
+    }
+  }
+}
+
+static void _copy_tile(_job_t *job, const _slot_t *slot, _tile_t tile)
+{
+  const dt_tile_plan_t *p = &job->plan;
+  const int w = MIN(p->core_w, job->width - tile.x0), h = MIN(p->core_h, job->height - tile.y0);
+  const size_t plane = (size_t)p->window_w * (size_t)p->window_h;
+  for(int c = 0; c < 3; c++)
+    for(int y = 0; y < h; y++)
+      memcpy(_band_row(job, c, y) + tile.x0,
+             slot->out + (size_t)c * plane + (size_t)(y + p->halo) * (size_t)p->window_w + p->halo,
+             (size_t)w * sizeof(float));
+}
+
+/* What the network was not shown comes back untouched: out = f(clamp(x)) + (x - clamp(x)). */
+static void _add_excess(const _job_t *job, const float *original, float *out)
+{
+  const float low = job->ctx->low, high = job->ctx->high;
+  for(int x = 0; x < job->width; x++)
+  {
+    const float v = original[x];
+    const float raised = v > low ? v : low;
+    const float clamped = raised < high ? raised : high;
+    out[x] += v - clamped;
+  }
+}
+
+/* One finished row: planar, encoded -> interleaved, linear. FALSE when the network made no number. */
+static gboolean _decode_row(_job_t *job, int y, int band_index, float *row)
+{
+  gboolean finite = TRUE;
+  const size_t stride = (size_t)job->channels;
+  float *red = _band_row(job, 0, band_index);
+  if(job->colours == 1)
+  {
+    const float *green = _band_row(job, 1, band_index), *blue = _band_row(job, 2, band_index);
+    for(int x = 0; x < job->width; x++) red[x] = (red[x] + green[x] + blue[x]) * (1.0f / 3.0f);
+  }
+  for(int c = 0; c < job->colours; c++)
+  {
+    float *plane = _band_row(job, c, band_index);
+    for(int x = 0; x < job->width; x++) finite &= fabsf(plane[x]) <= G_MAXFLOAT;
+    _add_excess(job, _ring_row(job, y, c), plane);
+    dt_srgb_decode(plane, plane, (size_t)job->width);
+    for(int x = 0; x < job->width; x++) row[(size_t)x * stride + (size_t)c] = plane[x];
+  }
+  if(job->channels > job->colours)
+  {
+    const float *alpha = _ring_row(job, y, job->colours);
+    for(int x = 0; x < job->width; x++) row[(size_t)x * stride + (size_t)job->colours] = alpha[x];
+  }
+  return finite;
+}
+
+/* Hands rows [rows_written, until) to the sink; the band's first row is picture row @p band_y. */
+static gboolean _write_rows(_job_t *job, int until, int band_y, float *line, GError **error)
+{
+  while(job->rows_written < until)
+  {
+    const int n = MIN(ROW_CHUNK, until - job->rows_written);
+    gboolean finite = TRUE;
+    for(int i = 0; i < n; i++)
+    {
+      const int y = job->rows_written + i;
+      finite &= _decode_row(job, y, y - band_y,
+                            line + (size_t)i * (size_t)job->width * (size_t)job->channels);
+    }
+    if(!finite)
+    {
+      g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED,
+                  "The model %s computed values that are not numbers, near row %d. Try another model, "
+                  "or another provider.", job->ctx->model_id, job->rows_written);
+      return FALSE;
+    }
+    if(!job->sink->write(job->sink, job->rows_written, n, line, error)) return FALSE;
+    job->rows_written += n;
+  }
+  return TRUE;
+}
+
+static gboolean _end_band(_job_t *job, int core_y0, GError **error)
+{
+  const int ramp = _ramp(job), core_end = core_y0 + job->plan.core_h;
+  const gboolean last = core_end >= job->height;
+  float *line = job->line + (size_t)ROW_CHUNK * (size_t)job->width * (size_t)job->channels;
+  if(!_write_rows(job, last ? job->height : core_end - ramp, core_y0 - ramp, line, error))
+    return FALSE;
+  for(int c = 0; c < 3; c++)
+    for(int i = 0; i < 2 * ramp; i++)
+      memcpy(_carry_row(job, c, i), _band_row(job, c, job->plan.core_h + i),
+             (size_t)job->width * sizeof(float));
+  job->rows_done = MIN(core_end, job->height);
+  return TRUE;
+}
+
+static gboolean _finish_tile(void *data, int item, int slot, GError **error)
+{
+  _job_t *job = data;
+  const dt_tile_plan_t *plan = &job->plan;
+  const gint64 start = g_get_monotonic_time();
+  const _tile_t tile = _tile(job, item);
+  const int column = item % plan->cols;
+  if(_ramp(job) && column == 0) _begin_band(job);
+  if(_ramp(job))
+    _blend_tile(job, &job->slots[slot], tile);
+  else
+    _copy_tile(job, &job->slots[slot], tile);
+  gboolean ok = TRUE;
+  if(column == plan->cols - 1) ok = _end_band(job, tile.y0, error);
+  job->report->run_seconds += job->slots[slot].run_seconds;
+  job->report->write_seconds += _seconds_since(start);
+  if(ok && job->opts->progress)
+  {
+    const double rows = tile.y0 + MIN(plan->core_h, job->height - tile.y0) * (column + 1.0) / plan->cols;
+    job->opts->progress(rows / job->height, 1e-6 * job->width * job->height, job->opts->progress_data);
+  }
+  return ok;
+}
+
+/* --- plans --- */
+
+dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height,
+                                     int channels, size_t extra_bytes)
+{
+  return (dt_tile_request_t){
+    .width = width,
+    .height = height,
+    .stride = ctx->stride,
+    .halo = ctx->halo,
+    .max_side = ctx->max_tile,
+    .fixed_w = ctx->fixed_w,
+    .fixed_h = ctx->fixed_h,
+    .budget = ctx->budget,
+    /* the lines on the way in and out, and whatever the process holds already */
+    .fixed_bytes = extra_bytes + (size_t)dt_memory_resident()
+                   + 2 * ROW_CHUNK * (size_t)width * (size_t)channels * sizeof(float),
+    .pixel_bytes = ctx->calibration.pixel_bytes,
+    .slot_pixel_bytes = 6 * sizeof(float),
+    .row_sample_bytes = (size_t)channels * sizeof(float),
+    .out_sample_bytes = 3 * sizeof(float),
+    .runs = ctx->runs,
+    .slots = ctx->runs + 2,
+  };
+}
+
+static void _publish_plan(const dt_restore_context_t *ctx, const dt_tile_plan_t *tiles, int width,
+                          int height, dt_restore_plan_t *plan)
+{
+  *plan = (dt_restore_plan_t){
+    .width = width,
+    .height = height,
+    .tile_width = tiles->window_w,
+    .tile_height = tiles->window_h,
+    .overlap = tiles->halo,
+    .columns = tiles->cols,
+    .rows = tiles->rows,
+    .threads = ctx->threads,
+    .runs = ctx->runs,
+    .exact = ctx->ramp == 0,
+    .computed = tiles->computed,
+    .memory = tiles->memory,
+    .budget = ctx->budget,
+  };
+  g_strlcpy(plan->reason, ctx->reason, sizeof plan->reason);
+}
+
+gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels,
+                         size_t extra_bytes, dt_restore_plan_t *plan, GError **error)
+{
+  const dt_tile_request_t request = dt_restore_request(ctx, width, height, channels, extra_bytes);
+  dt_tile_plan_t tiles;
+  if(!dt_tile_plan(&request, &tiles, error)) return FALSE;
+  _publish_plan(ctx, &tiles, width, height, plan);
+  return TRUE;
+}
+
+static void _log_plan(const _job_t *job)
+{
+  const dt_tile_plan_t *p = &job->plan;
+  dt_log(DT_LOG_TILING,
+         "plan from row %d: %d×%d tiles of %d×%d, overlap %d, %.2f × the picture computed, %.0f of "
+         "%.0f MiB", job->first_row, p->cols, p->rows, p->window_w, p->window_h, p->halo,
+         (double)p->computed / ((double)job->width * (job->height - job->first_row)),
+         (double)p->memory / 1048576.0, (double)job->ctx->budget / 1048576.0);
+}
+
+/* --- the job --- */
+
+static void _free_buffers(_job_t *job)
+{
+  for(int i = 0; job->slots && i < job->n_slots; i++)
+  {
+    g_free(job->slots[i].in);
+    g_free(job->slots[i].out);
+  }
+  g_clear_pointer(&job->slots, g_free);
+  g_clear_pointer(&job->sigma, g_free);
+  g_clear_pointer(&job->band, g_free);
+}
+
+static float *_try_floats(size_t a, size_t b, gboolean *ok)
+{
+  float *p = *ok ? g_try_malloc_n(a, b * sizeof(float)) : NULL;
+  *ok &= p != NULL;
+  return p;
+}
+
+/* Everything whose size depends on the plan. */
+static gboolean _allocate_buffers(_job_t *job, GError **error)
+{
+  const dt_tile_plan_t *p = &job->plan;
+  const size_t window = (size_t)p->window_w * (size_t)p->window_h;
+  gboolean ok = TRUE;
+  job->n_slots = job->ctx->runs + 2;
+  job->slots = g_new0(_slot_t, (gsize)job->n_slots);
+  for(int i = 0; i < job->n_slots; i++)
+  {
+    job->slots[i].in = _try_floats(3, window, &ok);
+    job->slots[i].out = _try_floats(3, window, &ok);
+  }
+  if(job->ctx->has_sigma) job->sigma = _try_floats(1, window, &ok);
+  job->band = _try_floats(3 * (size_t)(p->core_h + 2 * _ramp(job)), (size_t)job->width, &ok);
+  if(!ok)
+  {
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
+                "There is no memory for tiles of %d×%d pixels.", p->window_w, p->window_h);
+    return FALSE;
+  }
+  const float sigma = (job->opts->sigma > 0 ? job->opts->sigma : DEFAULT_SIGMA) * SIGMA_SCALE;
+  for(size_t i = 0; job->sigma && i < window; i++) job->sigma[i] = sigma;
+  return TRUE;
+}
+
+static gboolean _make_plan(_job_t *job, int max_side, GError **error)
+{
+  dt_tile_request_t request = dt_restore_request(
+    job->ctx, job->width, job->height - job->rows_done, job->channels,
+    job->source->memory + job->sink->memory);
+  request.max_side = max_side;
+  /* once under way, what the job holds is in the resident memory already; refusing now would lose
+   * what is done, so a smaller tile is always allowed */
+  if(job->report->retries) request.budget = G_MAXSIZE;
+  if(!dt_tile_plan(&request, &job->plan, error)) return FALSE;
+  job->first_row = job->rows_done;
+  job->report->plan.tile_width = job->plan.window_w;
+  _publish_plan(job->ctx, &job->plan, job->width, job->height, &job->report->plan);
+  _log_plan(job);
+  return TRUE;
+}
+
+static gboolean _run_plan(_job_t *job, GError **error)
+{
+  static const dt_pipeline_ops_t ops = { _prepare_tile, _run_tile, _finish_tile };
+  const gboolean ok
+    = _reserve_ring(job, job->plan.band_rows, error) && _allocate_buffers(job, error)
+      && dt_pipeline_run(&ops, job, job->plan.cols * job->plan.rows, job->n_slots, job->ctx->runs,
+                         job->opts->cancellable, error);
+  _free_buffers(job);
+  return ok;
+}
+
+/* After running out of memory: the next smaller tile, with a fresh arena. */
+static gboolean _step_down(_job_t *job, const GError *reason, GError **error)
+{
+  const int side = job->ctx->fixed_w ? 0 : dt_tile_next_smaller(&job->plan);
+  if(!side) return FALSE;
+  dt_log(DT_LOG_AI, "retrying from row %d with tiles of at most %d pixels: %s", job->rows_done, side,
+         reason->message);
+  job->report->retries++;
+  return dt_restore_open_session(job->ctx, job->ctx->budget, error) && _make_plan(job, side, error);
+}
+
+static gboolean _run_all(_job_t *job, GError **error)
+{
+  if(!_make_plan(job, job->ctx->max_tile, error)) return FALSE;
+  for(;;)
+  {
+    GError *reason = NULL;
+    if(_run_plan(job, &reason)) return TRUE;
+    const gboolean again = g_error_matches(reason, DT_AI_ERROR, DT_AI_ERROR_MEMORY)
+                           && _step_down(job, reason, NULL);
+    if(!again)
+    {
+      g_propagate_error(error, reason);
+      return FALSE;
+    }
+    g_error_free(reason);
+  }
+}
+
+static gboolean _init_job(_job_t *job, GError **error)
+{
+  const int ramp = job->ctx->ramp;
+  gboolean ok = TRUE;
+  job->line = _try_floats(2 * ROW_CHUNK * (size_t)job->channels, (size_t)job->width, &ok);
+  job->carry = g_try_malloc0_n(3 * 2 * (size_t)ramp + 1, (size_t)job->width * sizeof(float));
+  job->fade = g_new(float, 2 * (gsize)ramp + 1);
+  for(int i = 0; i < 2 * ramp; i++)
+  {
+    const float t = ((float)i + 0.5f) / (float)(2 * ramp);
+    job->fade[i] = t * t * (3.0f - 2.0f * t);
+  }
+  if(ok && job->carry) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for a row of %d pixels.",
+              job->width);
+  return FALSE;
+}
+
+static void _cleanup_job(_job_t *job)
+{
+  g_free(job->ring);
+  g_free(job->line);
+  g_free(job->carry);
+  g_free(job->fade);
+}
+
+gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_row_sink_t *out,
+                            const dt_restore_opts_t *opts, dt_restore_report_t *report,
+                            GError **error)
+{
+  const dt_restore_opts_t defaults = { 0 };
+  dt_restore_report_t unused;
+  _job_t job = { .ctx = ctx,
+                 .source = in,
+                 .sink = out,
+                 .opts = opts ? opts : &defaults,
+                 .report = report ? report : &unused,
+                 .width = in->width,
+                 .height = in->height,
+                 .channels = in->channels,
+                 .colours = DT_ROW_COLOURS(in->channels) };
+  *job.report = (dt_restore_report_t){ .provider = ctx->provider };
+  const gint64 start = g_get_monotonic_time();
+  gboolean ok = _init_job(&job, error) && _run_all(&job, error);
+  _cleanup_job(&job);
+  if(ok)
+    ok = out->finish(out, error);
+  else
+    out->abandon(out);
+  job.report->seconds = _seconds_since(start);
+  dt_log(DT_LOG_PERF, "restored in %.3f s: reading %.3f, network %.3f, writing %.3f, %d retries",
+         job.report->seconds, job.report->read_seconds, job.report->run_seconds,
+         job.report->write_seconds, job.report->retries);
+  return ok;
+}

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Prepares a model for restoration: checks its contract, learns from its graph how far it looks, and
+ * measures once what memory it takes and whether its tiles are exact. */
+#include "ai/restore_internal.h"
+#include "common/conf.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/paths.h"
+
+#include <string.h>
+
+/* the specification's overlap; more is taken when exactness needs it */
+#define MIN_OVERLAP 64
+/* blended tiles cross-fade over the inner half of the overlap */
+#define BLEND_RAMP (MIN_OVERLAP / 2)
+/* resident memory at smaller windows says little about larger ones */
+#define CALIBRATION_SIDE 512
+/* what one process measures another may exceed a little */
+#define CALIBRATION_MARGIN 1.15
+#define CALIBRATION_SCHEMA 1
+
+static gboolean _refuse(const dt_restore_context_t *ctx, GError **error, const char *format, ...)
+  G_GNUC_PRINTF(3, 4);
+static gboolean _refuse(const dt_restore_context_t *ctx, GError **error, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  char *why = g_strdup_vprintf(format, args);
+  va_end(args);
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
+              "The model %s cannot be used for this: %s. Choose another with --model (see: "
+              "darktable-ai models list).", ctx->model_id, why);
+  g_free(why);
+  return FALSE;
+}
+
+/* --- the contract --- */
+
+static gboolean _check_image(const dt_restore_context_t *ctx, const char *what, const char *name,
+                             const char *wanted, dt_ai_dtype_t type, const int64_t *shape, int ndim,
+                             int channels, GError **error)
+{
+  if(!name || strcmp(name, wanted) != 0)
+    return _refuse(ctx, error, "its %s is called \"%s\" instead of \"%s\"", what, name ? name : "",
+                   wanted);
+  if(type != DT_AI_FLOAT && type != DT_AI_FLOAT16)
+    return _refuse(ctx, error, "its %s \"%s\" is not of a floating-point type", what, name);
+  if(ndim != 4)
+    return _refuse(ctx, error, "its %s \"%s\" has %d dimensions instead of 4", what, name, ndim);
+  if((shape[0] != 1 && shape[0] != -1) || (shape[1] != channels && shape[1] != -1))
+    return _refuse(ctx, error,
+                   "its %s \"%s\" has shape [%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
+                   ", H, W] instead of [1, %d, H, W]", what, name, shape[0], shape[1], channels);
+  return TRUE;
+}
+
+static gboolean _check_input(dt_restore_context_t *ctx, int index, const char *wanted, int channels,
+                             int64_t shape[4], GError **error)
+{
+  const int ndim = dt_ai_get_input_shape(ctx->session, index, shape, 4);
+  return _check_image(ctx, "input", dt_ai_get_input_name(ctx->session, index), wanted,
+                      dt_ai_get_input_type(ctx->session, index), shape, ndim, channels, error);
+}
+
+/* Single input, or two with a noise map; one image out, of the same size. */
+static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
+{
+  int64_t in[4], map[4], out[4];
+  const int n_in = dt_ai_get_input_count(ctx->session);
+  if(n_in != 1 && n_in != 2)
+    return _refuse(ctx, error, "it has %d inputs; one (image) or two (image and noise map) are "
+                   "supported", n_in);
+  if(dt_ai_get_output_count(ctx->session) != 1)
+    return _refuse(ctx, error, "it has %d outputs instead of one",
+                   dt_ai_get_output_count(ctx->session));
+  if(!_check_input(ctx, 0, "input", 3, in, error)) return FALSE;
+  if(n_in == 2 && !_check_input(ctx, 1, "sigma", 1, map, error)) return FALSE;
+  const int ndim = dt_ai_get_output_shape(ctx->session, 0, out, 4);
+  if(!_check_image(ctx, "output", dt_ai_get_output_name(ctx->session, 0), "output",
+                   dt_ai_get_output_type(ctx->session, 0), out, ndim, 3, error))
+    return FALSE;
+  if(in[2] > 0 && in[3] > 0 && out[2] > 0 && out[3] > 0 && (in[2] != out[2] || in[3] != out[3]))
+    return _refuse(ctx, error,
+                   "it turns %" G_GINT64_FORMAT "×%" G_GINT64_FORMAT " pixels into %"
+                   G_GINT64_FORMAT "×%" G_GINT64_FORMAT "; a denoise model must keep the size",
+                   in[3], in[2], out[3], out[2]);
+  if(in[2] > G_MAXUINT16 || in[3] > G_MAXUINT16)
+    return _refuse(ctx, error, "its fixed size is absurd");
+  ctx->has_sigma = n_in == 2;
+  if(in[2] > 0 && in[3] > 0)
+  {
+    ctx->fixed_h = (int)in[2];
+    ctx->fixed_w = (int)in[3];
+  }
+  return TRUE;
+}
+
+/* A dynamic model whose graph doubles or halves the picture. */
+static gboolean _check_scale(const dt_restore_context_t *ctx, GError **error)
+{
+  if(!ctx->locality.local || ctx->locality.scale == 1) return TRUE;
+  return _refuse(ctx, error, "its output is %d times the size of its input; a denoise model must "
+                 "keep the size", ctx->locality.scale);
+}
+
+static void _read_attributes(dt_restore_context_t *ctx, const dt_manifest_t *manifest)
+{
+  int sizes[16];
+  const int n = dt_manifest_attribute_ints(manifest, "input_sizes", sizes, 16);
+  /* one size: the window; several, as older packages have them: a ladder */
+  if(n == 1 && !ctx->fixed_w && sizes[0] > 0 && sizes[0] <= 8192)
+    ctx->fixed_w = ctx->fixed_h = sizes[0];
+  else if(n > 1 && sizes[0] >= 256)
+    ctx->max_tile = MIN(ctx->max_tile, sizes[0]);
+  /* networks trained on noise that was not cut off at black and white must see it; the range is
+   * bounded all the same, because no network has seen what lies far outside */
+  const gboolean unclamped
+    = dt_manifest_attribute_bool(manifest, "unclamped", ctx->has_sigma);
+  ctx->low = unclamped ? -1.0f : 0.0f;
+  ctx->high = unclamped ? 2.0f : 1.0f;
+}
+
+static void _set_blended(dt_restore_context_t *ctx, const char *why)
+{
+  g_strlcpy(ctx->reason, why, sizeof ctx->reason);
+  ctx->ramp = BLEND_RAMP;
+}
+
+/* Overlap and stride from the graph, or the safe guess when the graph does not tell. */
+static void _choose_overlap(dt_restore_context_t *ctx)
+{
+  const dt_onnx_locality_t *l = &ctx->locality;
+  ctx->ramp = 0;
+  ctx->stride = l->local ? l->stride : 16;
+  const int wanted = l->local ? MAX(l->radius, MIN_OVERLAP) : MIN_OVERLAP;
+  ctx->halo = (wanted + ctx->stride - 1) / ctx->stride * ctx->stride;
+  if(!l->local)
+    _set_blended(ctx, l->reason);
+  else if(ctx->fixed_w
+          && (2 * ctx->halo >= MIN(ctx->fixed_w, ctx->fixed_h) || ctx->fixed_w % ctx->stride
+              || ctx->fixed_h % ctx->stride))
+  {
+    _set_blended(ctx, "the model's fixed window is too small for its receptive field");
+    ctx->halo = MIN(MIN_OVERLAP, MIN(ctx->fixed_w, ctx->fixed_h) / 4);
+    ctx->ramp = ctx->halo / 2;
+  }
+  if(ctx->fixed_w && 2 * ctx->halo >= MIN(ctx->fixed_w, ctx->fixed_h))
+  {
+    ctx->halo = MIN(ctx->fixed_w, ctx->fixed_h) / 4;
+    ctx->ramp = ctx->halo / 2;
+  }
+}
+
+/* --- sessions and single windows --- */
+
+static gboolean _open_session(dt_restore_context_t *ctx, size_t arena_limit, int strategy,
+                              GError **error)
+{
+  const dt_ai_session_opts_t opts = { .provider = ctx->provider,
+                                      .threads = ctx->threads,
+                                      .own_arena = TRUE,
+                                      .arena_limit = arena_limit,
+                                      .arena_strategy = strategy };
+  g_clear_pointer(&ctx->session, dt_ai_unload_model);
+  ctx->session = dt_ai_session_create(ctx->path, g_bytes_get_data(ctx->bytes, NULL),
+                                      g_bytes_get_size(ctx->bytes), &opts, error);
+  if(ctx->session) ctx->provider = dt_ai_get_provider(ctx->session);
+  return ctx->session != NULL;
+}
+
+gboolean dt_restore_open_session(dt_restore_context_t *ctx, size_t arena_limit, GError **error)
+{
+  return _open_session(ctx, arena_limit, ctx->calibration.arena_strategy, error);
+}
+
+gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out,
+                               int width, int height, GCancellable *cancellable, GError **error)
+{
+  int64_t image[] = { 1, 3, height, width }, map[] = { 1, 1, height, width };
+  int64_t result[] = { 1, 3, height, width };
+  dt_ai_tensor_t inputs[] = { { in, DT_AI_FLOAT, image, 4 }, { sigma, DT_AI_FLOAT, map, 4 } };
+  dt_ai_tensor_t output = { out, DT_AI_FLOAT, result, 4 };
+  return dt_ai_run_in_place(ctx->session, inputs, ctx->has_sigma ? 2 : 1, &output, 1, cancellable,
+                            error);
+}
+
+/* --- calibration --- */
+
+/* A window of a boundless field of noise, the same at the same place whatever the window. */
+typedef struct _probe_t
+{
+  int x0, y0, width, height;
+  float *in, *sigma, *out;
+} _probe_t;
+
+static float _field(int x, int y, int c)
+{
+  guint32 h = (guint32)x * 0x9E3779B1u ^ (guint32)y * 0x85EBCA77u ^ (guint32)c * 0xC2B2AE3Du;
+  h = (h ^ (h >> 15)) * 0x2C1B3C6Du;
+  h = (h ^ (h >> 12)) * 0x297A2D39u;
+  return (float)((h ^ (h >> 15)) >> 8) / 16777216.0f;
+}
+
+static void _probe_init(_probe_t *p, int x0, int y0, int width, int height)
+{
+  const size_t n = (size_t)width * (size_t)height;
+  *p = (_probe_t){ x0, y0, width, height, g_new(float, 3 * n), g_new(float, n), g_new0(float, 3 * n) };
+  for(int c = 0; c < 3; c++)
+    for(int y = 0; y < height; y++)
+      for(int x = 0; x < width; x++)
+        p->in[(size_t)c * n + (size_t)y * (size_t)width + (size_t)x] = _field(x0 + x, y0 + y, c);
+  for(size_t i = 0; i < n; i++) p->sigma[i] = 25.0f / 255.0f;
+}
+
+static void _probe_cleanup(_probe_t *p)
+{
+  g_free(p->in);
+  g_free(p->sigma);
+  g_free(p->out);
+}
+
+/* Runs the window the careful way, with the runtime choosing the output's shape, and compares. */
+static gboolean _probe_run(dt_restore_context_t *ctx, _probe_t *p, GError **error)
+{
+  int64_t image[] = { 1, 3, p->height, p->width }, map[] = { 1, 1, p->height, p->width };
+  int64_t result[] = { 1, 3, p->height, p->width };
+  dt_ai_tensor_t inputs[] = { { p->in, DT_AI_FLOAT, image, 4 }, { p->sigma, DT_AI_FLOAT, map, 4 } };
+  dt_ai_tensor_t output = { p->out, DT_AI_FLOAT, result, 4 };
+  GError *cause = NULL;
+  const gboolean ok = dt_ai_run_cancellable(ctx->session, inputs, ctx->has_sigma ? 2 : 1, &output, 1,
+                                            NULL, &cause);
+  if(!ok && g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_MEMORY))
+  {
+    g_propagate_error(error, cause);
+    return FALSE;
+  }
+  if(!ok) _refuse(ctx, error, "a trial run of %d×%d pixels failed: %s", p->width, p->height,
+                  cause->message);
+  g_clear_error(&cause);
+  if(ok && (result[2] != p->height || result[3] != p->width))
+    return _refuse(ctx, error,
+                   "it turns %d×%d pixels into %" G_GINT64_FORMAT "×%" G_GINT64_FORMAT
+                   "; a denoise model must keep the size", p->width, p->height, result[3], result[2]);
+  return ok;
+}
+
+/* Whether two windows agree wherever neither feels its own border. */
+static gboolean _probes_agree(const _probe_t *a, const _probe_t *b, int margin)
+{
+  const int x0 = MAX(a->x0, b->x0) + margin, y0 = MAX(a->y0, b->y0) + margin;
+  const int x1 = MIN(a->x0 + a->width, b->x0 + b->width) - margin;
+  const int y1 = MIN(a->y0 + a->height, b->y0 + b->height) - margin;
+  if(x1 <= x0 || y1 <= y0) return FALSE;
+  for(int c = 0; c < 3; c++)
+    for(int y = y0; y < y1; y++)
+    {
+      const size_t ia = ((size_t)c * (size_t)a->height + (size_t)(y - a->y0)) * (size_t)a->width
+                        + (size_t)(x0 - a->x0);
+      const size_t ib = ((size_t)c * (size_t)b->height + (size_t)(y - b->y0)) * (size_t)b->width
+                        + (size_t)(x0 - b->x0);
+      if(memcmp(a->out + ia, b->out + ib, (size_t)(x1 - x0) * sizeof(float)) != 0) return FALSE;
+    }
+  return TRUE;
+}
+
+static int _calibration_side(const dt_restore_context_t *ctx)
+{
+  const int side = MAX(CALIBRATION_SIDE, 2 * ctx->halo + 256);
+  return (side + ctx->stride - 1) / ctx->stride * ctx->stride;
+}
+
+/* Bytes per pixel that stay resident after one run with an arena of @p strategy. */
+static gboolean _measure(dt_restore_context_t *ctx, int strategy, double *pixel_bytes, GError **error)
+{
+  const int side = _calibration_side(ctx);
+  _probe_t probe;
+  if(!_open_session(ctx, 0, strategy, error)) return FALSE;
+  _probe_init(&probe, 0, 0, ctx->fixed_w ? ctx->fixed_w : side, ctx->fixed_h ? ctx->fixed_h : side);
+  const guint64 before = dt_memory_resident();
+  const gboolean ok = _probe_run(ctx, &probe, error);
+  const guint64 after = dt_memory_resident();
+  const double grown = after > before ? (double)(after - before) : 0;
+  const double pixels = (double)probe.width * probe.height;
+  /* without a figure from the system: generous for any network this program is meant for */
+  *pixel_bytes = before ? MAX(grown / pixels, 24.0) * CALIBRATION_MARGIN : 1500.0;
+  dt_log(DT_LOG_MEMORY, "arena strategy %d: %.0f bytes per pixel at %d×%d", strategy, *pixel_bytes,
+         probe.width, probe.height);
+  _probe_cleanup(&probe);
+  return ok;
+}
+
+/* One window against a larger one (a shifted one, when the size is fixed), origins on the stride. */
+static gboolean _measure_exactness(dt_restore_context_t *ctx, GError **error)
+{
+  const int side = _calibration_side(ctx), shift = 3 * ctx->stride;
+  const int w = ctx->fixed_w ? ctx->fixed_w : side, h = ctx->fixed_h ? ctx->fixed_h : side;
+  const int grow = ctx->fixed_w ? 0 : 8 * ctx->stride;
+  _probe_t a, b;
+  _probe_init(&a, 0, 0, w, h);
+  _probe_init(&b, -shift, -2 * shift, w + grow, h + grow);
+  const gboolean ok = _probe_run(ctx, &a, error) && _probe_run(ctx, &b, error);
+  ctx->calibration.exact = ok && _probes_agree(&a, &b, ctx->locality.radius);
+  _probe_cleanup(&a);
+  _probe_cleanup(&b);
+  return ok;
+}
+
+static gboolean _calibrate(dt_restore_context_t *ctx, GError **error)
+{
+  const gint64 start = g_get_monotonic_time();
+  double doubling, requested;
+  if(!_measure(ctx, 1, &requested, error) || !_measure(ctx, 0, &doubling, error)) return FALSE;
+  ctx->calibration.arena_strategy = requested < doubling ? 1 : 0;
+  ctx->calibration.pixel_bytes = MIN(requested, doubling);
+  ctx->calibration.exact = FALSE;
+  if(ctx->ramp == 0 && !_measure_exactness(ctx, error)) return FALSE;
+  dt_log(DT_LOG_AI, "calibrated %s: %.0f bytes per pixel, tiles %s, %.0f ms", ctx->model_id,
+         ctx->calibration.pixel_bytes, ctx->calibration.exact ? "exact" : "not exact",
+         1e-3 * (double)(g_get_monotonic_time() - start));
+  return TRUE;
+}
+
+static char *_calibration_path(const dt_restore_context_t *ctx)
+{
+  char *hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, ctx->bytes);
+  char *cache = dt_paths_get(DT_DIR_CACHE);
+  char *dir = g_strdup_printf("ai_v%d_%s_calibration", CALIBRATION_SCHEMA,
+                              dt_ai_providers[ctx->provider].config_string);
+  char *file = g_strdup_printf("%.32s-ort%s-t%d-w%d.ini", hash, dt_ai_runtime_version(NULL),
+                               ctx->threads, ctx->fixed_w);
+  char *path = g_build_filename(cache, dir, file, NULL);
+  g_free(file);
+  g_free(dir);
+  g_free(cache);
+  g_free(hash);
+  return path;
+}
+
+static gboolean _load_calibration(dt_restore_context_t *ctx, const char *path)
+{
+  GKeyFile *file = g_key_file_new();
+  dt_calibration_t *c = &ctx->calibration;
+  gboolean ok = g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL);
+  if(ok)
+  {
+    c->pixel_bytes = g_key_file_get_double(file, "calibration", "pixel_bytes", NULL);
+    c->arena_strategy = g_key_file_get_integer(file, "calibration", "arena_strategy", NULL) == 1;
+    c->exact = g_key_file_get_boolean(file, "calibration", "exact", NULL);
+    ok = c->pixel_bytes >= 1 && c->pixel_bytes < 1e7;
+  }
+  g_key_file_unref(file);
+  return ok;
+}
+
+/* A cache that cannot be written only costs the measurement next time. */
+static void _save_calibration(const dt_restore_context_t *ctx, const char *path)
+{
+  const dt_calibration_t *c = &ctx->calibration;
+  GKeyFile *file = g_key_file_new();
+  g_key_file_set_string(file, "calibration", "model", ctx->model_id);
+  g_key_file_set_double(file, "calibration", "pixel_bytes", c->pixel_bytes);
+  g_key_file_set_integer(file, "calibration", "arena_strategy", c->arena_strategy);
+  g_key_file_set_boolean(file, "calibration", "exact", c->exact);
+  char *dir = g_path_get_dirname(path);
+  g_mkdir_with_parents(dir, 0700);
+  GError *error = NULL;
+  if(!g_key_file_save_to_file(file, path, &error))
+    dt_log(DT_LOG_AI, "the measurement is not kept: %s", error->message);
+  g_clear_error(&error);
+  g_free(dir);
+  g_key_file_unref(file);
+}
+
+static gboolean _get_calibration(dt_restore_context_t *ctx, GError **error)
+{
+  char *path = _calibration_path(ctx);
+  gboolean ok = _load_calibration(ctx, path);
+  if(!ok && (ok = _calibrate(ctx, error))) _save_calibration(ctx, path);
+  g_free(path);
+  if(ok && ctx->ramp == 0 && !ctx->calibration.exact)
+    _set_blended(ctx, "a trial tile differed from the same pixels of a larger window");
+  return ok;
+}
+
+/* --- the public side --- */
+
+static size_t _budget(const dt_restore_load_opts_t *opts)
+{
+  if(opts->memory) return opts->memory;
+  char *setting = dt_conf_get_string(DT_CONF_AI_MEMORY);
+  const guint64 bytes = setting ? dt_conf_parse_size(setting) : 0;
+  g_free(setting);
+  return bytes ? (size_t)bytes : (size_t)(dt_memory_available() / 4);
+}
+
+static void _choose_threads(dt_restore_context_t *ctx, const dt_restore_load_opts_t *opts)
+{
+  const int cores = (int)g_get_num_processors();
+  /* beyond four threads a run gains less than a second tile beside it */
+  ctx->threads = opts->threads > 0 ? MIN(opts->threads, 256) : MIN(cores, 4);
+  ctx->runs = opts->runs > 0 ? MIN(opts->runs, 64) : MAX(1, cores / ctx->threads);
+}
+
+static void _learn_locality(dt_restore_context_t *ctx)
+{
+  dt_onnx_graph_t *graph = dt_onnx_graph_parse(g_bytes_get_data(ctx->bytes, NULL),
+                                               g_bytes_get_size(ctx->bytes), NULL);
+  if(graph) ctx->locality = dt_onnx_graph_locality(graph);
+  dt_onnx_graph_destroy(graph);
+}
+
+static gboolean _prepare(dt_restore_context_t *ctx, const dt_manifest_t *manifest, GError **error)
+{
+  if(!_open_session(ctx, 0, 1, error) || !_check_contract(ctx, error)) return FALSE;
+  _learn_locality(ctx);
+  if(!_check_scale(ctx, error)) return FALSE;
+  _read_attributes(ctx, manifest);
+  _choose_overlap(ctx);
+  if(!_get_calibration(ctx, error)) return FALSE;
+  dt_log(DT_LOG_TILING, "%s: stride %d, receptive field radius %d, overlap %d, %s%s%s", ctx->model_id,
+         ctx->stride, ctx->locality.radius, ctx->halo, ctx->ramp ? "blended" : "exact",
+         ctx->ramp ? ": " : "", ctx->reason);
+  return dt_restore_open_session(ctx, ctx->budget, error);
+}
+
+static const dt_ai_model_info_t *_choose_model(dt_ai_environment_t *env, const char *task,
+                                               const char *model_id, GError **error)
+{
+  const dt_ai_model_info_t *info = model_id ? dt_ai_get_model_info_by_id(env, model_id)
+                                            : dt_ai_env_get_active_model(env, task);
+  if(!info && model_id)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
+                "There is no model \"%s\". See what is installed: darktable-ai models list",
+                model_id);
+  else if(!info)
+    g_propagate_error(error, g_error_copy(dt_ai_last_error()));
+  else if(strcmp(info->task_type, task) != 0)
+  {
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
+                "The model \"%s\" is for the task %s, not %s. See what is installed: darktable-ai "
+                "models list", info->id, info->task_type, task);
+    return NULL;
+  }
+  return info;
+}
+
+dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task,
+                                      const char *model_id, const dt_restore_load_opts_t *opts,
+                                      GError **error)
+{
+  const dt_restore_load_opts_t defaults = { 0 };
+  if(!opts) opts = &defaults;
+  const dt_ai_model_info_t *info = _choose_model(env, task, model_id, error);
+  GBytes *bytes = info ? dt_ai_read_model_file(info->directory, NULL, error) : NULL;
+  if(!bytes) return NULL;
+  dt_restore_context_t *ctx = g_new0(dt_restore_context_t, 1);
+  ctx->model_id = g_strdup(info->id);
+  ctx->path = g_build_filename(info->directory, "model.onnx", NULL);
+  ctx->bytes = bytes;
+  ctx->provider = opts->provider != DT_AI_PROVIDER_AUTO ? opts->provider : dt_ai_env_get_provider(env);
+  ctx->budget = _budget(opts);
+  ctx->max_tile = opts->max_tile > 0 ? opts->max_tile : dt_tile_ladder[0];
+  _choose_threads(ctx, opts);
+  if(!_prepare(ctx, dt_ai_model_manifest(info), error)) g_clear_pointer(&ctx, dt_restore_free);
+  return ctx;
+}
+
+void dt_restore_free(dt_restore_context_t *ctx)
+{
+  if(!ctx) return;
+  dt_ai_unload_model(ctx->session);
+  g_clear_pointer(&ctx->bytes, g_bytes_unref);
+  g_free(ctx->path);
+  g_free(ctx->model_id);
+  g_free(ctx);
+}
+
+const char *dt_restore_get_model_id(const dt_restore_context_t *ctx)
+{
+  return ctx->model_id;
+}
+
+dt_ai_provider_t dt_restore_get_provider(const dt_restore_context_t *ctx)
+{
+  return ctx->provider;
+}
+
+gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx)
+{
+  return ctx->has_sigma;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* denoise: one or many photographs in, a denoised file for each out. */
+#include "cli/cli.h"
+#include "common/conf.h"
+#include "common/memory.h"
+#include "libs/denoise_ai.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct
+{
+  char *output, *model, *provider, *memory, *compression, *icc, *assume, *progress;
+  int bits, quality, threads;
+  double sigma;
+  gboolean overwrite, skip_existing, dry_run, json, pass_through;
+} _opt;
+
+static const GOptionEntry _entries[] = {
+  { "output", 'o', 0, G_OPTION_ARG_FILENAME, &_opt.output,
+    "where to write; default: NAME_denoise.tif beside the input", "FILE|DIR" },
+  { "model", 0, 0, G_OPTION_ARG_STRING, &_opt.model, "use this model instead of the active one", "ID" },
+  { "provider", 0, 0, G_OPTION_ARG_STRING, &_opt.provider,
+    "run on this execution provider or not at all", "P" },
+  { "sigma", 0, 0, G_OPTION_ARG_DOUBLE, &_opt.sigma,
+    "noise level 1 to 255, for models that take one (default 25)", "S" },
+  { "memory", 0, 0, G_OPTION_ARG_STRING, &_opt.memory,
+    "stay within this much memory, e.g. 2G (default: a quarter of what is free)", "SIZE" },
+  { "bit-depth", 0, 0, G_OPTION_ARG_INT, &_opt.bits, "8, 16 or 32 (float)", "N" },
+  { "compression", 0, 0, G_OPTION_ARG_STRING, &_opt.compression,
+    "TIFF: none, deflate, deflate-predictor (default)", "C" },
+  { "quality", 0, 0, G_OPTION_ARG_INT, &_opt.quality, "JPEG quality 1 to 100 (default 95)", "Q" },
+  { "icc", 0, 0, G_OPTION_ARG_FILENAME, &_opt.icc,
+    "output colour profile: a file, or srgb, adobergb, prophoto, rec2020, display-p3 (also with "
+    "-linear)", "PROFILE" },
+  { "assume-profile", 0, 0, G_OPTION_ARG_FILENAME, &_opt.assume,
+    "read the input with this profile instead of its own", "PROFILE" },
+  { "threads", 0, 0, G_OPTION_ARG_INT, &_opt.threads, "threads for the network", "N" },
+  { "overwrite", 0, 0, G_OPTION_ARG_NONE, &_opt.overwrite, "replace existing outputs", NULL },
+  { "skip-existing", 0, 0, G_OPTION_ARG_NONE, &_opt.skip_existing, "leave existing outputs alone", NULL },
+  { "dry-run", 0, 0, G_OPTION_ARG_NONE, &_opt.dry_run, "print the plan and write nothing", NULL },
+  { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print one JSON object per file", NULL },
+  { "progress", 0, 0, G_OPTION_ARG_STRING, &_opt.progress, "bar, plain, json or none", "MODE" },
+  { "bench-pass-through", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &_opt.pass_through, NULL, NULL },
+  { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+static const char _examples[]
+  = "Examples:\n"
+    "  darktable-ai denoise photo.jpg                     writes photo_denoise.tif\n"
+    "  darktable-ai denoise -o out/ *.tif                 a batch into a directory\n"
+    "  darktable-ai denoise --sigma 15 --model denoise-ffdnet -o clean.png noisy.png\n"
+    "  darktable-ai denoise --dry-run photo.jpg           tiles, overlap, memory, provider";
+
+static gboolean _usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static gboolean _usage(GError **error, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  *error = g_error_new_valist(DT_AI_ERROR, DT_AI_ERROR_USAGE, format, args);
+  va_end(args);
+  return FALSE;
+}
+
+static gboolean _parse_compression(dt_imageio_compression_t *compression)
+{
+  static const char *const names[] = {
+    [DT_IMAGEIO_DEFLATE_PREDICTOR] = "deflate-predictor",
+    [DT_IMAGEIO_DEFLATE] = "deflate",
+    [DT_IMAGEIO_UNCOMPRESSED] = "none",
+  };
+  if(!_opt.compression) return TRUE;
+  for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
+    if(strcmp(_opt.compression, names[i]) == 0)
+    {
+      *compression = (dt_imageio_compression_t)i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean _parse_provider(dt_ai_provider_t *provider, GError **error)
+{
+  *provider = DT_AI_PROVIDER_AUTO;
+  if(!_opt.provider) return TRUE;
+  *provider = dt_ai_provider_from_string(_opt.provider);
+  if(*provider != DT_AI_PROVIDER_AUTO || g_ascii_strcasecmp(_opt.provider, "auto") == 0) return TRUE;
+  return _usage(error, "There is no execution provider \"%s\". See: darktable-ai providers",
+                _opt.provider);
+}
+
+static gboolean _check_options(int files, dt_denoise_job_t *job, dt_restore_load_opts_t *load,
+                               dt_cli_progress_t *progress, GError **error)
+{
+  if(files == 0) return _usage(error, "Say which files to denoise, e.g.: darktable-ai denoise photo.jpg");
+  if(_opt.sigma < 0 || _opt.sigma > 255)
+    return _usage(error, "--sigma takes a noise level from 1 to 255.");
+  if(_opt.bits && _opt.bits != 8 && _opt.bits != 16 && _opt.bits != 32)
+    return _usage(error, "--bit-depth takes 8, 16 or 32.");
+  if(_opt.quality < 0 || _opt.quality > 100) return _usage(error, "--quality takes 1 to 100.");
+  if(_opt.threads < 0) return _usage(error, "--threads takes a positive number.");
+  if(!_parse_compression(&job->compression))
+    return _usage(error, "--compression takes none, deflate or deflate-predictor.");
+  if(_opt.progress && !dt_cli_progress_mode(_opt.progress, &progress->mode))
+    return _usage(error, "--progress takes bar, plain, json or none.");
+  if(_opt.memory && !(load->memory = (size_t)dt_conf_parse_size(_opt.memory)))
+    return _usage(error, "--memory takes a size such as 500M or 2G.");
+  if(files > 1 && _opt.output && !g_file_test(_opt.output, G_FILE_TEST_IS_DIR))
+    return _usage(error, "With several files -o takes an existing directory, and %s is none.", _opt.output);
+  return _parse_provider(&load->provider, error);
+}
+
+/* --- reporting --- */
+
+static double _megapixels(const dt_restore_plan_t *plan)
+{
+  return 1e-6 * plan->width * plan->height;
+}
+
+static void _print_plan(const char *input, const char *output, const char *model,
+                        dt_ai_provider_t provider, const dt_restore_plan_t *plan)
+{
+  const double effort = (double)plan->computed / ((double)plan->width * plan->height);
+  if(_opt.json)
+  {
+    fputs("{\"schema_version\":1,\"event\":\"plan\",\"input\":", stdout);
+    dt_cli_print_json_string(input);
+    fputs(",\"output\":", stdout);
+    dt_cli_print_json_string(output);
+    fputs(",\"model\":", stdout);
+    dt_cli_print_json_string(model);
+    printf(",\"provider\":\"%s\",\"width\":%d,\"height\":%d,\"tile_width\":%d,\"tile_height\":%d,"
+           "\"overlap\":%d,\"columns\":%d,\"rows\":%d,\"exact\":%s,\"computed\":%.3f,\"memory\":%zu,"
+           "\"budget\":%zu,\"threads\":%d,\"runs\":%d,\"reason\":",
+           dt_ai_providers[provider].config_string, plan->width, plan->height, plan->tile_width,
+           plan->tile_height, plan->overlap, plan->columns, plan->rows, plan->exact ? "true" : "false",
+           effort, plan->memory, plan->budget, plan->threads, plan->runs);
+    dt_cli_print_json_string(plan->reason);
+    fputs("}\n", stdout);
+    return;
+  }
+  printf("%s -> %s\n", input, output);
+  printf("  picture   %d×%d, %.1f MP\n", plan->width, plan->height, _megapixels(plan));
+  printf("  model     %s on %s, %d threads × %d\n", model, dt_ai_provider_to_string(provider),
+         plan->threads, plan->runs);
+  printf("  tiles     %d×%d of %d×%d pixels, overlap %d, %.2f × the picture computed\n", plan->columns,
+         plan->rows, plan->tile_width, plan->tile_height, plan->overlap, effort);
+  printf("  seams     %s%s\n", plan->exact ? "none: bit-identical to the untiled picture" : "blended: ",
+         plan->reason);
+  printf("  memory    %.0f MiB of %.0f MiB\n", (double)plan->memory / 1048576, (double)plan->budget / 1048576);
+}
+
+static void _print_result(const char *input, const char *output, const char *model,
+                          const dt_restore_report_t *r)
+{
+  const double speed = r->seconds > 0 ? _megapixels(&r->plan) / r->seconds : 0;
+  if(!_opt.json)
+  {
+    printf("%s\n", output);
+    dt_cli_say("%s: %s on %s, %.1f MP in %.1f s (%.2f MP/s), %s%s%s, peak memory %.0f MiB", input, model,
+               dt_ai_provider_to_string(r->provider), _megapixels(&r->plan), r->seconds, speed,
+               r->plan.exact ? "exact" : "blended (", r->plan.reason, r->plan.exact ? "" : ")",
+               (double)dt_memory_peak() / 1048576);
+    if(r->retries)
+      dt_cli_say("%s: memory ran out %d times; went on with tiles of %d×%d pixels. --memory sets the "
+                 "budget.", input, r->retries, r->plan.tile_width, r->plan.tile_height);
+    return;
+  }
+  fputs("{\"schema_version\":1,\"event\":\"done\",\"input\":", stdout);
+  dt_cli_print_json_string(input);
+  fputs(",\"output\":", stdout);
+  dt_cli_print_json_string(output);
+  fputs(",\"model\":", stdout);
+  dt_cli_print_json_string(model);
+  printf(",\"provider\":\"%s\",\"seconds\":%.3f,\"mp_per_s\":%.3f,\"exact\":%s,\"retries\":%d,"
+         "\"tile_width\":%d,\"tile_height\":%d,\"columns\":%d,\"rows\":%d,\"peak_memory\":%" G_GUINT64_FORMAT
+         ",\"read_seconds\":%.3f,\"run_seconds\":%.3f,\"write_seconds\":%.3f}\n",
+         dt_ai_providers[r->provider].config_string, r->seconds, speed, r->plan.exact ? "true" : "false",
+         r->retries, r->plan.tile_width, r->plan.tile_height, r->plan.columns, r->plan.rows,
+         dt_memory_peak(), r->read_seconds, r->run_seconds, r->write_seconds);
+}
+
+/* --- work --- */
+
+static int _plan_one(dt_restore_context_t *ctx, const dt_denoise_job_t *job, const char *input,
+                     const char *output)
+{
+  GError *error = NULL;
+  dt_restore_plan_t plan;
+  if(!dt_denoise_plan_file(ctx, job, input, &plan, NULL, &error)) return dt_cli_fail(error);
+  _print_plan(input, output, dt_restore_get_model_id(ctx), dt_restore_get_provider(ctx), &plan);
+  return DT_EXIT_OK;
+}
+
+static int _denoise_one(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli_progress_t *progress,
+                        const char *input)
+{
+  char *output = dt_denoise_output_path(job, input);
+  int code = DT_EXIT_OK;
+  if(_opt.dry_run)
+    code = _plan_one(ctx, job, input, output);
+  else if(_opt.skip_existing && g_file_test(output, G_FILE_TEST_EXISTS))
+    dt_cli_say("%s: %s exists, skipped", input, output);
+  else
+  {
+    GError *error = NULL;
+    dt_restore_report_t report;
+    if(dt_denoise_file(ctx, job, input, output, &report, &error))
+    {
+      dt_cli_progress_end(progress);
+      _print_result(input, output, dt_restore_get_model_id(ctx), &report);
+    }
+    else
+    {
+      dt_cli_progress_end(progress);
+      code = dt_cli_fail(error);
+    }
+    fflush(stdout);
+  }
+  g_free(output);
+  return code;
+}
+
+/* One failing file does not end a batch; a cancelled one does. */
+static int _denoise_all(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli_progress_t *progress,
+                        int n, char **files)
+{
+  int failed = 0, code = DT_EXIT_OK;
+  for(int i = 0; i < n && !dt_cli_signal_exit_code(); i++)
+  {
+    char *label = g_path_get_basename(files[i]);
+    dt_cli_progress_begin(progress, label);
+    const int this_code = _denoise_one(ctx, job, progress, files[i]);
+    g_free(label);
+    failed += this_code != DT_EXIT_OK;
+    if(this_code) code = this_code;
+  }
+  if(dt_cli_signal_exit_code()) return dt_cli_signal_exit_code();
+  if(failed && n > 1)
+  {
+    dt_cli_say("%d of %d files failed; the others are done", failed, n);
+    return DT_EXIT_PARTIAL;
+  }
+  return code;
+}
+
+static int _run_with(dt_ai_environment_t *env, const dt_restore_load_opts_t *load, dt_denoise_job_t *job,
+                     dt_cli_progress_t *progress, int n, char **files)
+{
+  GError *error = NULL;
+  job->restore.cancellable = dt_cli_catch_signals();
+  dt_restore_context_t *ctx = dt_restore_load(env, "denoise", _opt.model, load, &error);
+  if(!ctx) return dt_cli_fail(error);
+  if(_opt.sigma > 0 && !dt_restore_has_sigma(ctx))
+    dt_cli_say("note: %s finds the noise level by itself; --sigma is not used", dt_restore_get_model_id(ctx));
+  const int code = _denoise_all(ctx, job, progress, n, files);
+  dt_restore_free(ctx);
+  return code;
+}
+
+static int _denoise(int argc, char **argv)
+{
+  int code = DT_EXIT_OK;
+  if(!dt_cli_parse(&argc, &argv, "FILE…",
+                   "Removes noise from photographs (TIFF, PNG, JPEG). The originals are not touched.",
+                   _examples, _entries, &code))
+    return code;
+  dt_restore_load_opts_t load = { .threads = _opt.threads };
+  dt_denoise_job_t job = { .output = _opt.output,
+                           .assume_profile = _opt.assume,
+                           .profile = _opt.icc,
+                           .bits = _opt.bits,
+                           .quality = _opt.quality,
+                           .overwrite = _opt.overwrite };
+  dt_cli_progress_t progress = { 0 };
+  GError *error = NULL;
+  if(!_check_options(argc - 1, &job, &load, &progress, &error)) return dt_cli_fail(error);
+  job.restore = (dt_restore_opts_t){ .sigma = (float)_opt.sigma,
+                                     .pass_through = _opt.pass_through,
+                                     .progress = dt_cli_progress_update,
+                                     .progress_data = &progress };
+  dt_ai_environment_t *env = dt_ai_env_init(NULL);
+  if(!env) return dt_cli_fail(g_error_copy(dt_ai_last_error()));
+  code = _run_with(env, &load, &job, &progress, argc - 1, argv + 1);
+  dt_ai_env_destroy(env);
+  return code;
+}
+
+const dt_cli_command_t dt_cli_cmd_denoise = { "denoise", "remove noise from photographs", _denoise };

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* prefs, enable, disable: the settings. They work while AI is switched off. */
+#include "ai/backend.h"
+#include "cli/cli.h"
+#include "common/conf.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *_origin_name(dt_conf_origin_t origin)
+{
+  static const char *const names[] = {
+    [DT_CONF_UNSET] = "unset",
+    [DT_CONF_DEFAULT] = "default",
+    [DT_CONF_DARKTABLERC] = "darktablerc",
+    [DT_CONF_AIRC] = "darktable-airc",
+    [DT_CONF_OVERRIDE] = "--conf",
+  };
+  return names[origin];
+}
+
+static int _list(void)
+{
+  char **keys = dt_conf_list();
+  for(char **key = keys; *key; key++)
+  {
+    char *value = dt_conf_get_string(*key);
+    printf("%s=%s  (%s)\n", *key, value ? value : "", _origin_name(dt_conf_get_origin(*key)));
+    g_free(value);
+  }
+  g_strfreev(keys);
+  return DT_EXIT_OK;
+}
+
+static int _get(const char *key)
+{
+  char *value = dt_conf_get_string(key);
+  if(!value)
+  {
+    dt_cli_say("%s is not set and has no default. See: darktable-ai prefs list", key);
+    return DT_EXIT_FAILED;
+  }
+  printf("%s\n", value);
+  g_free(value);
+  return DT_EXIT_OK;
+}
+
+static int _change(const char *key, const char *value)
+{
+  GError *error = NULL;
+  const gboolean ok = value ? dt_conf_set(key, value, &error) : dt_conf_reset(key, &error);
+  return ok ? DT_EXIT_OK : dt_cli_fail(error);
+}
+
+static int _prefs(int argc, char **argv)
+{
+  int code = DT_EXIT_OK;
+  if(!dt_cli_parse(&argc, &argv, "list | get KEY | set KEY VALUE | reset KEY",
+                   "Shows and changes settings. They are kept in darktable-airc; darktablerc is only "
+                   "read.",
+                   "Examples:\n  darktable-ai prefs list\n"
+                   "  darktable-ai prefs set plugins/ai/memory 2G\n"
+                   "  darktable-ai prefs reset plugins/ai/memory",
+                   NULL, &code))
+    return code;
+  const char *verb = argc > 1 ? argv[1] : "list";
+  if(strcmp(verb, "list") == 0 && argc <= 2) return _list();
+  if(strcmp(verb, "get") == 0 && argc == 3) return _get(argv[2]);
+  if(strcmp(verb, "set") == 0 && argc == 4) return _change(argv[2], argv[3]);
+  if(strcmp(verb, "reset") == 0 && argc == 3) return _change(argv[2], NULL);
+  dt_cli_say("prefs takes: list, get KEY, set KEY VALUE, or reset KEY");
+  return DT_EXIT_USAGE;
+}
+
+static int _switch(int argc, char **argv, gboolean on)
+{
+  int code = DT_EXIT_OK;
+  if(!dt_cli_parse(&argc, &argv, NULL,
+                   on ? "Switches AI features on. Nothing runs unless asked, nothing leaves this machine."
+                      : "Switches AI features off.",
+                   NULL, NULL, &code))
+    return code;
+  if(on && !dt_ai_is_supported())
+  {
+    dt_cli_say("this build has no AI support; ask your distribution's package maintainer to enable it, "
+               "or use an official build");
+    return DT_EXIT_DISABLED;
+  }
+  code = _change(DT_CONF_AI_ENABLED, on ? "TRUE" : "FALSE");
+  if(!code) dt_cli_say("AI features are switched %s", on ? "on" : "off");
+  return code;
+}
+
+static int _enable(int argc, char **argv)
+{
+  return _switch(argc, argv, TRUE);
+}
+
+static int _disable(int argc, char **argv)
+{
+  return _switch(argc, argv, FALSE);
+}
+
+const dt_cli_command_t dt_cli_cmd_prefs = { "prefs", "show and change settings", _prefs };
+const dt_cli_command_t dt_cli_cmd_enable = { "enable", "switch AI features on", _enable };
+const dt_cli_command_t dt_cli_cmd_disable = { "disable", "switch AI features off", _disable };
