@@ -1009,7 +1009,7 @@ static int64_t _floor_div(int64_t a, int64_t b)
 static gboolean _spend(_walk_t *walk, int64_t work)
 {
   walk->work += work;
-  return walk->work <= MAX_WORK || _refuse(walk, "is one node too many to analyse");
+  return walk->work <= MAX_WORK || _refuse(walk, "makes the network too large to analyse");
 }
 
 // --- axes ----------------------------------------------------------------------------------------
@@ -1847,7 +1847,7 @@ static gboolean _evaluate(_walk_t *walk, _state_t *out)
   const _operators_t *row = _find_operators(node->op);
   if(!image) return _evaluate_constant(walk, row, out);
   if(_word_index(_inexact_operators, node->op) >= 0)
-    return _refuse(walk, "is local, but its last bits are not");
+    return _refuse(walk, "gives other last bits in a tile");
   if(!row) return _refuse(walk, "is not on the list of local operators");
   if(!_attributes_known(node, row->attributes))
     return _refuse(walk, "has an attribute that is not known");
@@ -1973,7 +1973,7 @@ static void _explain(const _walk_t *walk, char *reason, size_t size)
   {
     _append_printable(text, walk->node->op, 24);
     g_string_append(text, " (node ");
-    _append_printable(text, walk->node->name, 22);
+    _append_printable(text, walk->node->name, 18);
     g_string_append(text, ") ");
   }
   g_string_append(text, walk->obstacle);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/** @file
+ * The tag directories of TIFF and EXIF, byte for byte.
+ *
+ * EXIF is a small TIFF structure: directories of tags, some of which point to more directories. This
+ * reads them from a TIFF file (classic or BigTIFF) or from the blob inside a JPEG or PNG, without
+ * interpreting values, and lays them out anew wherever they are to go. No value passes through a
+ * float on the way, as it would in a TIFF library.
+ */
+#ifndef DT_IMAGEIO_EXIF_H
+#define DT_IMAGEIO_EXIF_H
+
+#include "imageio/imageio_internal.h"
+
+enum
+{
+  DT_TAG_ORIENTATION = 274,
+  DT_TAG_XRESOLUTION = 282,
+  DT_TAG_YRESOLUTION = 283,
+  DT_TAG_RESOLUTION_UNIT = 296,
+  DT_TAG_XMP = 700,
+  DT_TAG_IPTC = 33723,
+  DT_TAG_PHOTOSHOP = 34377,
+  DT_TAG_EXIF_IFD = 34665,
+  DT_TAG_ICC = 34675,
+  DT_TAG_GPS_IFD = 34853,
+  DT_TAG_MAKER_NOTE = 37500,
+  DT_TAG_PIXEL_WIDTH = 40962,
+  DT_TAG_PIXEL_HEIGHT = 40963,
+  DT_TAG_INTEROP_IFD = 40965,
+};
+
+/** TIFF's field types, as far as they are met by name. */
+enum
+{
+  DT_TYPE_BYTE = 1,
+  DT_TYPE_ASCII = 2,
+  DT_TYPE_SHORT = 3,
+  DT_TYPE_LONG = 4,
+  DT_TYPE_RATIONAL = 5,
+};
+
+typedef enum dt_ifd_t
+{
+  DT_IFD_MAIN, ///< the picture's own directory
+  DT_IFD_EXIF,
+  DT_IFD_GPS,
+  DT_IFD_INTEROP,
+  DT_IFD_COUNT,
+} dt_ifd_t;
+
+typedef struct dt_exif_entry_t
+{
+  uint16_t tag, type;
+  uint32_t count;
+  uint64_t origin; ///< where the value stood, from the start of its TIFF structure
+  GBytes *value;   ///< count values of the type, in the structure's byte order
+} dt_exif_entry_t;
+
+/** The directories of one picture; entries are sorted by tag. */
+typedef struct dt_exif_t
+{
+  gboolean big_endian;
+  GArray *ifds[DT_IFD_COUNT]; ///< of dt_exif_entry_t
+} dt_exif_t;
+
+/** Reads the directories of a TIFF file, its first page's; NULL when there are none to be read.
+ * Tags that describe the storage of pixels, and those of no meaning outside, are left out. */
+dt_exif_t *dt_exif_read_file(const dt_input_t *input);
+/** The same from the TIFF structure of a JPEG or PNG. */
+dt_exif_t *dt_exif_read_bytes(GBytes *bytes);
+dt_exif_t *dt_exif_create(void);
+void dt_exif_destroy(dt_exif_t *exif);
+
+const dt_exif_entry_t *dt_exif_find(const dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag);
+/** The first value of a SHORT, LONG or RATIONAL entry as a number, @p otherwise without one. */
+double dt_exif_get_number(const dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, double otherwise);
+/** Removes and returns a value's bytes (transfer full), NULL when there is none. */
+GBytes *dt_exif_steal(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag);
+void dt_exif_remove(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag);
+/** Sets a single SHORT or LONG. */
+void dt_exif_set_number(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, uint16_t type, uint32_t value);
+
+/** Where the directories went. */
+typedef struct dt_exif_layout_t
+{
+  uint64_t exif, gps;      ///< from the start of the target's structure, 0 = absent
+  gboolean lost_maker_note; ///< one that depends on a byte order the target does not have
+} dt_exif_layout_t;
+
+/** Lays out EXIF, interoperability and GPS directories for a TIFF file in native byte order.
+ *
+ * @param base  the file offset at which the result will stand, a multiple of 8
+ * @return the bytes, NULL when there is nothing */
+GBytes *dt_exif_layout_for_tiff(const dt_exif_t *exif, uint64_t base, gboolean big_tiff,
+                                dt_exif_layout_t *layout);
+/** Lays out everything as the structure that JPEG and PNG carry. */
+GBytes *dt_exif_to_bytes(const dt_exif_t *exif);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The restored picture against the network run once over the whole picture, bit for bit; and what happens
+ * when something goes wrong on the way. The reference is written down here a second time, as plainly as
+ * possible. */
+#include "support.h"
+
+#include "ai/restore.h"
+#include "ai/tiling.h"
+#include "common/colour.h"
+#include "common/conf.h"
+#include "common/paths.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+static dt_ai_environment_t *_env;
+
+static int _setup(void **state)
+{
+  (void)state;
+  test_world_create();
+  char *fixtures = test_fixture("models"), *data = test_data("models");
+  char *paths = g_strjoin(";", fixtures, data, NULL);
+  _env = dt_ai_env_init(paths);
+  assert_non_null(_env);
+  g_free(paths);
+  g_free(data);
+  g_free(fixtures);
+  return 0;
+}
+
+static int _teardown(void **state)
+{
+  (void)state;
+  dt_ai_env_destroy(_env);
+  test_world_destroy();
+  return 0;
+}
+
+/* --- the reference --- */
+
+typedef struct _reference_t
+{
+  dt_ai_context_t *model;
+  int halo, stride;
+  float low, high, sigma;
+} _reference_t;
+
+static int _continue_by_mirror(int i, int n)
+{
+  while(n > 1 && (i < 0 || i >= n)) i = i < 0 ? -i : 2 * (n - 1) - i;
+  return n > 1 ? i : 0;
+}
+
+/* One Run() over the picture, mirror-extended by the halo and up to the stride. */
+static void _untiled(const _reference_t *ref, const test_image_t *in, test_image_t *out)
+{
+  const int w = (in->width + ref->stride - 1) / ref->stride * ref->stride + 2 * ref->halo;
+  const int h = (in->height + ref->stride - 1) / ref->stride * ref->stride + 2 * ref->halo;
+  const size_t plane = (size_t)w * (size_t)h;
+  const int colours = DT_ROW_COLOURS(in->channels);
+  float *x = g_new(float, 3 * plane), *y = g_new(float, 3 * plane), *sigma = g_new(float, plane);
+  for(int c = 0; c < 3; c++)
+    for(int j = 0; j < h; j++)
+      for(int i = 0; i < w; i++)
+      {
+        const int px = _continue_by_mirror(i - ref->halo, in->width);
+        const int py = _continue_by_mirror(j - ref->halo, in->height);
+        float v = in->pixels[((size_t)py * (size_t)in->width + (size_t)px) * (size_t)in->channels
+                             + (size_t)MIN(c, colours - 1)];
+        dt_srgb_encode(&v, &v, 1);
+        x[(size_t)c * plane + (size_t)j * (size_t)w + (size_t)i] = fminf(fmaxf(v, ref->low), ref->high);
+      }
+  for(size_t i = 0; i < plane; i++) sigma[i] = ref->sigma * (1.0f / 255.0f);
+  int64_t image[] = { 1, 3, h, w }, map[] = { 1, 1, h, w }, result[] = { 1, 3, h, w };
+  dt_ai_tensor_t inputs[] = { { x, DT_AI_FLOAT, image, 4 }, { sigma, DT_AI_FLOAT, map, 4 } };
+  dt_ai_tensor_t output = { y, DT_AI_FLOAT, result, 4 };
+  assert_int_equal(dt_ai_run(ref->model, inputs, dt_ai_get_input_count(ref->model), &output, 1), 0);
+  for(int j = 0; j < in->height; j++)
+    for(int i = 0; i < in->width; i++)
+    {
+      const size_t at = ((size_t)j * (size_t)in->width + (size_t)i) * (size_t)in->channels;
+      const size_t from = (size_t)(j + ref->halo) * (size_t)w + (size_t)(i + ref->halo);
+      for(int c = 0; c < in->channels; c++)
+      {
+        float v = in->pixels[at + (size_t)c];
+        if(c < colours)
+        {
+          float encoded;
+          dt_srgb_encode(&v, &encoded, 1);
+          v = y[(size_t)c * plane + from];
+          if(colours == 1) v = (y[from] + y[plane + from] + y[2 * plane + from]) * (1.0f / 3.0f);
+          v += encoded - fminf(fmaxf(encoded, ref->low), ref->high);
+          dt_srgb_decode(&v, &v, 1);
+        }
+        out->pixels[at + (size_t)c] = v;
+      }
+    }
+  g_free(x);
+  g_free(y);
+  g_free(sigma);
+}
+
+/* --- helpers --- */
+
+static dt_restore_context_t *_load(const char *id, const dt_restore_load_opts_t *opts)
+{
+  GError *error = NULL;
+  dt_restore_context_t *ctx = dt_restore_load(_env, "denoise", id, opts, &error);
+  assert_no_error(error);
+  assert_non_null(ctx);
+  return ctx;
+}
+
+static gboolean _restore(dt_restore_context_t *ctx, const test_image_t *in, test_image_t *out,
+                         const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error)
+{
+  test_sink_t sink;
+  test_sink_init(&sink, out);
+  dt_row_source_t *source = test_source_new(in);
+  const gboolean ok = dt_restore_process(ctx, source, &sink.sink, opts, report, error);
+  assert_int_equal(sink.finished, ok);
+  assert_int_equal(sink.abandoned, !ok);
+  if(ok) assert_int_equal(sink.next, in->height);
+  dt_row_source_destroy(source);
+  return ok;
+}
+
+static void _assert_identical(const test_image_t *a, const test_image_t *b, const char *what)
+{
+  const size_t n = (size_t)a->width * (size_t)a->height * (size_t)a->channels;
+  for(size_t i = 0; i < n; i++)
+    if(memcmp(&a->pixels[i], &b->pixels[i], sizeof(float)) != 0)
+      fail_msg("%s: %d×%d×%d differs at pixel %zu,%zu: %.9g instead of %.9g", what, a->width, a->height,
+               a->channels, i / (size_t)a->channels % (size_t)a->width,
+               i / (size_t)a->channels / (size_t)a->width, a->pixels[i], b->pixels[i]);
+}
+
+/* --- exactness --- */
+
+static const struct
+{
+  const char *id;
+  int stride;
+  gboolean unclamped;
+} _exact_models[] = {
+  { "denoise-conv3", 1, FALSE },  { "denoise-unet", 4, FALSE },      { "denoise-shuffle", 2, FALSE },
+  { "denoise-sigma", 2, TRUE },   { "denoise-fp16", 2, FALSE },      { "denoise-fp16-sigma", 2, TRUE },
+  { "denoise-batch", 1, FALSE },  { "denoise-clip", 1, FALSE },      { "denoise-ffdnet", 2, TRUE },
+};
+
+static void _check_model(const char *id, int stride, gboolean unclamped, int threads, int sizes,
+                         test_random_t *random)
+{
+  const dt_restore_load_opts_t opts = { .threads = threads, .runs = 1 + threads % 2, .max_tile = 256 };
+  dt_restore_context_t *ctx = _load(id, &opts);
+  _reference_t ref = { .model = dt_ai_load_model(_env, id, NULL, DT_AI_PROVIDER_CPU),
+                       .halo = 64,
+                       .stride = stride,
+                       .low = unclamped ? -1.0f : 0.0f,
+                       .high = unclamped ? 2.0f : 1.0f };
+  assert_non_null(ref.model);
+  for(int i = 0; i < sizes; i++)
+  {
+    /* the first few are the awkward ones */
+    const int w = i == 0 ? 1 : i == 1 ? 7 : test_random_int(random, 1, 256);
+    const int h = i == 0 ? 1 : i == 1 ? 256 : test_random_int(random, 1, 256);
+    const int channels = i == 2 ? 1 : i == 3 ? 4 : i == 4 ? 2 : 3;
+    test_image_t in = test_image_random(random, w, h, channels);
+    test_image_t tiled = test_image_new(w, h, channels), whole = test_image_new(w, h, channels);
+    const dt_restore_opts_t run = { .sigma = (float)test_random_range(random, 5, 60) };
+    dt_restore_report_t report;
+    GError *error = NULL;
+    _restore(ctx, &in, &tiled, &run, &report, &error);
+    assert_no_error(error);
+    assert_true(report.plan.exact);
+    ref.sigma = run.sigma;
+    _untiled(&ref, &in, &whole);
+    _assert_identical(&tiled, &whole, id);
+    test_image_free(&in);
+    test_image_free(&tiled);
+    test_image_free(&whole);
+  }
+  dt_ai_unload_model(ref.model);
+  dt_restore_free(ctx);
+}
+
+static void test_tiled_equals_untiled(void **state)
+{
+  (void)state;
+  static const int threads[] = { 1, 2, 16 };
+  test_random_t random = { 20251 };
+  for(size_t m = 0; m < G_N_ELEMENTS(_exact_models); m++)
+  {
+    if(!dt_ai_get_model_info_by_id(_env, _exact_models[m].id))
+    {
+      print_message("skipped: %s is not here\n", _exact_models[m].id);
+      continue;
+    }
+    const gboolean heavy = strcmp(_exact_models[m].id, "denoise-ffdnet") == 0;
+    for(size_t t = 0; t < G_N_ELEMENTS(threads); t++)
+      _check_model(_exact_models[m].id, _exact_models[m].stride, _exact_models[m].unclamped, threads[t],
+                   test_is_long() ? 200 : heavy ? 6 : 12, &random);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_tiled_equals_untiled),
+  };
+  return cmocka_run_group_tests_name("restore", tests, _setup, _teardown);
+}
