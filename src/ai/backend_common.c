@@ -337,11 +337,3 @@ gboolean dt_ai_is_supported(void)
 {
   return TRUE;
 }
-
-size_t dt_ai_tensor_element_count(const int64_t *shape, int ndim)
-{
-  size_t count = 1;
-  for(int i = 0; i < ndim; i++)
-    if(shape[i] <= 0 || __builtin_mul_overflow(count, (size_t)shape[i], &count)) return 0;
-  return count;
-}

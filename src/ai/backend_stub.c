@@ -3,26 +3,283 @@
 #include "ai/backend.h"
 #include "ai/restore.h"
 
-#include <string.h>
+#define NO_AI                                                                                                  \
+  "this build has no AI support; ask your distribution's package maintainer to enable it, or use an "         \
+  "official build"
 
-#define NO_AI "this build has no AI support; ask your distribution's package maintainer to enable it, or use an " \
-              "official build"
-
-static const GError *_no_ai(void)
+static gpointer _make_error(gpointer unused)
 {
-  static gsize once;
-  static GError *error;
-  if(g_once_init_enter(&once))
-  {
-    error = g_error_new_literal(DT_AI_ERROR, DT_AI_ERROR_DISABLED, NO_AI);
-    g_once_init_leave(&once, 1);
-  }
-  return error;
+  (void)unused;
+  return g_error_new_literal(DT_AI_ERROR, DT_AI_ERROR_DISABLED, NO_AI);
+}
+
+const GError *dt_ai_last_error(void)
+{
+  static GOnce once = G_ONCE_INIT;
+  return g_once(&once, _make_error, NULL);
 }
 
 static gboolean _refuse(GError **error)
 {
-  g_propagate_error(error, g_error_copy(_no_ai()));
+  g_propagate_error(error, g_error_copy(dt_ai_last_error()));
   return FALSE;
 }
 
+gboolean dt_ai_is_supported(void)
+{
+  return FALSE;
+}
+
+int dt_ai_probe_provider(dt_ai_provider_t provider)
+{
+  (void)provider;
+  return 0;
+}
+
+const char *dt_ai_runtime_version(const char **path)
+{
+  (void)path;
+  return NULL;
+}
+
+dt_ai_environment_t *dt_ai_env_init(const char *search_paths)
+{
+  (void)search_paths;
+  return NULL;
+}
+
+void dt_ai_env_destroy(dt_ai_environment_t *env)
+{
+  (void)env;
+}
+
+void dt_ai_env_refresh(dt_ai_environment_t *env)
+{
+  (void)env;
+}
+
+int dt_ai_get_model_count(dt_ai_environment_t *env)
+{
+  (void)env;
+  return 0;
+}
+
+const dt_ai_model_info_t *dt_ai_get_model_info_by_index(dt_ai_environment_t *env, int index)
+{
+  (void)env;
+  (void)index;
+  return NULL;
+}
+
+const dt_ai_model_info_t *dt_ai_get_model_info_by_id(dt_ai_environment_t *env, const char *id)
+{
+  (void)env;
+  (void)id;
+  return NULL;
+}
+
+int dt_ai_env_get_problem_count(dt_ai_environment_t *env)
+{
+  (void)env;
+  return 0;
+}
+
+const char *dt_ai_env_get_problem(dt_ai_environment_t *env, int index)
+{
+  (void)env;
+  (void)index;
+  return NULL;
+}
+
+const dt_ai_model_info_t *dt_ai_env_get_active_model(dt_ai_environment_t *env, const char *task)
+{
+  (void)env;
+  (void)task;
+  return NULL;
+}
+
+void dt_ai_env_set_provider(dt_ai_environment_t *env, dt_ai_provider_t provider)
+{
+  (void)env;
+  (void)provider;
+}
+
+dt_ai_provider_t dt_ai_env_get_provider(dt_ai_environment_t *env)
+{
+  (void)env;
+  return DT_AI_PROVIDER_CPU;
+}
+
+dt_ai_context_t *dt_ai_load_model(dt_ai_environment_t *env, const char *model_id, const char *model_file,
+                                  dt_ai_provider_t provider)
+{
+  return dt_ai_load_model_ext(env, model_id, model_file, provider, DT_AI_OPT_ALL, NULL, 0);
+}
+
+dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *model_id,
+                                      const char *model_file, dt_ai_provider_t provider,
+                                      dt_ai_opt_level_t opt_level,
+                                      const dt_ai_dim_override_t *dim_overrides, int n_overrides)
+{
+  (void)env;
+  return dt_ai_onnx_load_ext(model_id, model_file, provider, opt_level, dim_overrides, n_overrides);
+}
+
+dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_file,
+                                     dt_ai_provider_t provider, dt_ai_opt_level_t opt_level,
+                                     const dt_ai_dim_override_t *dim_overrides, int n_overrides)
+{
+  (void)model_dir;
+  (void)model_file;
+  (void)provider;
+  (void)opt_level;
+  (void)dim_overrides;
+  (void)n_overrides;
+  return NULL;
+}
+
+void dt_ai_unload_model(dt_ai_context_t *ctx)
+{
+  (void)ctx;
+}
+
+int dt_ai_get_input_count(dt_ai_context_t *ctx)
+{
+  (void)ctx;
+  return 0;
+}
+
+int dt_ai_get_output_count(dt_ai_context_t *ctx)
+{
+  (void)ctx;
+  return 0;
+}
+
+const char *dt_ai_get_input_name(dt_ai_context_t *ctx, int index)
+{
+  (void)ctx;
+  (void)index;
+  return NULL;
+}
+
+const char *dt_ai_get_output_name(dt_ai_context_t *ctx, int index)
+{
+  (void)ctx;
+  (void)index;
+  return NULL;
+}
+
+dt_ai_dtype_t dt_ai_get_input_type(dt_ai_context_t *ctx, int index)
+{
+  (void)ctx;
+  (void)index;
+  return DT_AI_FLOAT;
+}
+
+dt_ai_dtype_t dt_ai_get_output_type(dt_ai_context_t *ctx, int index)
+{
+  (void)ctx;
+  (void)index;
+  return DT_AI_FLOAT;
+}
+
+int dt_ai_get_input_shape(dt_ai_context_t *ctx, int index, int64_t *shape, int max_dims)
+{
+  (void)ctx;
+  (void)index;
+  (void)shape;
+  (void)max_dims;
+  return -1;
+}
+
+int dt_ai_get_output_shape(dt_ai_context_t *ctx, int index, int64_t *shape, int max_dims)
+{
+  return dt_ai_get_input_shape(ctx, index, shape, max_dims);
+}
+
+dt_ai_provider_t dt_ai_get_provider(dt_ai_context_t *ctx)
+{
+  (void)ctx;
+  return DT_AI_PROVIDER_CPU;
+}
+
+int dt_ai_run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs, dt_ai_tensor_t *outputs,
+              int num_outputs)
+{
+  (void)ctx;
+  (void)inputs;
+  (void)num_inputs;
+  (void)outputs;
+  (void)num_outputs;
+  return DT_AI_RUN_NO_CONTEXT;
+}
+
+gboolean dt_ai_run_cancellable(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
+                               dt_ai_tensor_t *outputs, int num_outputs, GCancellable *cancellable,
+                               GError **error)
+{
+  (void)ctx;
+  (void)inputs;
+  (void)num_inputs;
+  (void)outputs;
+  (void)num_outputs;
+  (void)cancellable;
+  return _refuse(error);
+}
+
+dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task, const char *model_id,
+                                      const dt_restore_load_opts_t *opts, GError **error)
+{
+  (void)env;
+  (void)task;
+  (void)model_id;
+  (void)opts;
+  _refuse(error);
+  return NULL;
+}
+
+void dt_restore_free(dt_restore_context_t *ctx)
+{
+  (void)ctx;
+}
+
+const char *dt_restore_get_model_id(const dt_restore_context_t *ctx)
+{
+  (void)ctx;
+  return NULL;
+}
+
+dt_ai_provider_t dt_restore_get_provider(const dt_restore_context_t *ctx)
+{
+  (void)ctx;
+  return DT_AI_PROVIDER_CPU;
+}
+
+gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx)
+{
+  (void)ctx;
+  return FALSE;
+}
+
+gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels, size_t extra_bytes,
+                         dt_restore_plan_t *plan, GError **error)
+{
+  (void)ctx;
+  (void)width;
+  (void)height;
+  (void)channels;
+  (void)extra_bytes;
+  (void)plan;
+  return _refuse(error);
+}
+
+gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_row_sink_t *out,
+                            const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error)
+{
+  (void)ctx;
+  (void)in;
+  (void)opts;
+  (void)report;
+  out->abandon(out);
+  return _refuse(error);
+}

@@ -1,42 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The execution providers: one table row each, with the way to attach it to a session.
+/* How each execution provider is attached to a session, and in which order auto tries them.
  *
- * To add one: a value in dt_ai_provider_t before DT_AI_PROVIDER_COUNT, a row in dt_ai_providers[],
- * a row in _attachments[]. The static assertions keep the three in step. */
+ * To add one: a value in dt_ai_provider_t before DT_AI_PROVIDER_COUNT, a row in dt_ai_providers[]
+ * (provider_table.c), a row in _attachments[]. Static assertions keep the three in step. */
 #include "ai/backend_internal.h"
+#include "ai/platform.h"
 #include "common/log.h"
 
 #include <string.h>
-
-#if defined(_WIN32)
-#define ON_WINDOWS TRUE
-#else
-#define ON_WINDOWS FALSE
-#endif
-#if defined(__APPLE__)
-#define ON_MACOS TRUE
-#else
-#define ON_MACOS FALSE
-#endif
-#if defined(__x86_64__) || defined(_M_X64)
-#define ON_X86_64 TRUE
-#else
-#define ON_X86_64 FALSE
-#endif
-#define ON_LINUX (!ON_WINDOWS && !ON_MACOS)
-
-const dt_ai_provider_desc_t dt_ai_providers[] = {
-  { DT_AI_PROVIDER_AUTO, "auto", "auto", TRUE },
-  { DT_AI_PROVIDER_CPU, "CPU", "CPU", TRUE },
-  { DT_AI_PROVIDER_COREML, "CoreML", "Apple CoreML", ON_MACOS },
-  { DT_AI_PROVIDER_CUDA, "CUDA", "NVIDIA CUDA", ON_LINUX || ON_WINDOWS },
-  { DT_AI_PROVIDER_MIGRAPHX, "MIGraphX", "AMD MIGraphX", ON_LINUX },
-  { DT_AI_PROVIDER_OPENVINO, "OpenVINO", "Intel OpenVINO",
-    ON_LINUX || ON_WINDOWS || (ON_MACOS && ON_X86_64) },
-  { DT_AI_PROVIDER_DIRECTML, "DirectML", "Windows DirectML", ON_WINDOWS },
-};
-_Static_assert(G_N_ELEMENTS(dt_ai_providers) == DT_AI_PROVIDER_COUNT,
-               "one row in dt_ai_providers[] per dt_ai_provider_t");
 
 /* How ONNX Runtime calls each provider, and in which place auto tries it on this platform (0: not
  * at all). */
@@ -55,23 +26,6 @@ static const struct
 };
 _Static_assert(G_N_ELEMENTS(_attachments) == DT_AI_PROVIDER_COUNT,
                "one row in _attachments[] per dt_ai_provider_t");
-
-const char *dt_ai_provider_to_string(dt_ai_provider_t provider)
-{
-  if((int)provider < 0 || provider >= DT_AI_PROVIDER_COUNT) provider = DT_AI_PROVIDER_AUTO;
-  return dt_ai_providers[provider].display_name;
-}
-
-dt_ai_provider_t dt_ai_provider_from_string(const char *str)
-{
-  if(!str) return DT_AI_PROVIDER_AUTO;
-  for(int i = 0; i < DT_AI_PROVIDER_COUNT; i++)
-    if(g_ascii_strcasecmp(str, dt_ai_providers[i].config_string) == 0
-       || g_ascii_strcasecmp(str, dt_ai_providers[i].display_name) == 0)
-      return dt_ai_providers[i].value;
-  if(g_ascii_strcasecmp(str, "ROCm") == 0) return DT_AI_PROVIDER_MIGRAPHX;
-  return DT_AI_PROVIDER_AUTO;
-}
 
 static gboolean _runtime_offers(const dt_ort_t *ort, const char *name)
 {

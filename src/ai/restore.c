@@ -535,7 +535,7 @@ static gboolean _step_down(_job_t *job, const GError *reason, GError **error)
   dt_log(DT_LOG_AI, "retrying from row %d with tiles of at most %d pixels: %s", job->rows_done, side,
          reason->message);
   job->report->retries++;
-  return dt_restore_open_session(job->ctx, job->ctx->budget, error) && _make_plan(job, side, error);
+  return dt_restore_open_session(job->ctx, error) && _make_plan(job, side, error);
 }
 
 static gboolean _run_all(_job_t *job, GError **error)

@@ -38,8 +38,8 @@ struct dt_restore_context_t
   char reason[160]; ///< why not exact
 };
 
-/** (Re)creates ctx->session with at most @p arena_limit bytes for the runtime's arena. */
-gboolean dt_restore_open_session(dt_restore_context_t *ctx, size_t arena_limit, GError **error);
+/** (Re)creates ctx->session; the runtime's arena gets what is left of the budget. */
+gboolean dt_restore_open_session(dt_restore_context_t *ctx, GError **error);
 
 /** Runs one window. @p in and @p out: planar RGB, @p sigma: one plane or NULL. */
 gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out,

@@ -168,9 +168,14 @@ static gboolean _open_session(dt_restore_context_t *ctx, size_t arena_limit, int
   return ctx->session != NULL;
 }
 
-gboolean dt_restore_open_session(dt_restore_context_t *ctx, size_t arena_limit, GError **error)
+gboolean dt_restore_open_session(dt_restore_context_t *ctx, GError **error)
 {
-  return _open_session(ctx, arena_limit, ctx->calibration.arena_strategy, error);
+  g_clear_pointer(&ctx->session, dt_ai_unload_model);
+  dt_memory_trim();
+  const size_t resident = (size_t)dt_memory_resident();
+  /* a budget that is spent already shows when the plan is made, with figures */
+  const size_t limit = ctx->budget > resident ? ctx->budget - resident : 0;
+  return _open_session(ctx, MAX(limit, (size_t)16 << 20), ctx->calibration.arena_strategy, error);
 }
 
 gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out,
@@ -276,6 +281,7 @@ static gboolean _measure(dt_restore_context_t *ctx, int strategy, double *pixel_
   _probe_t probe;
   if(!_open_session(ctx, 0, strategy, error)) return FALSE;
   _probe_init(&probe, 0, 0, ctx->fixed_w ? ctx->fixed_w : side, ctx->fixed_h ? ctx->fixed_h : side);
+  dt_memory_trim(); /* or the run would live off pages that count already */
   const guint64 before = dt_memory_resident();
   const gboolean ok = _probe_run(ctx, &probe, error);
   const guint64 after = dt_memory_resident();
@@ -420,7 +426,7 @@ static gboolean _prepare(dt_restore_context_t *ctx, const dt_manifest_t *manifes
   dt_log(DT_LOG_TILING, "%s: stride %d, receptive field radius %d, overlap %d, %s%s%s", ctx->model_id,
          ctx->stride, ctx->locality.radius, ctx->halo, ctx->ramp ? "blended" : "exact",
          ctx->ramp ? ": " : "", ctx->reason);
-  return dt_restore_open_session(ctx, ctx->budget, error);
+  return dt_restore_open_session(ctx, error);
 }
 
 static const dt_ai_model_info_t *_choose_model(dt_ai_environment_t *env, const char *task,

@@ -2,6 +2,9 @@
 /* Memory as the kernel reports it: /proc/meminfo, the control group (v2, then v1), /proc/self. */
 #include "common/memory.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -51,6 +54,13 @@ guint64 dt_memory_available(void)
 guint64 dt_memory_resident(void)
 {
   return _read_kb("/proc/self/status", "VmRSS:");
+}
+
+void dt_memory_trim(void)
+{
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
 }
 
 guint64 dt_memory_peak(void)

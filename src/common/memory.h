@@ -14,6 +14,9 @@ guint64 dt_memory_available(void);
 /** Resident bytes of this process now; 0 when the system does not say. */
 guint64 dt_memory_resident(void);
 
+/** Gives memory that was freed back to the system, so that dt_memory_resident() tells what is in use. */
+void dt_memory_trim(void);
+
 /** The highest dt_memory_resident() so far. */
 guint64 dt_memory_peak(void);
 

@@ -188,13 +188,13 @@ enum
   DIM_PARAM = TAG(2, BYTES),
 };
 
-// TensorProto.DataType, as far as names are needed.
+// TensorProto.DataType, of the parameters whose values matter.
 enum
 {
   TYPE_FLOAT = 1,
   TYPE_INT32 = 6,
   TYPE_INT64 = 7,
-  TYPE_DOUBLE = 11,
+  TYPE_BOOL = 9,
 };
 
 static gboolean _take(_bytes_t *in, uint64_t size, _bytes_t *out)
@@ -837,27 +837,11 @@ static void _add_number(_numbers_t *numbers, double value)
 
 static double _as_number(uint64_t bits, int type)
 {
-  union
-  {
-    uint64_t whole;
-    double wide;
-  } eight = {bits};
-  union
-  {
-    uint32_t whole;
-    float narrow;
-  } four = {(uint32_t)bits};
-  switch(type)
-  {
-  case TYPE_FLOAT:
-    return four.narrow;
-  case TYPE_DOUBLE:
-    return eight.wide;
-  case TYPE_INT32:
-    return (int32_t)bits;
-  default:
-    return (double)(int64_t)bits;
-  }
+  const uint32_t word = (uint32_t)bits;
+  float real;
+  memcpy(&real, &word, sizeof(real));
+  if(type == TYPE_FLOAT) return real;
+  return type == TYPE_INT32 ? (int32_t)word : (double)(int64_t)bits;
 }
 
 // Values of a packed field or of raw data: fixed size, or varints when @p size is 0.
@@ -876,8 +860,8 @@ static void _add_packed(_numbers_t *numbers, _bytes_t packed, size_t size, int t
 // Reads a repeated field of @p type in both its spellings, one by one and packed.
 static void _collect_numbers(_bytes_t in, uint32_t field_number, int type, _numbers_t *numbers)
 {
-  const uint32_t wire = type == TYPE_FLOAT ? FIXED32 : type == TYPE_DOUBLE ? FIXED64 : VARINT;
-  const size_t size = type == TYPE_FLOAT ? 4 : type == TYPE_DOUBLE ? 8 : 0;
+  const uint32_t wire = type == TYPE_FLOAT ? FIXED32 : VARINT;
+  const size_t size = type == TYPE_FLOAT ? 4 : 0;
   _field_t field;
   while(in.size && numbers->count >= 0 && _read_field(&in, &field))
   {
@@ -903,11 +887,10 @@ static uint32_t _data_field(int type)
   case TYPE_FLOAT:
     return TENSOR_FLOAT_DATA >> 3;
   case TYPE_INT32:
+  case TYPE_BOOL:
     return TENSOR_INT32_DATA >> 3;
   case TYPE_INT64:
     return TENSOR_INT64_DATA >> 3;
-  case TYPE_DOUBLE:
-    return TENSOR_DOUBLE_DATA >> 3;
   default:
     return 0;
   }
@@ -1712,8 +1695,7 @@ static const _operators_t _local_operators[] = {
 };
 
 // Operators that would be local, were their last bits not a matter of where the window lies.
-static const char _inexact_operators[] =
-    "ConvTranspose Elu Selu Celu Softplus Mish Log Sqrt LogSoftmax";
+static const char _inexact_operators[] = "ConvTranspose Elu Selu Celu Softplus Mish Log Sqrt";
 
 // Operators that give something else every time.
 static const char _random_operators[] =

@@ -256,8 +256,9 @@ static gboolean _finish(dt_row_sink_t *sink, GError **error)
     dt_imageio_set_error(error, DT_AI_ERROR_FAILED, self->name,
                          "only %d of %d rows were written; the output was discarded", self->next,
                          self->height);
-  if(done && (done = self->encoder->finish(self->encoder, error)))
-    done = dt_part_commit(g_steal_pointer(&self->part), error);
+  done = done && self->encoder->finish(self->encoder, error);
+  self->encoder->destroy(g_steal_pointer(&self->encoder)); // lets go of the part
+  if(done) done = dt_part_commit(g_steal_pointer(&self->part), error);
   _free_sink(self);
   return done;
 }

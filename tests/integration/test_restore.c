@@ -7,7 +7,7 @@
 #include "ai/restore.h"
 #include "ai/tiling.h"
 #include "common/colour.h"
-#include "common/conf.h"
+#include "common/memory.h"
 #include "common/paths.h"
 
 #include <glib/gstdio.h>
@@ -205,10 +205,271 @@ static void test_tiled_equals_untiled(void **state)
   }
 }
 
+/* --- when something goes wrong --- */
+
+/* Makes the stored measurements claim that the network needs almost nothing, so that the plan is far too
+ * bold and the runtime really runs out of its arena. */
+static void _falsify_calibration(void)
+{
+  char *cache = dt_paths_get(DT_DIR_CACHE);
+  char *dir = g_build_filename(cache, "ai_v1_CPU_calibration", NULL);
+  GDir *d = g_dir_open(dir, 0, NULL);
+  assert_non_null(d);
+  for(const char *name; (name = g_dir_read_name(d));)
+  {
+    char *path = g_build_filename(dir, name, NULL);
+    GKeyFile *file = g_key_file_new();
+    assert_true(g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL));
+    g_key_file_set_double(file, "calibration", "pixel_bytes", 1.0);
+    assert_true(g_key_file_save_to_file(file, path, NULL));
+    g_key_file_unref(file);
+    g_free(path);
+  }
+  g_dir_close(d);
+  g_free(dir);
+  g_free(cache);
+}
+
+static void _remove_calibration(void)
+{
+  char *cache = dt_paths_get(DT_DIR_CACHE);
+  char *dir = g_build_filename(cache, "ai_v1_CPU_calibration", NULL);
+  GDir *d = g_dir_open(dir, 0, NULL);
+  for(const char *name; d && (name = g_dir_read_name(d));)
+  {
+    char *path = g_build_filename(dir, name, NULL);
+    g_unlink(path);
+    g_free(path);
+  }
+  if(d) g_dir_close(d);
+  g_free(dir);
+  g_free(cache);
+}
+
+static void test_memory_runs_out(void **state)
+{
+  (void)state;
+  test_random_t random = { 7 };
+  test_image_t in = test_image_random(&random, 1500, 900, 3);
+  test_image_t expected = test_image_new(1500, 900, 3), out = test_image_new(1500, 900, 3);
+  const dt_restore_load_opts_t small = { .max_tile = 384 };
+  dt_restore_context_t *ctx = _load("denoise-unet", &small);
+  GError *error = NULL;
+  _restore(ctx, &in, &expected, NULL, NULL, &error);
+  assert_no_error(error);
+  dt_restore_free(ctx);
+
+  _falsify_calibration();
+  const dt_restore_load_opts_t bold = { .memory = (size_t)dt_memory_resident() + ((size_t)140 << 20) };
+  ctx = _load("denoise-unet", &bold);
+  dt_restore_report_t report;
+  _restore(ctx, &in, &out, NULL, &report, &error);
+  assert_no_error(error);
+  assert_true(report.retries > 0);
+  assert_true(report.plan.exact);
+  _assert_identical(&out, &expected, "after running out of memory");
+  dt_restore_free(ctx);
+  _remove_calibration();
+  test_image_free(&in);
+  test_image_free(&out);
+  test_image_free(&expected);
+}
+
+static void test_budget_too_small(void **state)
+{
+  (void)state;
+  const dt_restore_load_opts_t opts = { .memory = (size_t)dt_memory_resident() + (1 << 20) };
+  GError *error = NULL;
+  dt_restore_context_t *ctx = dt_restore_load(_env, "denoise", "denoise-conv3", &opts, &error);
+  dt_restore_plan_t plan;
+  if(ctx) assert_false(dt_restore_plan(ctx, 4000, 3000, 3, 0, &plan, &error));
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY));
+  assert_non_null(strstr(error->message, "--memory"));
+  g_clear_error(&error);
+  dt_restore_free(ctx);
+}
+
+static void test_sink_fails(void **state)
+{
+  (void)state;
+  test_random_t random = { 11 };
+  test_image_t in = test_image_random(&random, 300, 500, 3), out = test_image_new(300, 500, 3);
+  const dt_restore_load_opts_t opts = { .max_tile = 256 };
+  dt_restore_context_t *ctx = _load("denoise-conv3", &opts);
+  for(int row = 0; row < 500; row += 83)
+  {
+    test_sink_t sink;
+    test_sink_init(&sink, &out);
+    sink.fail_at = row;
+    dt_row_source_t *source = test_source_new(&in);
+    GError *error = NULL;
+    assert_false(dt_restore_process(ctx, source, &sink.sink, NULL, NULL, &error));
+    assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT));
+    assert_true(sink.abandoned);
+    g_clear_error(&error);
+    dt_row_source_destroy(source);
+  }
+  dt_restore_free(ctx);
+  test_image_free(&in);
+  test_image_free(&out);
+}
+
+static void _cancel_at_half(double fraction, double megapixels, void *cancellable)
+{
+  (void)megapixels;
+  if(fraction > 0.3) g_cancellable_cancel(cancellable);
+}
+
+static void test_cancel(void **state)
+{
+  (void)state;
+  test_random_t random = { 13 };
+  test_image_t in = test_image_random(&random, 400, 700, 3), out = test_image_new(400, 700, 3);
+  const dt_restore_load_opts_t opts = { .max_tile = 256 };
+  dt_restore_context_t *ctx = _load("denoise-conv3", &opts);
+  GCancellable *cancellable = g_cancellable_new();
+  const dt_restore_opts_t run = { .cancellable = cancellable, .progress = _cancel_at_half,
+                                  .progress_data = cancellable };
+  GError *error = NULL;
+  assert_false(_restore(ctx, &in, &out, &run, NULL, &error));
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED));
+  g_clear_error(&error);
+  /* the context serves the next picture */
+  assert_true(_restore(ctx, &in, &out, NULL, NULL, &error));
+  assert_no_error(error);
+  g_object_unref(cancellable);
+  dt_restore_free(ctx);
+  test_image_free(&in);
+  test_image_free(&out);
+}
+
+/* --- values outside the range, and what is not a number --- */
+
+static void test_out_of_range_survives(void **state)
+{
+  (void)state;
+  test_random_t random = { 17 };
+  test_image_t in = test_image_random(&random, 200, 100, 3), out = test_image_new(200, 100, 3);
+  in.pixels[3 * (50 * 200 + 100)] = 30.0f;       /* a highlight five stops above white */
+  in.pixels[3 * (20 * 200 + 40) + 1] = -0.7f;    /* far outside the gamut */
+  in.pixels[3 * (70 * 200 + 10) + 2] = NAN;
+  dt_restore_context_t *ctx = _load("denoise-clip", NULL);
+  GError *error = NULL;
+  assert_true(_restore(ctx, &in, &out, NULL, NULL, &error));
+  assert_no_error(error);
+  assert_true(out.pixels[3 * (50 * 200 + 100)] > 20.0f);
+  assert_true(out.pixels[3 * (20 * 200 + 40) + 1] < -0.3f);
+  for(size_t i = 0; i < 3 * 200 * 100; i++) assert_true(isfinite(out.pixels[i]));
+  dt_restore_free(ctx);
+  test_image_free(&in);
+  test_image_free(&out);
+}
+
+/* A ramp that crosses white and leaves the gamut must stay a ramp: no step where the clamp begins. */
+static void test_out_of_range_is_continuous(void **state)
+{
+  (void)state;
+  enum { W = 512, H = 32 };
+  test_image_t in = test_image_new(W, H, 3), out = test_image_new(W, H, 3);
+  for(int y = 0; y < H; y++)
+    for(int x = 0; x < W; x++)
+      for(int c = 0; c < 3; c++) in.pixels[3 * (y * W + x) + c] = (float)(x - 128) / 128.0f * (c == 1 ? 0.5f : 1);
+  dt_restore_context_t *ctx = _load("denoise-clip", NULL);
+  GError *error = NULL;
+  assert_true(_restore(ctx, &in, &out, NULL, NULL, &error));
+  for(int c = 0; c < 3; c++)
+    for(int x = 1; x < W; x++)
+    {
+      const float step = out.pixels[3 * (16 * W + x) + c] - out.pixels[3 * (16 * W + x - 1) + c];
+      assert_true(fabsf(step) < 0.25f);
+    }
+  dt_restore_free(ctx);
+  test_image_free(&in);
+  test_image_free(&out);
+}
+
+/* --- blended models --- */
+
+static void test_blended_is_smooth(void **state)
+{
+  (void)state;
+  test_random_t random = { 19 };
+  /* flat grey: whatever the tiles disagree about shows as a step */
+  test_image_t in = test_image_new(700, 600, 3), out = test_image_new(700, 600, 3);
+  for(size_t i = 0; i < 3 * 700 * 600; i++)
+    in.pixels[i] = 0.3f + (float)(i / (3 * 700)) * 1e-4f + (float)test_random_range(&random, 0, 1e-4);
+  const dt_restore_load_opts_t opts = { .max_tile = 320 };
+  dt_restore_context_t *ctx = _load("denoise-global", &opts);
+  dt_restore_report_t report;
+  GError *error = NULL;
+  assert_true(_restore(ctx, &in, &out, NULL, &report, &error));
+  assert_no_error(error);
+  assert_false(report.plan.exact);
+  assert_true(strlen(report.plan.reason) > 0);
+  for(int y = 1; y < 600; y++)
+    for(int x = 1; x < 700; x++)
+      assert_true(fabsf(out.pixels[3 * (y * 700 + x)] - out.pixels[3 * ((y - 1) * 700 + x)]) < 0.01f);
+  dt_restore_free(ctx);
+  test_image_free(&in);
+  test_image_free(&out);
+}
+
+static void test_fixed_window(void **state)
+{
+  (void)state;
+  test_random_t random = { 23 };
+  dt_restore_context_t *ctx = _load("denoise-static", NULL);
+  for(int i = 0; i < 12; i++)
+  {
+    const int w = test_random_int(&random, 1, 200), h = test_random_int(&random, 1, 200);
+    test_image_t in = test_image_random(&random, w, h, 3), out = test_image_new(w, h, 3);
+    dt_restore_report_t report;
+    GError *error = NULL;
+    assert_true(_restore(ctx, &in, &out, NULL, &report, &error));
+    assert_no_error(error);
+    assert_int_equal(report.plan.tile_width, 64);
+    test_image_free(&in);
+    test_image_free(&out);
+  }
+  dt_restore_free(ctx);
+}
+
+/* --- models that are refused --- */
+
+static void test_refused_models(void **state)
+{
+  (void)state;
+  static const struct
+  {
+    const char *id, *words;
+  } models[] = {
+    { "broken-onnx", "not a valid ONNX" }, { "broken-wrong-names", "called" }, { "broken-rank", "dimensions" },
+    { "broken-type", "floating-point" },   { "broken-channels", "shape" },     { "broken-external", "another file" },
+    { "denoise-resize", "keep the size" }, { "test-identity", "task" },        { "not-there", "no model" },
+  };
+  for(size_t i = 0; i < G_N_ELEMENTS(models); i++)
+  {
+    GError *error = NULL;
+    assert_null(dt_restore_load(_env, "denoise", models[i].id, NULL, &error));
+    assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL));
+    if(!strstr(error->message, models[i].words)) fail_msg("%s: %s", models[i].id, error->message);
+    g_clear_error(&error);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_tiled_equals_untiled),
+    cmocka_unit_test(test_memory_runs_out),
+    cmocka_unit_test(test_budget_too_small),
+    cmocka_unit_test(test_sink_fails),
+    cmocka_unit_test(test_cancel),
+    cmocka_unit_test(test_out_of_range_survives),
+    cmocka_unit_test(test_out_of_range_is_continuous),
+    cmocka_unit_test(test_blended_is_smooth),
+    cmocka_unit_test(test_fixed_window),
+    cmocka_unit_test(test_refused_models),
   };
   return cmocka_run_group_tests_name("restore", tests, _setup, _teardown);
 }

@@ -473,6 +473,25 @@ static void _test_grids_out_of_bounds(void **state)
   _assert_locality(_chain(9, "SpaceToDepth", "blocksize", 61), "sampling grid");
 }
 
+// Seventeen dilated windows of which each sees 65536 pixels to either side.
+static void _test_reach_out_of_bounds(void **state)
+{
+  (void)state;
+  _message_t graph = _image_graph();
+  for(int i = 0; i < 17; i++)
+  {
+    char *from = g_strdup_printf("t%d", i), *to = g_strdup_printf("t%d", i + 1);
+    _message_t node = _node("MaxPool", i ? from : "input", i < 16 ? to : "output");
+    _put(node, 5, _integers("kernel_shape", 2, (const int64_t[]){3, 3}));
+    _put(node, 5, _integers("dilations", 2, (const int64_t[]){65536, 65536}));
+    _put(node, 5, _integers("pads", 4, (const int64_t[]){65536, 65536, 65536, 65536}));
+    _put(graph, 1, node);
+    g_free(from);
+    g_free(to);
+  }
+  _assert_locality(_model(graph), "sees too far");
+}
+
 // A kernel that repeats the phases of its grid is not walked tap by tap, but gives the same.
 static void _test_large_kernels(void **state)
 {
@@ -506,6 +525,45 @@ static void _test_work_is_bounded(void **state)
     g_free(to);
   }
   _assert_locality(_model(graph), "too large to analyse");
+}
+
+static _message_t _pair(const char *op, const char *second)
+{
+  _message_t node = _node(op, "input", "output");
+  _put_text(node, 1, second);
+  return node;
+}
+
+// An image where a parameter belongs, a parameter where an image belongs, and modes of training.
+static void _test_roles_of_inputs(void **state)
+{
+  (void)state;
+  _assert_locality(_single(_pair("Conv", "input")), "takes a parameter from the image");
+  _assert_locality(_single(_pair("Concat", "output")), "reads a tensor");
+  _message_t node = _pair("BatchNormalization", "");
+  _put(node, 5, _integer("training_mode", 1));
+  _assert_locality(_single(node), "training mode");
+  node = _pair("QuantizeLinear", "");
+  _put(node, 5, _integer("axis", 3));
+  _assert_locality(_single(node), "another axis");
+
+  // An input that is not rank 4 is a parameter.
+  _message_t graph = _image_graph();
+  node = _new();
+  _put_text(node, 1, "scalar");
+  _put_text(node, 1, "input");
+  _put_text(node, 2, "output");
+  _put_text(node, 4, "Pow");
+  _put(graph, 1, node);
+  _put(graph, 11, _value_info("scalar", 0));
+  _assert_locality(_model(graph), NULL);
+
+  graph = _image_graph();
+  node = _node("Conv", "scalar", "output");
+  _put_text(node, 1, "input");
+  _put(graph, 1, node);
+  _put(graph, 11, _value_info("scalar", 0));
+  _assert_locality(_model(graph), "takes a parameter from the image");
 }
 
 static void _test_orders_and_names(void **state)
@@ -804,8 +862,10 @@ int main(void)
       cmocka_unit_test(_test_windows_out_of_bounds),
       cmocka_unit_test(_test_attributes_are_whitelisted),
       cmocka_unit_test(_test_grids_out_of_bounds),
+      cmocka_unit_test(_test_reach_out_of_bounds),
       cmocka_unit_test(_test_large_kernels),
       cmocka_unit_test(_test_work_is_bounded),
+      cmocka_unit_test(_test_roles_of_inputs),
       cmocka_unit_test(_test_orders_and_names),
       cmocka_unit_test(_test_old_operator_sets_and_functions),
       cmocka_unit_test(_test_malformed),

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The execution providers by name: one row each. Part of every build, with AI or without. */
+#include "ai/backend.h"
+#include "ai/platform.h"
+
+const dt_ai_provider_desc_t dt_ai_providers[] = {
+  { DT_AI_PROVIDER_AUTO, "auto", "auto", TRUE },
+  { DT_AI_PROVIDER_CPU, "CPU", "CPU", TRUE },
+  { DT_AI_PROVIDER_COREML, "CoreML", "Apple CoreML", ON_MACOS },
+  { DT_AI_PROVIDER_CUDA, "CUDA", "NVIDIA CUDA", ON_LINUX || ON_WINDOWS },
+  { DT_AI_PROVIDER_MIGRAPHX, "MIGraphX", "AMD MIGraphX", ON_LINUX },
+  { DT_AI_PROVIDER_OPENVINO, "OpenVINO", "Intel OpenVINO",
+    ON_LINUX || ON_WINDOWS || (ON_MACOS && ON_X86_64) },
+  { DT_AI_PROVIDER_DIRECTML, "DirectML", "Windows DirectML", ON_WINDOWS },
+};
+_Static_assert(G_N_ELEMENTS(dt_ai_providers) == DT_AI_PROVIDER_COUNT,
+               "one row in dt_ai_providers[] per dt_ai_provider_t");
+
+const char *dt_ai_provider_to_string(dt_ai_provider_t provider)
+{
+  if((int)provider < 0 || provider >= DT_AI_PROVIDER_COUNT) provider = DT_AI_PROVIDER_AUTO;
+  return dt_ai_providers[provider].display_name;
+}
+
+dt_ai_provider_t dt_ai_provider_from_string(const char *str)
+{
+  if(!str) return DT_AI_PROVIDER_AUTO;
+  for(int i = 0; i < DT_AI_PROVIDER_COUNT; i++)
+    if(g_ascii_strcasecmp(str, dt_ai_providers[i].config_string) == 0
+       || g_ascii_strcasecmp(str, dt_ai_providers[i].display_name) == 0)
+      return dt_ai_providers[i].value;
+  if(g_ascii_strcasecmp(str, "ROCm") == 0) return DT_AI_PROVIDER_MIGRAPHX;
+  return DT_AI_PROVIDER_AUTO;
+}
