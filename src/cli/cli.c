@@ -69,7 +69,7 @@ static struct
 } _global;
 
 static const GOptionEntry _global_entries[] = {
-  { NULL, 'd', 0, G_OPTION_ARG_STRING_ARRAY, &_global.topics,
+  { "debug", 'd', 0, G_OPTION_ARG_STRING_ARRAY, &_global.topics,
     "print diagnostics: ai, opencl, perf, pipe, tiling, memory, all (repeatable)", "TOPIC" },
   { "configdir", 0, 0, G_OPTION_ARG_FILENAME, &_global.configdir, "settings and models live here",
     "DIR" },

@@ -337,6 +337,7 @@ static gboolean _fill_sink(_sink_t *self, const char *path, const dt_imageio_wri
   {
     if(opts->metadata) metadata = *opts->metadata;
     metadata.icc = icc;
+    GString *note = g_string_new(NULL);
     const dt_encode_spec_t spec = { .name = path,
                                     .part = self->part,
                                     .width = self->width,
@@ -346,8 +347,14 @@ static gboolean _fill_sink(_sink_t *self, const char *path, const dt_imageio_wri
                                     .alpha_associated = opts->alpha_associated,
                                     .compression = opts->compression,
                                     .quality = opts->quality ? opts->quality : 95,
-                                    .metadata = &metadata };
+                                    .metadata = &metadata,
+                                    .note = note };
     self->encoder = _create_encoder(opts->format, &spec, error);
+    char *text = g_string_free(note, note->len == 0);
+    if(opts->note)
+      *opts->note = text;
+    else
+      g_free(text);
   }
   g_clear_pointer(&icc, g_bytes_unref);
   return self->encoder != NULL;

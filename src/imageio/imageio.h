@@ -69,6 +69,8 @@ typedef struct dt_imageio_write_opts_t
   const dt_metadata_t *metadata;        ///< borrowed during the call; NULL: none
   gboolean alpha_associated;
   gboolean overwrite;                   ///< FALSE: an existing target is an error
+  char **note; ///< NULL, or receives (transfer full) sentences about metadata the format could not
+               ///< hold; set to NULL when everything goes along
 } dt_imageio_write_opts_t;
 
 /** Creates @p path for writing and returns the sink to push rows into.

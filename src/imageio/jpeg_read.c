@@ -10,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jerror.h>
@@ -33,7 +34,7 @@ typedef struct _jpeg_t
   struct jpeg_source_mgr source;
   struct jpeg_progress_mgr progress;
   jmp_buf jump;
-  gboolean created;
+  gboolean created, started;
   int next;
   uint8_t *row;              ///< for rows that are skipped
   unsigned char *icc;        ///< from the library, or NULL
@@ -138,6 +139,7 @@ static gboolean _try_read_header(_jpeg_t *self)
   return jpeg_read_header(&self->info, TRUE) == JPEG_HEADER_OK;
 }
 
+/** Of a progressive picture, this reads everything. */
 static gboolean _try_start(_jpeg_t *self)
 {
   if(setjmp(self->jump)) return FALSE;
@@ -149,20 +151,146 @@ static gboolean _try_read_row(_jpeg_t *self, void *row)
 {
   JSAMPROW rows[1] = { row };
   if(setjmp(self->jump)) return FALSE;
-  if(self->info.output_scanline == 0 && self->info.global_state < 205 && !_try_start(self))
-    return FALSE;
   return jpeg_read_scanlines(&self->info, rows, 1) == 1;
 }
 
-static gboolean _try_end(_jpeg_t *self)
-{
-  if(setjmp(self->jump)) return FALSE;
-  return jpeg_finish_decompress(&self->info);
-}
-
-/** FALSE when chunks are there that do not make a profile. */
+/** FALSE without a profile, and with a message when there are pieces that do not make one. */
 static gboolean _try_read_icc(_jpeg_t *self)
 {
   if(setjmp(self->jump)) return FALSE;
   return jpeg_read_icc_profile(&self->info, &self->icc, &self->icc_size);
+}
+
+// --- Metadata
+
+static gboolean _begins_with(jpeg_saved_marker_ptr marker, const char *head, size_t size)
+{
+  return marker->data_length > size && memcmp(marker->data, head, size) == 0;
+}
+
+static GBytes *_copy_marker(jpeg_saved_marker_ptr marker, size_t skip)
+{
+  return g_bytes_new(marker->data + skip, marker->data_length - skip);
+}
+
+static void _read_marker(jpeg_saved_marker_ptr marker, dt_metadata_t *metadata)
+{
+  const gboolean app1 = marker->marker == JPEG_APP0 + 1;
+  if(app1 && !metadata->exif && _begins_with(marker, _exif_head, sizeof(_exif_head)))
+    dt_metadata_take_exif(metadata, _copy_marker(marker, sizeof(_exif_head)));
+  else if(app1 && !metadata->xmp && _begins_with(marker, _xmp_head, sizeof(_xmp_head)))
+    metadata->xmp = _copy_marker(marker, sizeof(_xmp_head));
+  else if(marker->marker == JPEG_APP0 + 13 && !metadata->iptc
+          && _begins_with(marker, _photoshop_head, sizeof(_photoshop_head)))
+    metadata->iptc = dt_metadata_find_iptc(marker->data + sizeof(_photoshop_head),
+                                           marker->data_length - sizeof(_photoshop_head));
+}
+
+static void _read_profile(_jpeg_t *self, dt_metadata_t *metadata)
+{
+  if(_try_read_icc(self))
+    metadata->icc = g_bytes_new(self->icc, self->icc_size);
+  else if(*self->message) // for the colour code to complain about, unless it is overruled
+    metadata->icc = g_bytes_new_static("damaged", 7);
+  *self->message = '\0';
+}
+
+static void _read_metadata(_jpeg_t *self, dt_metadata_t *metadata)
+{
+  const double inch = self->info.density_unit == 1   ? 1.0
+                      : self->info.density_unit == 2 ? 2.54
+                                                     : 0.0;
+  if(self->info.saw_JFIF_marker)
+  {
+    metadata->xres = self->info.X_density * inch;
+    metadata->yres = self->info.Y_density * inch;
+  }
+  for(jpeg_saved_marker_ptr m = self->info.marker_list; m; m = m->next) _read_marker(m, metadata);
+  _read_profile(self, metadata);
+}
+
+// --- Rows
+
+static gboolean _read_row(dt_decoder_t *decoder, int y, void *row, GError **error)
+{
+  _jpeg_t *self = (_jpeg_t *)decoder;
+  if(!self->started && !(self->started = _try_start(self))) return _fail_damaged(self, error);
+  for(; self->next <= y; self->next++)
+    if(!_try_read_row(self, self->next < y ? self->row : row)) return _fail_damaged(self, error);
+  return TRUE;
+}
+
+static void _destroy(dt_decoder_t *decoder)
+{
+  _jpeg_t *self = (_jpeg_t *)decoder;
+  if(self->created) jpeg_destroy_decompress(&self->info);
+  free(self->icc); // the library's malloc
+  g_free(self->row);
+  g_free(self);
+}
+
+// --- Opening
+
+static gboolean _check_kind(_jpeg_t *self, GError **error)
+{
+  const J_COLOR_SPACE space = self->info.jpeg_color_space;
+  if(space == JCS_CMYK || space == JCS_YCCK)
+    return _fail(self, error,
+                 "this JPEG is CMYK, which is not supported; convert it to RGB first");
+  if(self->info.num_components != 1 && self->info.num_components != 3)
+    return _fail(self, error, "this JPEG is neither grey nor RGB; convert it to RGB first");
+  return TRUE;
+}
+
+static size_t _measure_memory(_jpeg_t *self)
+{
+  const size_t row = (size_t)self->decoder.width * (size_t)self->decoder.channels;
+  size_t bytes = sizeof(*self) + 64 * row + ((size_t)256 << 10);
+  if(!jpeg_has_multiple_scans(&self->info)) return bytes;
+  for(int c = 0; c < self->info.num_components; c++)
+  {
+    const jpeg_component_info *component = &self->info.comp_info[c];
+    const size_t across = component->width_in_blocks + (size_t)component->h_samp_factor;
+    const size_t down = component->height_in_blocks + (size_t)component->v_samp_factor;
+    bytes += across * down * sizeof(JBLOCK);
+  }
+  return bytes;
+}
+
+static gboolean _open(_jpeg_t *self, dt_metadata_t *metadata, GError **error)
+{
+  self->info.err = jpeg_std_error(&self->errors);
+  self->info.client_data = self;
+  self->errors.error_exit = _fail_in_library;
+  self->errors.emit_message = _judge_message;
+  self->errors.output_message = _print_nothing;
+  self->progress.progress_monitor = _watch_scans;
+  self->source.init_source = _start_source;
+  self->source.fill_input_buffer = _fill_source;
+  self->source.skip_input_data = _skip_source;
+  self->source.resync_to_restart = jpeg_resync_to_restart;
+  self->source.term_source = _end_source;
+  if(!_try_read_header(self)) return _fail_damaged(self, error);
+  if(!_check_kind(self, error)) return FALSE;
+  self->decoder.width = (int)self->info.image_width;
+  self->decoder.height = (int)self->info.image_height;
+  self->decoder.channels = self->info.num_components;
+  self->decoder.bits = 8;
+  self->decoder.sample = DT_SAMPLE_U8;
+  self->decoder.memory = _measure_memory(self);
+  self->row = g_malloc((size_t)self->decoder.width * (size_t)self->decoder.channels);
+  _read_metadata(self, metadata);
+  return TRUE;
+}
+
+dt_decoder_t *dt_jpeg_decoder_create(const dt_input_t *input, dt_metadata_t *metadata,
+                                     GError **error)
+{
+  _jpeg_t *self = g_new0(_jpeg_t, 1);
+  self->decoder.read_row = _read_row;
+  self->decoder.destroy = _destroy;
+  self->input = input;
+  if(_open(self, metadata, error)) return &self->decoder;
+  _destroy(&self->decoder);
+  return NULL;
 }

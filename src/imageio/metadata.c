@@ -223,7 +223,7 @@ static GBytes *_correct_in_place(const dt_encode_spec_t *spec, GBytes *source)
 
 // --- Making metadata for a new file
 
-static void _note(const dt_encode_spec_t *spec, const char *sentence)
+void dt_metadata_note(const dt_encode_spec_t *spec, const char *sentence)
 {
   if(spec->note) g_string_append_printf(spec->note, "%s%s", spec->note->len ? " " : "", sentence);
 }
@@ -256,11 +256,11 @@ static GBytes *_rebuild_exif(const dt_encode_spec_t *spec, size_t limit)
     dt_exif_remove(exif, DT_IFD_EXIF, DT_TAG_MAKER_NOTE);
     g_bytes_unref(bytes);
     bytes = dt_exif_to_bytes(exif);
-    _note(spec, "The camera's maker note is too long for this format and was left out.");
+    dt_metadata_note(spec, "The camera's maker note is too long for this format and was left out.");
   }
   dt_exif_destroy(exif);
   if(g_bytes_get_size(bytes) <= limit) return bytes;
-  _note(spec, "The EXIF data are too long for this format and were left out.");
+  dt_metadata_note(spec, "The EXIF data are too long for this format and were left out.");
   g_bytes_unref(bytes);
   return NULL;
 }
@@ -293,20 +293,24 @@ static char *_replace_numbers(char *text, const char *names, int value)
   return result;
 }
 
+static GBytes *_correct_xmp(const dt_encode_spec_t *spec, const char *data, size_t size)
+{
+  char *text = g_strndup(data, size);
+  text = _replace_numbers(text, "tiff:ImageWidth|exif:PixelXDimension", spec->width);
+  text = _replace_numbers(text, "tiff:ImageLength|exif:PixelYDimension", spec->height);
+  return g_bytes_new_take(text, strlen(text));
+}
+
 GBytes *dt_metadata_make_xmp(const dt_encode_spec_t *spec, size_t limit)
 {
   if(!spec->metadata->xmp) return NULL;
   gsize size;
   const char *data = g_bytes_get_data(spec->metadata->xmp, &size);
-  if(size > limit)
-  {
-    _note(spec, "The XMP data are too long for this format and were left out.");
-    return NULL;
-  }
   // a packet in UTF-16 is legal but unheard of in pictures; it goes along as it is
-  if(!g_utf8_validate_len(data, size, NULL)) return g_bytes_ref(spec->metadata->xmp);
-  char *text = g_strndup(data, size);
-  text = _replace_numbers(text, "tiff:ImageWidth|exif:PixelXDimension", spec->width);
-  text = _replace_numbers(text, "tiff:ImageLength|exif:PixelYDimension", spec->height);
-  return g_bytes_new_take(text, strlen(text));
+  GBytes *xmp = g_utf8_validate_len(data, size, NULL) ? _correct_xmp(spec, data, size)
+                                                      : g_bytes_ref(spec->metadata->xmp);
+  if(g_bytes_get_size(xmp) <= limit) return xmp;
+  dt_metadata_note(spec, "The XMP data are too long for this format and were left out.");
+  g_bytes_unref(xmp);
+  return NULL;
 }

@@ -17,6 +17,8 @@ GBytes *dt_metadata_find_iptc(const uint8_t *resources, size_t size);
 /** A Photoshop image resource block that holds @p iptc. */
 GBytes *dt_metadata_wrap_iptc(GBytes *iptc);
 
+/** Adds a sentence about what could not be carried to spec->note. */
+void dt_metadata_note(const dt_encode_spec_t *spec, const char *sentence);
 /** The EXIF structure for a JPEG or PNG: size, orientation and thumbnail corrected in place, so that
  * maker notes stay where their offsets expect them.
  *
