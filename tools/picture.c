@@ -94,9 +94,9 @@ static void _scene_row(int y, int width, float *row)
     const float shade = 0.35f + 0.25f * sinf(u * 0.011f) * cosf(v * 0.007f);
     const float edge = fmodf(floorf(u / 97) + floorf(v / 61), 2.0f) * 0.12f;
     const float fine = 0.05f * sinf(u * 0.9f + v * 0.7f);
-    row[3 * x] = shade + edge + fine + 0.03f * _normal();
-    row[3 * x + 1] = shade * 0.9f + edge - fine + 0.03f * _normal();
-    row[3 * x + 2] = shade * 0.7f + 0.1f + 0.03f * _normal();
+    row[3 * x] = shade + edge + fine + 0.1f * (float)_uniform();
+    row[3 * x + 1] = shade * 0.9f + edge - fine + 0.1f * (float)_uniform();
+    row[3 * x + 2] = shade * 0.7f + 0.1f + 0.1f * (float)_uniform();
   }
 }
 

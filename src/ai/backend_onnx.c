@@ -636,7 +636,7 @@ static const _slot_t *_slot(const dt_ai_context_t *ctx, gboolean input, int inde
 static int _slot_shape(const _slot_t *slot, int64_t *shape, int max_dims)
 {
   if(!slot) return -1;
-  memcpy(shape, slot->shape, (size_t)CLAMP(max_dims, 0, slot->ndim) * sizeof *shape);
+  for(int i = 0; i < MIN(max_dims, slot->ndim); i++) shape[i] = slot->shape[i];
   return slot->ndim;
 }
 

@@ -42,6 +42,19 @@ gboolean dt_ort_check(OrtStatus *status, int code, const char *doing, GError **e
   return FALSE;
 }
 
+/* Notes why a library cannot be used: at once for who reads along, and for the message at the end. */
+static void _note_failure(const char *format, ...) G_GNUC_PRINTF(1, 2);
+static void _note_failure(const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  char *why = g_strdup_vprintf(format, args);
+  va_end(args);
+  dt_log(DT_LOG_AI, "cannot use it: %s", why);
+  g_string_append_printf(_failures, "\n  %s", why);
+  g_free(why);
+}
+
 /* "1.30.0" is API version 30. Asking GetApi() for too much makes the library print on stderr, so the
  * answer is computed instead of probed for. */
 static int _api_version(const char *version)
@@ -57,14 +70,13 @@ static dt_ort_t *_use_library(const char *path, const OrtApiBase *base, const ch
   const int api_version = _api_version(version);
   if(api_version < DT_ORT_MIN_API)
   {
-    g_string_append_printf(_failures, "\n  %s: ONNX Runtime %s is too old, 1.%d is needed", path,
-                           version, DT_ORT_MIN_API);
+    _note_failure("%s: ONNX Runtime %s is too old, 1.%d is needed", path, version, DT_ORT_MIN_API);
     return NULL;
   }
   const OrtApi *api = base->GetApi((uint32_t)api_version);
   if(!api)
   {
-    g_string_append_printf(_failures, "\n  %s: no API version %d", path, api_version);
+    _note_failure("%s: no API version %d", path, api_version);
     return NULL;
   }
   dt_ort_t *ort = g_new0(dt_ort_t, 1);
@@ -82,7 +94,7 @@ static gboolean _create_env(dt_ort_t *ort)
     _forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "darktable-ai", &g_env);
   if(status)
   {
-    g_string_append_printf(_failures, "\n  %s: %s", ort->path, ort->api->GetErrorMessage(status));
+    _note_failure("%s: %s", ort->path, ort->api->GetErrorMessage(status));
     ort->api->ReleaseStatus(status);
     return FALSE;
   }
@@ -110,8 +122,7 @@ static dt_ort_t *_try_library(const char *path, const char *origin)
   gpointer symbol = NULL;
   if(!module || !g_module_symbol(module, "OrtGetApiBase", &symbol))
   {
-    g_string_append_printf(_failures, "\n  %s", g_module_error());
-    dt_log(DT_LOG_AI, "cannot load it: %s", g_module_error());
+    _note_failure("%s", g_module_error());
     if(module) g_module_close(module);
     return NULL;
   }

@@ -22,6 +22,8 @@
 /* sigma is given in 8-bit units, the network wants 0..1 */
 #define SIGMA_SCALE (1.0f / 255.0f)
 #define DEFAULT_SIGMA 25.0f
+/* code and tables of the runtime that become resident with its first run */
+#define RUNTIME_BYTES ((size_t)40 << 20)
 
 /* The tensors of one window in flight. */
 typedef struct _slot_t
@@ -400,7 +402,7 @@ dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width,
     .fixed_h = ctx->fixed_h,
     .budget = ctx->budget,
     /* the lines on the way in and out, and whatever the process holds already */
-    .fixed_bytes = extra_bytes + (size_t)dt_memory_resident()
+    .fixed_bytes = extra_bytes + (size_t)dt_memory_resident() + RUNTIME_BYTES
                    + 2 * ROW_CHUNK * (size_t)width * (size_t)channels * sizeof(float),
     .pixel_bytes = ctx->calibration.pixel_bytes,
     .slot_pixel_bytes = 6 * sizeof(float),

@@ -15,8 +15,9 @@
 #define BLEND_RAMP (MIN_OVERLAP / 2)
 /* resident memory at smaller windows says little about larger ones */
 #define CALIBRATION_SIDE 512
-/* what one process measures another may exceed a little */
-#define CALIBRATION_MARGIN 1.15
+/* what one process measures another may exceed a little; an arena that grows by what is requested holds
+ * the same blocks at every size, one that doubles places them differently and needs more room for surprise */
+static const double _margins[] = { [0] = 1.35, [1] = 1.1 };
 #define CALIBRATION_SCHEMA 1
 
 static gboolean _refuse(const dt_restore_context_t *ctx, GError **error, const char *format, ...)
@@ -288,7 +289,7 @@ static gboolean _measure(dt_restore_context_t *ctx, int strategy, double *pixel_
   const double grown = after > before ? (double)(after - before) : 0;
   const double pixels = (double)probe.width * probe.height;
   /* without a figure from the system: generous for any network this program is meant for */
-  *pixel_bytes = before ? MAX(grown / pixels, 24.0) * CALIBRATION_MARGIN : 1500.0;
+  *pixel_bytes = before ? MAX(grown / pixels, 24.0) * _margins[strategy] : 1500.0;
   dt_log(DT_LOG_MEMORY, "arena strategy %d: %.0f bytes per pixel at %d×%d", strategy, *pixel_bytes,
          probe.width, probe.height);
   _probe_cleanup(&probe);

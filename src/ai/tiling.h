@@ -45,7 +45,8 @@ typedef struct dt_tile_plan_t
 /** The specification's ladder of window sides, largest first, 0-terminated. */
 extern const int dt_tile_ladder[];
 
-/** Finds the plan that computes the fewest pixels within budget and max_side.
+/** Finds the plan that needs the least memory among those that compute, within budget and max_side, at
+ * most 3 % more pixels than the best.
  * @return FALSE with DT_AI_ERROR_MEMORY, naming the bytes the smallest plan would need */
 gboolean dt_tile_plan(const dt_tile_request_t *request, dt_tile_plan_t *plan, GError **error);
 

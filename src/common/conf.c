@@ -205,12 +205,19 @@ static int _lock_file(const char *dir, GError **error)
 static gboolean _replace_file(const char *dir, const char *key, const char *value, GError **error)
 {
   char *path = g_build_filename(dir, "darktable-airc", NULL);
-  char *old = NULL;
-  if(!g_file_get_contents(path, &old, NULL, NULL)) old = g_strdup("");
-  char *text = _edit_text(old, key, value);
+  char *old = NULL, *text = NULL;
   GError *cause = NULL;
-  const gboolean ok = g_file_set_contents_full(
-    path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &cause);
+  /* only a file that is not there is empty: one that cannot be read would lose what it holds */
+  gboolean ok = g_file_get_contents(path, &old, NULL, &cause)
+                || g_error_matches(cause, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+  if(ok)
+  {
+    g_clear_error(&cause);
+    text = _edit_text(old ? old : "", key, value);
+    ok = g_file_set_contents_full(path, text, -1,
+                                  G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,
+                                  &cause);
+  }
   if(!ok)
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
                 "The settings cannot be saved: %s. Make the configuration directory writable, or "
@@ -289,7 +296,7 @@ static int _compare_keys(gconstpointer a, gconstpointer b)
 
 char **dt_conf_list(void)
 {
-  GHashTable *set = g_hash_table_new(g_str_hash, g_str_equal);
+  GHashTable *set = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   pthread_mutex_lock(&_lock);
   _load_once();
   for(size_t i = 0; i < G_N_ELEMENTS(_defaults); i++)
@@ -301,6 +308,7 @@ char **dt_conf_list(void)
   guint n;
   char **keys = (char **)g_hash_table_get_keys_as_array(set, &n);
   qsort(keys, n, sizeof *keys, _compare_keys);
+  g_hash_table_steal_all(set); /* the keys are the caller's now */
   g_hash_table_unref(set);
   return keys;
 }

@@ -80,6 +80,11 @@ static gboolean _is_string(JsonNode *node)
   return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
 }
 
+static gboolean _is_boolean(JsonNode *node)
+{
+  return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_BOOLEAN;
+}
+
 static char *_dup_string(JsonObject *object, const char *key, const char *fallback)
 {
   JsonNode *node = json_object_get_member(object, key);
@@ -90,6 +95,12 @@ static char *_dup_json(JsonObject *object, const char *key)
 {
   JsonNode *node = json_object_get_member(object, key);
   return node && !JSON_NODE_HOLDS_NULL(node) ? json_to_string(node, FALSE) : NULL;
+}
+
+static char *_dup_object(JsonObject *object, const char *key)
+{
+  JsonNode *node = json_object_get_member(object, key);
+  return node && JSON_NODE_HOLDS_OBJECT(node) ? json_to_string(node, FALSE) : NULL;
 }
 
 static gint64 _get_int(JsonObject *object, const char *key, gint64 fallback)
@@ -103,9 +114,7 @@ static gint64 _get_int(JsonObject *object, const char *key, gint64 fallback)
 static gboolean _get_bool(JsonObject *object, const char *key, gboolean fallback)
 {
   JsonNode *node = json_object_get_member(object, key);
-  const gboolean boolean = node && JSON_NODE_HOLDS_VALUE(node)
-                           && json_node_get_value_type(node) == G_TYPE_BOOLEAN;
-  return boolean ? json_node_get_boolean(node) : fallback;
+  return _is_boolean(node) ? json_node_get_boolean(node) : fallback;
 }
 
 static gboolean _check(const dt_manifest_t *m, const char *path, GError **error)
@@ -133,10 +142,10 @@ static dt_manifest_t *_from_object(JsonObject *o, const char *directory)
   m->version = _dup_string(o, "version", "");
   m->num_inputs = (int)CLAMP(_get_int(o, "num_inputs", 1), G_MININT, G_MAXINT);
   m->tiling = _get_bool(o, "tiling", FALSE);
-  m->attributes = _dup_json(o, "attributes");
+  m->attributes = _dup_object(o, "attributes");
   m->cpu_only = _dup_json(o, "cpu_only");
   m->coreml_format = _dup_json(o, "coreml_format");
-  m->model_card = _dup_json(o, "model_card");
+  m->model_card = _dup_object(o, "model_card");
   m->directory = g_canonicalize_filename(directory, NULL);
   return m;
 }
@@ -164,32 +173,6 @@ void dt_manifest_free(dt_manifest_t *m)
   g_free(m);
 }
 
-/* The attribute called @p key, or NULL; *root is to be unreferenced afterwards. */
-static JsonNode *_find_attribute(const dt_manifest_t *m, const char *key, JsonNode **root)
-{
-  *root = m->attributes ? json_from_string(m->attributes, NULL) : NULL;
-  if(!*root || !JSON_NODE_HOLDS_OBJECT(*root)) return NULL;
-  JsonObject *top = json_node_get_object(*root);
-  const char *dot = strchr(key, '.');
-  if(!dot) return json_object_get_member(top, key);
-  char *stem = g_strndup(key, (gsize)(dot - key));
-  JsonNode *nested = json_object_get_member(top, stem);
-  g_free(stem);
-  JsonNode *found = NULL;
-  if(nested && JSON_NODE_HOLDS_OBJECT(nested))
-    found = json_object_get_member(json_node_get_object(nested), dot + 1);
-  return found ? found : json_object_get_member(top, dot + 1);
-}
-
-gboolean dt_manifest_attribute_bool(const dt_manifest_t *m, const char *key, gboolean fallback)
-{
-  JsonNode *root, *node = _find_attribute(m, key, &root);
-  if(node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_BOOLEAN)
-    fallback = json_node_get_boolean(node);
-  g_clear_pointer(&root, json_node_unref);
-  return fallback;
-}
-
 static gboolean _is_number(JsonNode *node)
 {
   if(!node || !JSON_NODE_HOLDS_VALUE(node)) return FALSE;
@@ -197,35 +180,67 @@ static gboolean _is_number(JsonNode *node)
   return type == G_TYPE_INT64 || type == G_TYPE_DOUBLE;
 }
 
+static gboolean _is_array(JsonNode *node)
+{
+  return node && JSON_NODE_HOLDS_ARRAY(node);
+}
+
+/* The attribute called @p key if it is of the type wanted, or NULL; *root is to be unreferenced
+ * afterwards. */
+static JsonNode *_find_attribute(const dt_manifest_t *m, const char *key,
+                                 gboolean (*is_wanted)(JsonNode *node), JsonNode **root)
+{
+  *root = m->attributes ? json_from_string(m->attributes, NULL) : NULL;
+  if(!*root || !JSON_NODE_HOLDS_OBJECT(*root)) return NULL;
+  JsonObject *top = json_node_get_object(*root);
+  const char *dot = strchr(key, '.');
+  JsonNode *found = NULL;
+  if(dot)
+  {
+    char *stem = g_strndup(key, (gsize)(dot - key));
+    JsonNode *nested = json_object_get_member(top, stem);
+    g_free(stem);
+    if(nested && JSON_NODE_HOLDS_OBJECT(nested))
+      found = json_object_get_member(json_node_get_object(nested), dot + 1);
+  }
+  if(!is_wanted(found)) found = json_object_get_member(top, dot ? dot + 1 : key);
+  return is_wanted(found) ? found : NULL;
+}
+
+gboolean dt_manifest_attribute_bool(const dt_manifest_t *m, const char *key, gboolean fallback)
+{
+  JsonNode *root, *node = _find_attribute(m, key, _is_boolean, &root);
+  if(node) fallback = json_node_get_boolean(node);
+  g_clear_pointer(&root, json_node_unref);
+  return fallback;
+}
+
 double dt_manifest_attribute_double(const dt_manifest_t *m, const char *key, double fallback)
 {
-  JsonNode *root, *node = _find_attribute(m, key, &root);
-  if(_is_number(node)) fallback = json_node_get_double(node);
+  JsonNode *root, *node = _find_attribute(m, key, _is_number, &root);
+  if(node) fallback = json_node_get_double(node);
   g_clear_pointer(&root, json_node_unref);
   return fallback;
 }
 
 char *dt_manifest_attribute_string(const dt_manifest_t *m, const char *key)
 {
-  JsonNode *root, *node = _find_attribute(m, key, &root);
-  char *result = _is_string(node) ? g_strdup(json_node_get_string(node)) : NULL;
+  JsonNode *root, *node = _find_attribute(m, key, _is_string, &root);
+  char *result = node ? g_strdup(json_node_get_string(node)) : NULL;
   g_clear_pointer(&root, json_node_unref);
   return result;
 }
 
 int dt_manifest_attribute_ints(const dt_manifest_t *m, const char *key, int *values, int max)
 {
-  JsonNode *root, *node = _find_attribute(m, key, &root);
+  JsonNode *root, *node = _find_attribute(m, key, _is_array, &root);
+  JsonArray *array = node ? json_node_get_array(node) : NULL;
   int n = 0;
-  if(node && JSON_NODE_HOLDS_ARRAY(node))
+  for(guint i = 0; array && i < json_array_get_length(array) && n < max; i++)
   {
-    JsonArray *array = json_node_get_array(node);
-    for(guint i = 0; i < json_array_get_length(array) && n < max; i++)
-    {
-      JsonNode *element = json_array_get_element(array, i);
-      if(_is_number(element))
-        values[n++] = (int)CLAMP(json_node_get_double(element), (double)G_MININT, (double)G_MAXINT);
-    }
+    JsonNode *element = json_array_get_element(array, i);
+    if(_is_number(element))
+      values[n++] = (int)CLAMP(json_node_get_double(element), (double)G_MININT, (double)G_MAXINT);
   }
   g_clear_pointer(&root, json_node_unref);
   return n;

@@ -16,8 +16,8 @@
 
 size_t dt_sample_size(dt_sample_t sample)
 {
-  static const size_t sizes[] = { [DT_SAMPLE_U8] = 1,  [DT_SAMPLE_U16] = 2, [DT_SAMPLE_U32] = 4,
-                                  [DT_SAMPLE_F16] = 2, [DT_SAMPLE_F32] = 4, [DT_SAMPLE_F64] = 8 };
+  static const size_t sizes[] = {[DT_SAMPLE_U8] = 1,  [DT_SAMPLE_U16] = 2, [DT_SAMPLE_U32] = 4,
+                                 [DT_SAMPLE_F16] = 2, [DT_SAMPLE_F32] = 4, [DT_SAMPLE_F64] = 8};
   return sizes[sample];
 }
 
@@ -70,7 +70,8 @@ void dt_trc_decode(const dt_trc_t *trc, const float *in, float *out, size_t n)
   if(!trc->size)
     dt_curve_decode(&trc->curve, in, out, n);
   else
-    for(size_t i = 0; i < n; i++) out[i] = _decode_point(trc, in[i]);
+    for(size_t i = 0; i < n; i++)
+      out[i] = _decode_point(trc, in[i]);
 }
 
 void dt_trc_encode(const dt_trc_t *trc, const float *in, float *out, size_t n)
@@ -78,7 +79,8 @@ void dt_trc_encode(const dt_trc_t *trc, const float *in, float *out, size_t n)
   if(!trc->size)
     dt_curve_encode(&trc->curve, in, out, n);
   else
-    for(size_t i = 0; i < n; i++) out[i] = _encode_point(trc, in[i]);
+    for(size_t i = 0; i < n; i++)
+      out[i] = _encode_point(trc, in[i]);
 }
 
 void dt_icc_fill_luts(dt_icc_t *icc, dt_sample_t sample)
@@ -88,11 +90,12 @@ void dt_icc_fill_luts(dt_icc_t *icc, dt_sample_t sample)
   g_clear_pointer(&icc->luts, g_free);
   icc->lut_size = size;
   if(!size) return;
-  icc->luts = g_new(float, size * (size_t)count);
+  icc->luts = g_new(float, size *(size_t)count);
   for(int c = 0; c < count; c++)
   {
     float *lut = icc->luts + size * (size_t)c;
-    for(size_t i = 0; i < size; i++) lut[i] = (float)i / (float)(size - 1);
+    for(size_t i = 0; i < size; i++)
+      lut[i] = (float)i / (float)(size - 1);
     dt_trc_decode(&icc->trc[c], lut, lut, size);
   }
 }
@@ -100,7 +103,8 @@ void dt_icc_fill_luts(dt_icc_t *icc, dt_sample_t sample)
 size_t dt_icc_memory(const dt_icc_t *icc)
 {
   size_t bytes = sizeof(*icc) + icc->lut_size * sizeof(float) * (icc->one_curve ? 1 : 3);
-  for(int i = 0; i < 3; i++) bytes += (size_t)icc->trc[i].size * sizeof(float);
+  for(int i = 0; i < 3; i++)
+    bytes += (size_t)icc->trc[i].size * sizeof(float);
   // a general profile keeps its tables, as floats and once for each direction
   if(icc->is_general) bytes += (size_t)4 << 20;
   return bytes;
@@ -110,12 +114,14 @@ size_t dt_icc_memory(const dt_icc_t *icc)
 
 static void _take_channel(const float *block, int channels, int c, float *plane, size_t n)
 {
-  for(size_t i = 0; i < n; i++) plane[i] = block[i * (size_t)channels + (size_t)c];
+  for(size_t i = 0; i < n; i++)
+    plane[i] = block[i * (size_t)channels + (size_t)c];
 }
 
 static void _put_channel(float *block, int channels, int c, const float *plane, size_t n)
 {
-  for(size_t i = 0; i < n; i++) block[i * (size_t)channels + (size_t)c] = plane[i];
+  for(size_t i = 0; i < n; i++)
+    block[i * (size_t)channels + (size_t)c] = plane[i];
 }
 
 typedef void (*_curve_fn)(const dt_trc_t *, const float *, float *, size_t);
@@ -151,7 +157,7 @@ static void _apply_matrix(const double m[9], float *block, int channels, size_t 
 static void _apply_transform(cmsHTRANSFORM transform, int colours, float *block, int channels,
                              size_t n)
 {
-  float in[BLOCK * 3], out[BLOCK * 3];
+  float in[BLOCK * 3] = {0}, out[BLOCK * 3];
   for(size_t i = 0; i < n; i++)
     for(int c = 0; c < colours; c++)
       in[i * (size_t)colours + (size_t)c] = block[i * (size_t)channels + (size_t)c];
@@ -190,7 +196,8 @@ static float _widen_half(uint16_t half)
 {
   const uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
   const uint32_t size = half & 0x7fffu;
-  uint32_t bits = size >= 0x7c00u ? 0x7f800000u | (size & 0x3ffu) << 13 : (size << 13) + (112u << 23);
+  uint32_t bits =
+      size >= 0x7c00u ? 0x7f800000u | (size & 0x3ffu) << 13 : (size << 13) + (112u << 23);
   float value;
   if(size < 0x400u)
     value = (float)size * 0x1p-24f;
@@ -212,22 +219,27 @@ static void _widen(dt_sample_t sample, const void *in, float *out, size_t n)
   switch(sample)
   {
   case DT_SAMPLE_U8:
-    for(size_t i = 0; i < n; i++) out[i] = (float)u8[i] / 255.0f;
+    for(size_t i = 0; i < n; i++)
+      out[i] = (float)u8[i] / 255.0f;
     break;
   case DT_SAMPLE_U16:
-    for(size_t i = 0; i < n; i++) out[i] = (float)u16[i] / 65535.0f;
+    for(size_t i = 0; i < n; i++)
+      out[i] = (float)u16[i] / 65535.0f;
     break;
   case DT_SAMPLE_U32:
-    for(size_t i = 0; i < n; i++) out[i] = (float)((double)u32[i] / 4294967295.0);
+    for(size_t i = 0; i < n; i++)
+      out[i] = (float)((double)u32[i] / 4294967295.0);
     break;
   case DT_SAMPLE_F16:
-    for(size_t i = 0; i < n; i++) out[i] = _widen_half(u16[i]);
+    for(size_t i = 0; i < n; i++)
+      out[i] = _widen_half(u16[i]);
     break;
   case DT_SAMPLE_F32:
     memcpy(out, in, n * sizeof(float));
     break;
   case DT_SAMPLE_F64:
-    for(size_t i = 0; i < n; i++) out[i] = (float)f64[i];
+    for(size_t i = 0; i < n; i++)
+      out[i] = (float)f64[i];
     break;
   }
 }
@@ -245,12 +257,14 @@ static void _decode_block(const dt_icc_t *icc, dt_sample_t sample, int channels,
 
 static void _look_up_8(const float *lut, const uint8_t *in, float *out, size_t n, int step)
 {
-  for(size_t i = 0, end = n * (size_t)step; i < end; i += (size_t)step) out[i] = lut[in[i]];
+  for(size_t i = 0, end = n * (size_t)step; i < end; i += (size_t)step)
+    out[i] = lut[in[i]];
 }
 
 static void _look_up_16(const float *lut, const uint16_t *in, float *out, size_t n, int step)
 {
-  for(size_t i = 0, end = n * (size_t)step; i < end; i += (size_t)step) out[i] = lut[in[i]];
+  for(size_t i = 0, end = n * (size_t)step; i < end; i += (size_t)step)
+    out[i] = lut[in[i]];
 }
 
 static void _scale_alpha(dt_sample_t sample, int channels, const void *in, float *out, size_t n)
@@ -312,7 +326,8 @@ static inline float _clamp_unit(float x)
 
 static void _narrow_8(const float *in, uint8_t *out, size_t n)
 {
-  for(size_t i = 0; i < n; i++) out[i] = (uint8_t)(int32_t)(_clamp_unit(in[i]) * 255.0f + 0.5f);
+  for(size_t i = 0; i < n; i++)
+    out[i] = (uint8_t)(int32_t)(_clamp_unit(in[i]) * 255.0f + 0.5f);
 }
 
 static void _narrow_16(const float *in, uint16_t *out, size_t n)
@@ -338,7 +353,8 @@ static void _unassociate(float *block, int channels, size_t n)
   {
     float *p = block + i * (size_t)channels;
     const float alpha = p[channels - 1];
-    for(int c = 0; c < channels - 1 && alpha > 0.0f; c++) p[c] /= alpha;
+    for(int c = 0; c < channels - 1 && alpha > 0.0f; c++)
+      p[c] /= alpha;
   }
 }
 

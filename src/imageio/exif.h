@@ -64,6 +64,16 @@ typedef struct dt_exif_t
   GArray *ifds[DT_IFD_COUNT]; ///< of dt_exif_entry_t
 } dt_exif_t;
 
+/** A number of @p size bytes in the given byte order, and the way back. */
+uint64_t dt_exif_get_uint(const uint8_t *bytes, int size, gboolean big_endian);
+void dt_exif_put_uint(uint8_t *bytes, int size, gboolean big_endian, uint64_t value);
+/** Bytes of one value of a TIFF type, 0 for an unknown type. */
+size_t dt_exif_type_size(unsigned type);
+/** Bytes of the numbers such a value consists of: what is turned round between byte orders. */
+size_t dt_exif_word_size(unsigned type);
+/** Order of entries in a directory, for g_array_sort(). */
+int dt_exif_compare_entries(gconstpointer a, gconstpointer b);
+
 /** Reads the directories of a TIFF file, its first page's; NULL when there are none to be read.
  * Tags that describe the storage of pixels, and those of no meaning outside, are left out. */
 dt_exif_t *dt_exif_read_file(const dt_input_t *input);
@@ -84,7 +94,7 @@ void dt_exif_set_number(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, uint16_t ty
 /** Where the directories went. */
 typedef struct dt_exif_layout_t
 {
-  uint64_t exif, gps;      ///< from the start of the target's structure, 0 = absent
+  uint64_t exif, gps;       ///< from the start of the target's structure, 0 = absent
   gboolean lost_maker_note; ///< one that depends on a byte order the target does not have
 } dt_exif_layout_t;
 

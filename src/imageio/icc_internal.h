@@ -21,15 +21,15 @@ struct dt_icc_t
 {
   int colours;
   char *name;
-  char *message;         ///< the first complaint of Little CMS, or NULL
-  gboolean is_general;   ///< not curves and a matrix: goes through the transforms
-  gboolean is_rec709;    ///< no matrix needed
-  gboolean one_curve;    ///< all colours share trc[0]
+  char *message;       ///< the first complaint of Little CMS, or NULL
+  gboolean is_general; ///< not curves and a matrix: goes through the transforms
+  gboolean is_rec709;  ///< no matrix needed
+  gboolean one_curve;  ///< all colours share trc[0]
   dt_trc_t trc[3];
-  double to_rec709[9];   ///< row-major
+  double to_rec709[9]; ///< row-major
   double from_rec709[9];
-  float *luts;           ///< decoding tables for 8 or 16 bit, one per curve, or NULL
-  size_t lut_size;       ///< entries of one table
+  float *luts;     ///< decoding tables for 8 or 16 bit, one per curve, or NULL
+  size_t lut_size; ///< entries of one table
   cmsContext context;
   cmsHPROFILE profile;
   cmsHTRANSFORM decode, encode; ///< float transforms of the general way

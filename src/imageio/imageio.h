@@ -30,11 +30,11 @@ typedef enum dt_imageio_compression_t
 /** Metadata as blobs, ready to be embedded; any member may be NULL. */
 typedef struct dt_metadata_t
 {
-  GBytes *icc;     ///< ICC profile of the pixels in the file
-  GBytes *exif;    ///< a TIFF structure ("II*\0…" or "MM\0*…"), without the "Exif\0\0" prefix
-  GBytes *xmp;     ///< the XMP packet, UTF-8
-  GBytes *iptc;    ///< the IPTC-IIM data sets
-  int orientation; ///< EXIF orientation 1..8; the pixels are NOT rotated
+  GBytes *icc;       ///< ICC profile of the pixels in the file
+  GBytes *exif;      ///< a TIFF structure ("II*\0…" or "MM\0*…"), without the "Exif\0\0" prefix
+  GBytes *xmp;       ///< the XMP packet, UTF-8
+  GBytes *iptc;      ///< the IPTC-IIM data sets
+  int orientation;   ///< EXIF orientation 1..8; the pixels are NOT rotated
   double xres, yres; ///< pixels per inch, 0 = unknown
 } dt_metadata_t;
 
@@ -68,7 +68,7 @@ typedef struct dt_imageio_write_opts_t
   const char *profile;                  ///< NULL: as metadata->icc; else as assume_profile
   const dt_metadata_t *metadata;        ///< borrowed during the call; NULL: none
   gboolean alpha_associated;
-  gboolean overwrite;                   ///< FALSE: an existing target is an error
+  gboolean overwrite; ///< FALSE: an existing target is an error
   char **note; ///< NULL, or receives (transfer full) sentences about metadata the format could not
                ///< hold; set to NULL when everything goes along
 } dt_imageio_write_opts_t;

@@ -128,10 +128,10 @@ typedef struct dt_decoder_t dt_decoder_t;
 struct dt_decoder_t
 {
   int width, height, channels;
-  int bits;                  ///< per sample in the file, before palettes were expanded
+  int bits; ///< per sample in the file, before palettes were expanded
   dt_sample_t sample;
   gboolean alpha_associated;
-  size_t memory;             ///< bytes held while reading
+  size_t memory; ///< bytes held while reading
 
   /** Reads row @p y, always behind the previous one; rows may be skipped. */
   gboolean (*read_row)(dt_decoder_t *self, int y, void *row, GError **error);

@@ -24,7 +24,7 @@ void dt_imageio_set_error(GError **error, dt_ai_error_t code, const char *name, 
 
 static void _set_open_error(GError **error, const char *path, int number)
 {
-  const char *advice = number == ENOENT ? "check the name"
+  const char *advice = number == ENOENT   ? "check the name"
                        : number == EACCES ? "check its permissions"
                                           : "check the file and its disk";
   dt_imageio_set_error(error, DT_AI_ERROR_INPUT, path, "the file cannot be opened (%s); %s",
@@ -66,7 +66,7 @@ dt_input_t *dt_input_open(const char *path, GError **error)
     return NULL;
   }
   dt_input_t *input = g_new0(dt_input_t, 1);
-  *input = (dt_input_t){ .fd = fd, .name = g_strdup(path), .size = size };
+  *input = (dt_input_t){.fd = fd, .name = g_strdup(path), .size = size};
   return input;
 }
 
@@ -83,8 +83,7 @@ size_t dt_input_read(const dt_input_t *input, uint64_t offset, void *data, size_
   size_t done = 0;
   while(done < size && offset + done <= INT64_MAX)
   {
-    const ssize_t got
-        = pread(input->fd, (char *)data + done, size - done, (off_t)(offset + done));
+    const ssize_t got = pread(input->fd, (char *)data + done, size - done, (off_t)(offset + done));
     if(got < 0 && errno == EINTR) continue;
     if(got <= 0) break;
     done += (size_t)got;
@@ -94,8 +93,7 @@ size_t dt_input_read(const dt_input_t *input, uint64_t offset, void *data, size_
 
 GBytes *dt_input_read_bytes(const dt_input_t *input, uint64_t offset, size_t size)
 {
-  if(size == 0 || size > DT_IMAGEIO_MAX_BLOB || offset > input->size
-     || size > input->size - offset)
+  if(size == 0 || size > DT_IMAGEIO_MAX_BLOB || offset > input->size || size > input->size - offset)
     return NULL;
   void *data = g_try_malloc(size);
   if(data && dt_input_read(input, offset, data, size) == size) return g_bytes_new_take(data, size);

@@ -20,9 +20,9 @@
 /** A progressive picture has a dozen scans; thousands are an attack on the decoder's time. */
 #define MAX_SCANS 500
 
-static const char _exif_head[] = "Exif\0";                        // and the zero C adds
-static const char _xmp_head[] = "http://ns.adobe.com/xap/1.0/";   // with its zero
-static const char _photoshop_head[] = "Photoshop 3.0";            // with its zero
+static const char _exif_head[] = "Exif\0";                      // and the zero C adds
+static const char _xmp_head[] = "http://ns.adobe.com/xap/1.0/"; // with its zero
+static const char _photoshop_head[] = "Photoshop 3.0";          // with its zero
 
 typedef struct _jpeg_t
 {
@@ -36,8 +36,8 @@ typedef struct _jpeg_t
   jmp_buf jump;
   gboolean created, started;
   int next;
-  uint8_t *row;              ///< for rows that are skipped
-  unsigned char *icc;        ///< from the library, or NULL
+  uint8_t *row;       ///< for rows that are skipped
+  unsigned char *icc; ///< from the library, or NULL
   unsigned icc_size;
   char message[JMSG_LENGTH_MAX];
   uint8_t buffer[BUFFER_SIZE];
@@ -60,8 +60,8 @@ static void _fail_in_library(j_common_ptr info)
 /** Warnings that leave the picture whole. */
 static gboolean _is_harmless(int code)
 {
-  return code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR
-         || code == JWRN_BOGUS_PROGRESSION || code == JWRN_TOO_MUCH_DATA;
+  return code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR ||
+         code == JWRN_BOGUS_PROGRESSION || code == JWRN_TOO_MUCH_DATA;
 }
 
 static void _judge_message(j_common_ptr info, int level)
@@ -149,7 +149,7 @@ static gboolean _try_start(_jpeg_t *self)
 
 static gboolean _try_read_row(_jpeg_t *self, void *row)
 {
-  JSAMPROW rows[1] = { row };
+  JSAMPROW rows[1] = {row};
   if(setjmp(self->jump)) return FALSE;
   return jpeg_read_scanlines(&self->info, rows, 1) == 1;
 }
@@ -180,8 +180,8 @@ static void _read_marker(jpeg_saved_marker_ptr marker, dt_metadata_t *metadata)
     dt_metadata_take_exif(metadata, _copy_marker(marker, sizeof(_exif_head)));
   else if(app1 && !metadata->xmp && _begins_with(marker, _xmp_head, sizeof(_xmp_head)))
     metadata->xmp = _copy_marker(marker, sizeof(_xmp_head));
-  else if(marker->marker == JPEG_APP0 + 13 && !metadata->iptc
-          && _begins_with(marker, _photoshop_head, sizeof(_photoshop_head)))
+  else if(marker->marker == JPEG_APP0 + 13 && !metadata->iptc &&
+          _begins_with(marker, _photoshop_head, sizeof(_photoshop_head)))
     metadata->iptc = dt_metadata_find_iptc(marker->data + sizeof(_photoshop_head),
                                            marker->data_length - sizeof(_photoshop_head));
 }
@@ -205,7 +205,8 @@ static void _read_metadata(_jpeg_t *self, dt_metadata_t *metadata)
     metadata->xres = self->info.X_density * inch;
     metadata->yres = self->info.Y_density * inch;
   }
-  for(jpeg_saved_marker_ptr m = self->info.marker_list; m; m = m->next) _read_marker(m, metadata);
+  for(jpeg_saved_marker_ptr m = self->info.marker_list; m; m = m->next)
+    _read_marker(m, metadata);
   _read_profile(self, metadata);
 }
 
@@ -235,8 +236,7 @@ static gboolean _check_kind(_jpeg_t *self, GError **error)
 {
   const J_COLOR_SPACE space = self->info.jpeg_color_space;
   if(space == JCS_CMYK || space == JCS_YCCK)
-    return _fail(self, error,
-                 "this JPEG is CMYK, which is not supported; convert it to RGB first");
+    return _fail(self, error, "this JPEG is CMYK, which is not supported; convert it to RGB first");
   if(self->info.num_components != 1 && self->info.num_components != 3)
     return _fail(self, error, "this JPEG is neither grey nor RGB; convert it to RGB first");
   return TRUE;

@@ -31,7 +31,7 @@ typedef struct _jpeg_t
   uint8_t buffer[BUFFER_SIZE];
 } _jpeg_t;
 
-static const int _segment_markers[3] = { JPEG_APP0 + 1, JPEG_APP0 + 1, JPEG_APP0 + 13 };
+static const int _segment_markers[3] = {JPEG_APP0 + 1, JPEG_APP0 + 1, JPEG_APP0 + 13};
 
 // --- The library's way to us
 
@@ -80,8 +80,8 @@ static gboolean _fail(const _jpeg_t *self, GError **error)
 
 static void _set_resolution(_jpeg_t *self, const dt_metadata_t *metadata)
 {
-  if(!(metadata->xres >= 1.0 && metadata->yres >= 1.0 && metadata->xres < 65535.0
-       && metadata->yres < 65535.0))
+  if(!(metadata->xres >= 1.0 && metadata->yres >= 1.0 && metadata->xres < 65535.0 &&
+       metadata->yres < 65535.0))
     return;
   self->info.density_unit = 1; // per inch
   self->info.X_density = (UINT16)(metadata->xres + 0.5);
@@ -129,7 +129,7 @@ static gboolean _try_start(_jpeg_t *self, const dt_encode_spec_t *spec)
 
 static gboolean _try_write_row(_jpeg_t *self, void *row)
 {
-  JSAMPROW rows[1] = { row };
+  JSAMPROW rows[1] = {row};
   if(setjmp(self->jump)) return FALSE;
   return jpeg_write_scanlines(&self->info, rows, 1) == 1;
 }
@@ -184,10 +184,10 @@ static void _prepare_segments(_jpeg_t *self, const dt_encode_spec_t *spec)
   static const char exif[] = "Exif\0", xmp[] = "http://ns.adobe.com/xap/1.0/",
                     photoshop[] = "Photoshop 3.0";
   GBytes *iptc = spec->metadata->iptc ? dt_metadata_wrap_iptc(spec->metadata->iptc) : NULL;
-  self->segments[0] = _make_segment(exif, sizeof(exif),
-                                    dt_metadata_make_exif(spec, SEGMENT_SIZE - sizeof(exif)));
-  self->segments[1]
-      = _make_segment(xmp, sizeof(xmp), dt_metadata_make_xmp(spec, SEGMENT_SIZE - sizeof(xmp)));
+  self->segments[0] =
+      _make_segment(exif, sizeof(exif), dt_metadata_make_exif(spec, SEGMENT_SIZE - sizeof(exif)));
+  self->segments[1] =
+      _make_segment(xmp, sizeof(xmp), dt_metadata_make_xmp(spec, SEGMENT_SIZE - sizeof(xmp)));
   self->segments[2] = _make_segment(photoshop, sizeof(photoshop), iptc);
   if(iptc && !self->segments[2])
     dt_metadata_note(spec, "The IPTC data are too long for this format and were left out.");

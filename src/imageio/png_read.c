@@ -24,9 +24,9 @@ typedef struct _png_t
   png_infop info;
   int next;
   gboolean interlaced;
-  int spool;         ///< descriptor of the decoded rows, -1 for none
+  int spool; ///< descriptor of the decoded rows, -1 for none
   size_t row_bytes;
-  uint8_t *row;      ///< scratch for skipped rows and the spool
+  uint8_t *row; ///< scratch for skipped rows and the spool
   char message[128];
   uint8_t buffer[BUFFER_SIZE];
 } _png_t;
@@ -124,14 +124,14 @@ static gboolean _try_end(_png_t *self)
 
 static gboolean _spool_in(const _png_t *self, int y)
 {
-  return pread(self->spool, self->row, self->row_bytes, (off_t)y * (off_t)self->row_bytes)
-         == (ssize_t)self->row_bytes;
+  return pread(self->spool, self->row, self->row_bytes, (off_t)y * (off_t)self->row_bytes) ==
+         (ssize_t)self->row_bytes;
 }
 
 static gboolean _spool_out(const _png_t *self, int y)
 {
-  return pwrite(self->spool, self->row, self->row_bytes, (off_t)y * (off_t)self->row_bytes)
-         == (ssize_t)self->row_bytes;
+  return pwrite(self->spool, self->row, self->row_bytes, (off_t)y * (off_t)self->row_bytes) ==
+         (ssize_t)self->row_bytes;
 }
 
 static gboolean _fail_spool(const _png_t *self, GError **error)
@@ -164,8 +164,8 @@ static gboolean _spool(_png_t *self, GError **error)
   self->spool = g_mkstemp_full(path, 02, 0600); // O_RDWR
   if(self->spool >= 0) unlink(path);
   g_free(path);
-  if(self->spool < 0
-     || ftruncate(self->spool, (off_t)self->decoder.height * (off_t)self->row_bytes) != 0)
+  if(self->spool < 0 ||
+     ftruncate(self->spool, (off_t)self->decoder.height * (off_t)self->row_bytes) != 0)
     return _fail_spool(self, error);
   for(int pass = 0; pass < 7; pass++)
     if(!_spool_pass(self, pass, error)) return FALSE;
@@ -213,8 +213,9 @@ static gboolean _check_kind(_png_t *self, GError **error)
   self->decoder.sample = self->decoder.bits == 16 ? DT_SAMPLE_U16 : DT_SAMPLE_U8;
   self->interlaced = png_get_interlace_type(self->png, self->info) != PNG_INTERLACE_NONE;
   if(self->decoder.bits > 1) return TRUE;
-  return _fail(self, error, "this PNG has 1 bit per pixel, which is not supported; convert it to "
-                            "8-bit grey or RGB first");
+  return _fail(self, error,
+               "this PNG has 1 bit per pixel, which is not supported; convert it to "
+               "8-bit grey or RGB first");
 }
 
 static gboolean _open(_png_t *self, GError **error)
@@ -224,9 +225,8 @@ static gboolean _open(_png_t *self, GError **error)
   if(!self->info || !_try_read_header(self)) return _fail_damaged(self, error);
   if(!_check_kind(self, error)) return FALSE;
   if(!_try_start(self)) return _fail_damaged(self, error);
-  if(self->row_bytes
-     != (size_t)self->decoder.width * (size_t)self->decoder.channels
-            * dt_sample_size(self->decoder.sample))
+  if(self->row_bytes != (size_t)self->decoder.width * (size_t)self->decoder.channels *
+                            dt_sample_size(self->decoder.sample))
     return _fail_damaged(self, error);
   self->row = g_malloc0(self->row_bytes);
   // the library keeps two rows and the inflater's window

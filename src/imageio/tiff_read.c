@@ -14,48 +14,11 @@
 
 /** Largest piece the TIFF library may allocate: a compressed strip of a single-strip file. */
 #define MAX_SINGLE_ALLOC ((tmsize_t)1 << 30)
-#define MAX_PLANES 4
-
-typedef enum _layout_t
-{
-  LAYOUT_DIRECT,   ///< uncompressed strips, read by position
-  LAYOUT_SCANLINE, ///< compressed strips
-  LAYOUT_TILES,
-} _layout_t;
-
-typedef struct _handle_t
-{
-  const dt_input_t *input;
-  uint64_t position;
-  char *message; ///< the library's first complaint
-  TIFF *tiff;
-} _handle_t;
-
-typedef struct _tiff_t
-{
-  dt_decoder_t decoder;
-  const dt_input_t *input;
-  _layout_t layout;
-  _handle_t handles[MAX_PLANES]; ///< one, or one for each separate plane
-  int planes;                    ///< how many planes the file keeps apart, 1 when interleaved
-  int samples;                   ///< per pixel in the file
-  uint16_t photometric;
-  uint16_t *colour_map[3];       ///< of a palette, owned by the library
-  gboolean swapped;              ///< the other byte order
-  int next;                      ///< the first scanline not decoded yet
-  uint32_t rows_per_strip;
-  uint32_t tile_width, tile_height;
-  int band;                      ///< the row of tiles in tiles, -1 for none
-  uint8_t *scratch;              ///< one row of one plane, or of the file's samples
-  uint8_t *tile;
-  uint8_t *tiles;                ///< a row of tiles as interleaved rows
-} _tiff_t;
-
 // --- The library's way to the file
 
 static tmsize_t _read_proc(thandle_t data, void *buffer, tmsize_t size)
 {
-  _handle_t *handle = (_handle_t *)data;
+  dt_tiff_handle_t *handle = (dt_tiff_handle_t *)data;
   const size_t got = dt_input_read(handle->input, handle->position, buffer, (size_t)size);
   handle->position += got;
   return (tmsize_t)got;
@@ -69,7 +32,7 @@ static tmsize_t _write_proc(thandle_t data, void *buffer, tmsize_t size)
 
 static toff_t _seek_proc(thandle_t data, toff_t offset, int whence)
 {
-  _handle_t *handle = (_handle_t *)data;
+  dt_tiff_handle_t *handle = (dt_tiff_handle_t *)data;
   const uint64_t from = whence == SEEK_SET   ? 0
                         : whence == SEEK_CUR ? handle->position
                                              : handle->input->size;
@@ -85,12 +48,12 @@ static int _close_proc(thandle_t data)
 
 static toff_t _size_proc(thandle_t data)
 {
-  return ((_handle_t *)data)->input->size;
+  return ((dt_tiff_handle_t *)data)->input->size;
 }
 
 static int _keep_error(TIFF *tiff, void *data, const char *module, const char *format, va_list args)
 {
-  _handle_t *handle = data;
+  dt_tiff_handle_t *handle = data;
   (void)tiff, (void)module;
   if(!handle->message) handle->message = g_strdup_vprintf(format, args);
   return 1; // handled: nothing is printed
@@ -116,14 +79,14 @@ TIFF *dt_tiff_open(const char *name, const char *mode, void *data, const dt_tiff
   return tiff;
 }
 
-static gboolean _open_handle(_tiff_t *self, _handle_t *handle)
+static gboolean _open_handle(dt_tiff_reader_t *self, dt_tiff_handle_t *handle)
 {
-  static const dt_tiff_procs_t procs = { .read = _read_proc,
-                                         .write = _write_proc,
-                                         .seek = _seek_proc,
-                                         .close = _close_proc,
-                                         .size = _size_proc,
-                                         .error = _keep_error };
+  static const dt_tiff_procs_t procs = {.read = _read_proc,
+                                        .write = _write_proc,
+                                        .seek = _seek_proc,
+                                        .close = _close_proc,
+                                        .size = _size_proc,
+                                        .error = _keep_error};
   handle->input = self->input;
   handle->tiff = dt_tiff_open(self->input->name, "rm", handle, &procs); // m: do not map
   return handle->tiff != NULL;
@@ -131,19 +94,19 @@ static gboolean _open_handle(_tiff_t *self, _handle_t *handle)
 
 // --- Errors
 
-static gboolean _fail(const _tiff_t *self, GError **error, const char *problem)
+static gboolean _fail(const dt_tiff_reader_t *self, GError **error, const char *problem)
 {
   const char *detail = NULL;
-  for(int i = 0; i < MAX_PLANES && !detail; i++) detail = self->handles[i].message;
+  for(int i = 0; i < DT_TIFF_MAX_PLANES && !detail; i++)
+    detail = self->handles[i].message;
   dt_imageio_set_error(error, DT_AI_ERROR_INPUT, self->input->name, "%s%s%s%s", problem,
                        detail ? " (" : "", detail ? detail : "", detail ? ")" : "");
   return FALSE;
 }
 
-static gboolean _fail_damaged(const _tiff_t *self, GError **error)
+gboolean dt_tiff_fail_damaged(const dt_tiff_reader_t *self, GError **error)
 {
-  return _fail(self, error,
-               "this TIFF is truncated or damaged; copy it again from its source");
+  return _fail(self, error, "this TIFF is truncated or damaged; copy it again from its source");
 }
 
 // --- What the file holds
@@ -154,7 +117,7 @@ static uint16_t _get_short(TIFF *tiff, uint32_t tag, uint16_t otherwise)
   return TIFFGetFieldDefaulted(tiff, tag, &value) ? value : otherwise;
 }
 
-static gboolean _check_photometric(_tiff_t *self, GError **error)
+static gboolean _check_photometric(dt_tiff_reader_t *self, GError **error)
 {
   TIFF *tiff = self->handles[0].tiff;
   const uint16_t guess = self->samples < 3 ? PHOTOMETRIC_MINISBLACK : PHOTOMETRIC_RGB;
@@ -169,28 +132,29 @@ static gboolean _check_photometric(_tiff_t *self, GError **error)
     return TRUE;
   case PHOTOMETRIC_YCBCR:
     if(_get_short(tiff, TIFFTAG_COMPRESSION, 1) == COMPRESSION_JPEG) return TRUE;
-    return _fail(self, error, "this TIFF is YCbCr without JPEG compression, which is not "
-                              "supported; convert it to RGB first");
-  case PHOTOMETRIC_SEPARATED:
     return _fail(self, error,
-                 "this TIFF is CMYK, which is not supported; convert it to RGB first");
+                 "this TIFF is YCbCr without JPEG compression, which is not "
+                 "supported; convert it to RGB first");
+  case PHOTOMETRIC_SEPARATED:
+    return _fail(self, error, "this TIFF is CMYK, which is not supported; convert it to RGB first");
   case PHOTOMETRIC_CIELAB:
   case PHOTOMETRIC_ICCLAB:
   case PHOTOMETRIC_ITULAB:
-    return _fail(self, error,
-                 "this TIFF is Lab, which is not supported; convert it to RGB first");
+    return _fail(self, error, "this TIFF is Lab, which is not supported; convert it to RGB first");
   case PHOTOMETRIC_LOGL:
   case PHOTOMETRIC_LOGLUV:
-    return _fail(self, error, "this TIFF is LogLuv, which is not supported; convert it to "
-                              "32-bit float RGB first");
+    return _fail(self, error,
+                 "this TIFF is LogLuv, which is not supported; convert it to "
+                 "32-bit float RGB first");
   default:
-    return _fail(self, error, "this TIFF holds raw sensor data or another unsupported kind of "
-                              "pixels; convert it to RGB first");
+    return _fail(self, error,
+                 "this TIFF holds raw sensor data or another unsupported kind of "
+                 "pixels; convert it to RGB first");
   }
 }
 
 /** Raw files look like TIFF; what they show first is a preview. */
-static gboolean _check_not_raw(const _tiff_t *self, GError **error)
+static gboolean _check_not_raw(const dt_tiff_reader_t *self, GError **error)
 {
   TIFF *tiff = self->handles[0].tiff;
   const uint8_t *version = NULL;
@@ -199,23 +163,24 @@ static gboolean _check_not_raw(const _tiff_t *self, GError **error)
   uint64_t *offsets = NULL;
   TIFFGetField(tiff, TIFFTAG_SUBFILETYPE, &kind);
   const gboolean is_dng = TIFFGetField(tiff, TIFFTAG_DNGVERSION, &version) == 1;
-  const gboolean is_preview = (kind & FILETYPE_REDUCEDIMAGE)
-                              && TIFFGetField(tiff, TIFFTAG_SUBIFD, &count, &offsets) == 1;
+  const gboolean is_preview =
+      (kind & FILETYPE_REDUCEDIMAGE) && TIFFGetField(tiff, TIFFTAG_SUBIFD, &count, &offsets) == 1;
   if(!is_dng && !is_preview) return TRUE;
-  return _fail(self, error, "this is a raw file, not a TIFF picture; develop it first, or use the "
-                            "raw workflow");
+  return _fail(self, error,
+               "this is a raw file, not a TIFF picture; develop it first, or use the "
+               "raw workflow");
 }
 
-static gboolean _choose_sample(_tiff_t *self, GError **error)
+static gboolean _choose_sample(dt_tiff_reader_t *self, GError **error)
 {
   static const struct
   {
     int bits, format;
     dt_sample_t sample;
   } known[] = {
-    { 8, SAMPLEFORMAT_UINT, DT_SAMPLE_U8 },      { 16, SAMPLEFORMAT_UINT, DT_SAMPLE_U16 },
-    { 32, SAMPLEFORMAT_UINT, DT_SAMPLE_U32 },    { 16, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F16 },
-    { 32, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F32 },  { 64, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F64 },
+      {8, SAMPLEFORMAT_UINT, DT_SAMPLE_U8},     {16, SAMPLEFORMAT_UINT, DT_SAMPLE_U16},
+      {32, SAMPLEFORMAT_UINT, DT_SAMPLE_U32},   {16, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F16},
+      {32, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F32}, {64, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F64},
   };
   TIFF *tiff = self->handles[0].tiff;
   const int bits = _get_short(tiff, TIFFTAG_BITSPERSAMPLE, 1);
@@ -240,162 +205,172 @@ static gboolean _choose_sample(_tiff_t *self, GError **error)
   return _fail(self, error, text);
 }
 
-static gboolean _check_channels(_tiff_t *self, GError **error)
+static gboolean _check_channels(dt_tiff_reader_t *self, GError **error)
 {
-  const gboolean coloured
-      = self->photometric == PHOTOMETRIC_RGB || self->photometric == PHOTOMETRIC_YCBCR;
+  const gboolean coloured =
+      self->photometric == PHOTOMETRIC_RGB || self->photometric == PHOTOMETRIC_YCBCR;
   const gboolean palette = self->photometric == PHOTOMETRIC_PALETTE;
   const int colours = coloured ? 3 : 1, extra = self->samples - colours;
   uint16_t count = 0, *kinds = NULL;
   TIFFGetField(self->handles[0].tiff, TIFFTAG_EXTRASAMPLES, &count, &kinds);
   if(extra < 0)
-    return _fail(self, error, "this TIFF calls itself RGB but has fewer than three channels; "
-                              "export it again");
+    return _fail(self, error,
+                 "this TIFF calls itself RGB but has fewer than three channels; "
+                 "export it again");
+  if(self->photometric == PHOTOMETRIC_MINISWHITE && self->decoder.sample == DT_SAMPLE_F16)
+    return _fail(self, error,
+                 "this TIFF has half-float samples with white as zero, which are not "
+                 "supported; export it with black as zero");
   if(extra > 1 || (palette && extra > 0))
-    return _fail(self, error, "this TIFF has more channels than colours and one alpha; remove the "
-                              "extra channels first");
+    return _fail(self, error,
+                 "this TIFF has more channels than colours and one alpha; remove the "
+                 "extra channels first");
   self->decoder.alpha_associated = extra == 1 && count > 0 && kinds[0] == EXTRASAMPLE_ASSOCALPHA;
   self->decoder.channels = palette ? 3 : self->samples;
   return TRUE;
 }
 
 /** A palette's colours are 16-bit numbers; most stand for 8-bit ones. */
-static gboolean _prepare_palette(_tiff_t *self, GError **error)
+static gboolean _prepare_palette(dt_tiff_reader_t *self, GError **error)
 {
   if(self->photometric != PHOTOMETRIC_PALETTE) return TRUE;
-  if(self->decoder.sample != DT_SAMPLE_U8
-     || !TIFFGetField(self->handles[0].tiff, TIFFTAG_COLORMAP, &self->colour_map[0],
-                      &self->colour_map[1], &self->colour_map[2]))
-    return _fail(self, error, "this TIFF has a palette that is missing or not of 256 colours; "
-                              "convert it to RGB first");
+  if(self->decoder.sample != DT_SAMPLE_U8 ||
+     !TIFFGetField(self->handles[0].tiff, TIFFTAG_COLORMAP, &self->colour_map[0],
+                   &self->colour_map[1], &self->colour_map[2]))
+    return _fail(self, error,
+                 "this TIFF has a palette that is missing or not of 256 colours; "
+                 "convert it to RGB first");
   self->decoder.sample = DT_SAMPLE_U16;
   gboolean small = TRUE;
   for(int c = 0; c < 3; c++)
-    for(int i = 0; i < 256; i++) small &= self->colour_map[c][i] < 256;
+    for(int i = 0; i < 256; i++)
+      small &= self->colour_map[c][i] < 256;
   if(small) // an old mistake: 8-bit colours where 16-bit ones belong
     for(int c = 0; c < 3; c++)
-      for(int i = 0; i < 256; i++) self->colour_map[c][i] *= 257;
+      for(int i = 0; i < 256; i++)
+        self->colour_map[c][i] *= 257;
   return TRUE;
 }
 
-static gboolean _check_size(_tiff_t *self, GError **error)
+static gboolean _check_size(dt_tiff_reader_t *self, GError **error)
 {
   uint32_t width = 0, height = 0;
   TIFFGetField(self->handles[0].tiff, TIFFTAG_IMAGEWIDTH, &width);
   TIFFGetField(self->handles[0].tiff, TIFFTAG_IMAGELENGTH, &height);
-  if(width == 0 || height == 0) return _fail_damaged(self, error);
+  if(width == 0 || height == 0) return dt_tiff_fail_damaged(self, error);
   if(width > DT_IMAGEIO_MAX_SIDE || height > DT_IMAGEIO_MAX_SIDE)
-    return _fail(self, error, "this TIFF is more than 1000000 pixels wide or high; cut it into "
-                              "pieces first");
+    return _fail(self, error,
+                 "this TIFF is more than 1000000 pixels wide or high; cut it into "
+                 "pieces first");
   self->decoder.width = (int)width;
   self->decoder.height = (int)height;
   return TRUE;
 }
 
-static gboolean _check_compression(_tiff_t *self, uint16_t compression, GError **error)
+static gboolean _check_compression(dt_tiff_reader_t *self, uint16_t compression, GError **error)
 {
   if(compression == COMPRESSION_OJPEG)
-    return _fail(self, error, "this TIFF uses the old JPEG compression, which is not supported; "
-                              "save it again with another one");
+    return _fail(self, error,
+                 "this TIFF uses the old JPEG compression, which is not supported; "
+                 "save it again with another one");
   if(!TIFFIsCODECConfigured(compression))
-    return _fail(self, error, "this TIFF uses a compression that the TIFF library does not know; "
-                              "save it again with deflate or without compression");
+    return _fail(self, error,
+                 "this TIFF uses a compression that the TIFF library does not know; "
+                 "save it again with deflate or without compression");
   return TRUE;
 }
 
 // --- Memory and layout
 
-/** Bytes of one row of what a plane of the file holds. */
-static size_t _get_plane_row(const _tiff_t *self)
+size_t dt_tiff_plane_row(const dt_tiff_reader_t *self)
 {
-  const size_t sample = self->photometric == PHOTOMETRIC_PALETTE
-                            ? 1
-                            : dt_sample_size(self->decoder.sample);
+  const size_t sample =
+      self->photometric == PHOTOMETRIC_PALETTE ? 1 : dt_sample_size(self->decoder.sample);
   return (size_t)self->decoder.width * sample * (size_t)(self->samples / self->planes);
 }
 
-/** Bytes per pixel of the file, all planes together. */
-static size_t _get_pixel_size(const _tiff_t *self)
+size_t dt_tiff_pixel_size(const dt_tiff_reader_t *self)
 {
-  return _get_plane_row(self) * (size_t)self->planes / (size_t)self->decoder.width;
+  return dt_tiff_plane_row(self) * (size_t)self->planes / (size_t)self->decoder.width;
 }
 
 /** Whether the pieces that hold the pixels lie in the file; finds the largest. */
-static gboolean _check_pieces(_tiff_t *self, uint64_t *largest, GError **error)
+static gboolean _check_pieces(dt_tiff_reader_t *self, uint64_t *largest, GError **error)
 {
   TIFF *tiff = self->handles[0].tiff;
-  const uint32_t count
-      = self->layout == LAYOUT_TILES ? TIFFNumberOfTiles(tiff) : TIFFNumberOfStrips(tiff);
+  const uint32_t count =
+      self->layout == DT_TIFF_TILES ? TIFFNumberOfTiles(tiff) : TIFFNumberOfStrips(tiff);
   *largest = 0;
   for(uint32_t i = 0; i < count; i++)
   {
     int failed = 0;
     const uint64_t offset = TIFFGetStrileOffsetWithErr(tiff, i, &failed);
     const uint64_t size = failed ? 0 : TIFFGetStrileByteCountWithErr(tiff, i, &failed);
-    if(failed || offset == 0 || offset >= self->input->size
-       || (self->layout != LAYOUT_DIRECT && (size == 0 || size > self->input->size - offset)))
-      return _fail_damaged(self, error);
+    if(failed || offset == 0 || offset >= self->input->size ||
+       (self->layout != DT_TIFF_DIRECT && (size == 0 || size > self->input->size - offset)))
+      return dt_tiff_fail_damaged(self, error);
     *largest = MAX(*largest, size);
   }
   return TRUE;
 }
 
 /** For rows that are read by position: whether the last row of every strip is there. */
-static gboolean _check_direct(_tiff_t *self, GError **error)
+static gboolean _check_direct(dt_tiff_reader_t *self, GError **error)
 {
   TIFF *tiff = self->handles[0].tiff;
   const uint32_t height = (uint32_t)self->decoder.height;
   const uint32_t per_plane = (height + self->rows_per_strip - 1) / self->rows_per_strip;
-  const uint64_t row = _get_plane_row(self);
+  const uint64_t row = dt_tiff_plane_row(self);
   for(uint32_t i = 0; i < per_plane * (uint32_t)self->planes; i++)
   {
     const uint32_t first = i % per_plane * self->rows_per_strip;
     const uint64_t size = row * MIN(self->rows_per_strip, height - first);
     const uint64_t offset = TIFFGetStrileOffset(tiff, i);
     if(offset > self->input->size || size > self->input->size - offset)
-      return _fail_damaged(self, error);
+      return dt_tiff_fail_damaged(self, error);
   }
   return TRUE;
 }
 
-static gboolean _prepare_strips(_tiff_t *self, GError **error)
+static gboolean _prepare_strips(dt_tiff_reader_t *self, GError **error)
 {
   uint64_t largest;
   uint32_t rows = 0;
   TIFFGetFieldDefaulted(self->handles[0].tiff, TIFFTAG_ROWSPERSTRIP, &rows);
   self->rows_per_strip = rows ? MIN(rows, (uint32_t)self->decoder.height) : 1;
   if(!_check_pieces(self, &largest, error)) return FALSE;
-  if(self->layout == LAYOUT_DIRECT)
+  if(self->layout == DT_TIFF_DIRECT)
   {
     if(!_check_direct(self, error)) return FALSE;
   }
   else
   {
-    if(TIFFScanlineSize64(self->handles[0].tiff) != _get_plane_row(self))
-      return _fail_damaged(self, error);
+    if(TIFFScanlineSize64(self->handles[0].tiff) != dt_tiff_plane_row(self))
+      return dt_tiff_fail_damaged(self, error);
     // the library holds a compressed strip whole, and its decoder's state
     self->decoder.memory += (size_t)self->planes * ((size_t)largest + ((size_t)256 << 10));
   }
-  const size_t row = _get_plane_row(self) * (size_t)self->planes;
+  const size_t row = dt_tiff_plane_row(self) * (size_t)self->planes;
   self->scratch = g_malloc(row);
   self->decoder.memory += row;
-  for(int i = 1; self->layout == LAYOUT_SCANLINE && i < self->planes; i++)
-    if(!_open_handle(self, &self->handles[i])) return _fail_damaged(self, error);
+  for(int i = 1; self->layout == DT_TIFF_SCANLINE && i < self->planes; i++)
+    if(!_open_handle(self, &self->handles[i])) return dt_tiff_fail_damaged(self, error);
   return TRUE;
 }
 
-static gboolean _prepare_tiles(_tiff_t *self, GError **error)
+static gboolean _prepare_tiles(dt_tiff_reader_t *self, GError **error)
 {
   TIFF *tiff = self->handles[0].tiff;
   uint64_t largest;
   TIFFGetField(tiff, TIFFTAG_TILEWIDTH, &self->tile_width);
   TIFFGetField(tiff, TIFFTAG_TILELENGTH, &self->tile_height);
   const uint64_t tile = TIFFTileSize64(tiff);
-  const uint64_t pixel = _get_pixel_size(self);
+  const uint64_t pixel = dt_tiff_pixel_size(self);
   const uint64_t rows = MIN(self->tile_height, (uint32_t)self->decoder.height);
   const uint64_t band = rows * (uint64_t)self->decoder.width * pixel;
-  if(tile == 0 || tile != (uint64_t)self->tile_width * self->tile_height * (pixel / (uint64_t)self->planes))
-    return _fail_damaged(self, error);
+  if(tile == 0 ||
+     tile != (uint64_t)self->tile_width * self->tile_height * (pixel / (uint64_t)self->planes))
+    return dt_tiff_fail_damaged(self, error);
   if(tile > (uint64_t)MAX_SINGLE_ALLOC || band > (uint64_t)MAX_SINGLE_ALLOC)
     return _fail(self, error,
                  "the tiles of this TIFF are too large; save it again with smaller ones or strips");
@@ -403,230 +378,57 @@ static gboolean _prepare_tiles(_tiff_t *self, GError **error)
   self->tile = g_try_malloc(tile);
   self->tiles = g_try_malloc(band);
   if(!self->tile || !self->tiles)
-    return _fail(self, error, "the tiles of this TIFF do not fit into memory; save it again with "
-                              "smaller ones or strips");
+    return _fail(self, error,
+                 "the tiles of this TIFF do not fit into memory; save it again with "
+                 "smaller ones or strips");
   self->scratch = g_malloc((size_t)self->decoder.width * pixel);
-  self->decoder.memory += (size_t)(tile + band + largest) + ((size_t)256 << 10)
-                          + (size_t)self->decoder.width * (size_t)pixel;
+  self->decoder.memory += (size_t)(tile + band + largest) + ((size_t)256 << 10) +
+                          (size_t)self->decoder.width * (size_t)pixel;
   return TRUE;
 }
 
 /** Whether libjpeg turns YCbCr into RGB for us, which makes rows the expected size. */
-static void _ask_for_rgb(const _tiff_t *self, TIFF *tiff)
+static void _ask_for_rgb(const dt_tiff_reader_t *self, TIFF *tiff)
 {
   if(self->photometric == PHOTOMETRIC_YCBCR)
     TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
 }
 
-static gboolean _prepare(_tiff_t *self, GError **error)
+static gboolean _prepare(dt_tiff_reader_t *self, GError **error)
 {
-  if(!_open_handle(self, &self->handles[0])) return _fail_damaged(self, error);
+  if(!_open_handle(self, &self->handles[0])) return dt_tiff_fail_damaged(self, error);
   TIFF *tiff = self->handles[0].tiff;
   const uint16_t compression = _get_short(tiff, TIFFTAG_COMPRESSION, COMPRESSION_NONE);
   self->samples = _get_short(tiff, TIFFTAG_SAMPLESPERPIXEL, 1);
-  if(!_check_size(self, error) || !_check_not_raw(self, error)
-     || !_check_compression(self, compression, error) || !_check_photometric(self, error)
-     || !_choose_sample(self, error) || !_check_channels(self, error)
-     || !_prepare_palette(self, error))
+  if(!_check_size(self, error) || !_check_not_raw(self, error) ||
+     !_check_compression(self, compression, error) || !_check_photometric(self, error) ||
+     !_choose_sample(self, error) || !_check_channels(self, error) ||
+     !_prepare_palette(self, error))
     return FALSE;
-  const gboolean apart
-      = _get_short(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG) == PLANARCONFIG_SEPARATE;
+  const gboolean apart =
+      _get_short(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG) == PLANARCONFIG_SEPARATE;
   self->planes = apart ? self->samples : 1;
   self->swapped = TIFFIsByteSwapped(tiff) != 0;
   self->band = -1;
-  const gboolean usual_bits
-      = _get_short(tiff, TIFFTAG_FILLORDER, FILLORDER_MSB2LSB) == FILLORDER_MSB2LSB;
-  self->layout = TIFFIsTiled(tiff)                                 ? LAYOUT_TILES
-                 : compression == COMPRESSION_NONE && usual_bits ? LAYOUT_DIRECT
-                                                                  : LAYOUT_SCANLINE;
+  const gboolean usual_bits =
+      _get_short(tiff, TIFFTAG_FILLORDER, FILLORDER_MSB2LSB) == FILLORDER_MSB2LSB;
+  self->layout = TIFFIsTiled(tiff)                               ? DT_TIFF_TILES
+                 : compression == COMPRESSION_NONE && usual_bits ? DT_TIFF_DIRECT
+                                                                 : DT_TIFF_SCANLINE;
   _ask_for_rgb(self, tiff);
-  if(!(self->layout == LAYOUT_TILES ? _prepare_tiles(self, error) : _prepare_strips(self, error)))
+  if(!(self->layout == DT_TIFF_TILES ? _prepare_tiles(self, error) : _prepare_strips(self, error)))
     return FALSE;
   for(int i = 1; i < self->planes && self->handles[i].tiff; i++)
     _ask_for_rgb(self, self->handles[i].tiff);
   return TRUE;
 }
 
-// --- Rows
-
-/** Spreads one plane's row into every samples-th place of an interleaved row. */
-static void _interleave(const void *plane, void *row, int c, int samples, size_t n, size_t size)
-{
-  const uint8_t *u8 = plane;
-  const uint16_t *u16 = plane;
-  const uint32_t *u32 = plane;
-  const uint64_t *u64 = plane;
-  const size_t step = (size_t)samples, first = (size_t)c;
-  for(size_t i = 0; i < n; i++)
-    switch(size)
-    {
-    case 1:
-      ((uint8_t *)row)[i * step + first] = u8[i];
-      break;
-    case 2:
-      ((uint16_t *)row)[i * step + first] = u16[i];
-      break;
-    case 4:
-      ((uint32_t *)row)[i * step + first] = u32[i];
-      break;
-    default:
-      ((uint64_t *)row)[i * step + first] = u64[i];
-      break;
-    }
-}
-
-static void _swap_bytes(void *row, size_t n, size_t size)
-{
-  if(size == 2)
-    TIFFSwabArrayOfShort(row, (tmsize_t)n);
-  else if(size == 4)
-    TIFFSwabArrayOfLong(row, (tmsize_t)n);
-  else if(size == 8)
-    TIFFSwabArrayOfLong8(row, (tmsize_t)n);
-}
-
-static gboolean _read_direct(_tiff_t *self, int y, int plane, uint8_t *out)
-{
-  const uint32_t per_plane
-      = ((uint32_t)self->decoder.height + self->rows_per_strip - 1) / self->rows_per_strip;
-  const uint32_t strip = (uint32_t)y / self->rows_per_strip + (uint32_t)plane * per_plane;
-  const size_t row = _get_plane_row(self);
-  const uint64_t offset = TIFFGetStrileOffset(self->handles[0].tiff, strip)
-                          + (uint64_t)((uint32_t)y % self->rows_per_strip) * row;
-  if(dt_input_read(self->input, offset, out, row) != row) return FALSE;
-  const size_t size = _get_pixel_size(self) / (size_t)self->samples;
-  if(self->swapped) _swap_bytes(out, row / size, size);
-  return TRUE;
-}
-
-/** Decodes up to row y; within a strip only forwards, so rows that are skipped are decoded too. */
-static gboolean _read_scanline(_tiff_t *self, int y, int plane, uint8_t *out)
-{
-  const int strip = y - y % (int)self->rows_per_strip;
-  TIFF *tiff = self->handles[plane].tiff;
-  for(int i = MAX(self->next, strip); i <= y; i++)
-    if(TIFFReadScanline(tiff, out, (uint32_t)i, (uint16_t)plane) != 1) return FALSE;
-  return TRUE;
-}
-
-static gboolean _read_planes(_tiff_t *self, int y, uint8_t *row)
-{
-  const size_t size = _get_pixel_size(self) / (size_t)self->samples;
-  gboolean (*const read)(_tiff_t *, int, int, uint8_t *)
-      = self->layout == LAYOUT_DIRECT ? _read_direct : _read_scanline;
-  if(self->planes == 1) return read(self, y, 0, row);
-  for(int c = 0; c < self->planes; c++)
-  {
-    if(!read(self, y, c, self->scratch)) return FALSE;
-    _interleave(self->scratch, row, c, self->samples, (size_t)self->decoder.width, size);
-  }
-  return TRUE;
-}
-
-// --- Tiles
-
-/** Copies the part of the decoded tile that lies in the picture into the band. */
-static void _place_tile(_tiff_t *self, uint32_t x, int plane, uint32_t rows)
-{
-  const size_t pixel = _get_pixel_size(self), width = (size_t)self->decoder.width;
-  const size_t from = pixel / (size_t)self->planes;
-  const size_t columns = MIN(self->tile_width, width - x);
-  for(uint32_t y = 0; y < rows; y++)
-  {
-    const uint8_t *source = self->tile + (size_t)y * self->tile_width * from;
-    uint8_t *target = self->tiles + ((size_t)y * width + x) * pixel;
-    if(self->planes == 1)
-      memcpy(target, source, columns * pixel);
-    else
-      _interleave(source, target, plane, self->samples, columns, from);
-  }
-}
-
-static gboolean _load_band(_tiff_t *self, int band)
-{
-  TIFF *tiff = self->handles[0].tiff;
-  const uint32_t y = (uint32_t)band * self->tile_height;
-  const uint32_t rows = MIN(self->tile_height, (uint32_t)self->decoder.height - y);
-  const tmsize_t size = TIFFTileSize(tiff);
-  for(int plane = 0; plane < self->planes; plane++)
-    for(uint32_t x = 0; x < (uint32_t)self->decoder.width; x += self->tile_width)
-    {
-      const uint32_t index = TIFFComputeTile(tiff, x, y, 0, (uint16_t)plane);
-      if(TIFFReadEncodedTile(tiff, index, self->tile, size) != size) return FALSE;
-      _place_tile(self, x, plane, rows);
-    }
-  self->band = band;
-  return TRUE;
-}
-
-static gboolean _read_tiles(_tiff_t *self, int y, uint8_t *row)
-{
-  const int band = y / (int)MIN(self->tile_height, (uint32_t)G_MAXINT);
-  const size_t size = _get_pixel_size(self) * (size_t)self->decoder.width;
-  if(band != self->band && !_load_band(self, band)) return FALSE;
-  memcpy(row, self->tiles + (size_t)((uint32_t)y % self->tile_height) * size, size);
-  return TRUE;
-}
-
-// --- What remains to be done with a row
-
-static void _expand_palette(const _tiff_t *self, const uint8_t *indices, uint16_t *row)
-{
-  for(size_t i = 0, n = (size_t)self->decoder.width; i < n; i++)
-    for(int c = 0; c < 3; c++) row[3 * i + (size_t)c] = self->colour_map[c][indices[i]];
-}
-
-static void _invert_floats(const _tiff_t *self, void *row, size_t i)
-{
-  float *f32 = row;
-  double *f64 = row;
-  if(self->decoder.sample == DT_SAMPLE_F32)
-    f32[i] = 1.0f - f32[i];
-  else
-    f64[i] = 1.0 - f64[i];
-}
-
-/** White is zero: turns the grey channel round, alpha stays. */
-static void _invert_grey(const _tiff_t *self, void *row)
-{
-  const size_t n = (size_t)self->decoder.width * (size_t)self->samples;
-  for(size_t i = 0; i < n; i += (size_t)self->samples)
-    switch(self->decoder.sample)
-    {
-    case DT_SAMPLE_U8:
-      ((uint8_t *)row)[i] = (uint8_t)~((uint8_t *)row)[i];
-      break;
-    case DT_SAMPLE_U16:
-      ((uint16_t *)row)[i] = (uint16_t)~((uint16_t *)row)[i];
-      break;
-    case DT_SAMPLE_U32:
-      ((uint32_t *)row)[i] = ~((uint32_t *)row)[i];
-      break;
-    default:
-      _invert_floats(self, row, i);
-      break;
-    }
-}
-
-static gboolean _read_row(dt_decoder_t *decoder, int y, void *row, GError **error)
-{
-  _tiff_t *self = (_tiff_t *)decoder;
-  const gboolean palette = self->photometric == PHOTOMETRIC_PALETTE;
-  uint8_t *into = palette ? self->scratch : row;
-  if(!(self->layout == LAYOUT_TILES ? _read_tiles(self, y, into) : _read_planes(self, y, into)))
-    return _fail_damaged(self, error);
-  self->next = y + 1;
-  if(palette)
-    _expand_palette(self, self->scratch, row);
-  else if(self->photometric == PHOTOMETRIC_MINISWHITE)
-    _invert_grey(self, row);
-  return TRUE;
-}
+// --- The decoder
 
 static void _destroy(dt_decoder_t *decoder)
 {
-  _tiff_t *self = (_tiff_t *)decoder;
-  for(int i = 0; i < MAX_PLANES; i++)
+  dt_tiff_reader_t *self = (dt_tiff_reader_t *)decoder;
+  for(int i = 0; i < DT_TIFF_MAX_PLANES; i++)
   {
     if(self->handles[i].tiff) TIFFClose(self->handles[i].tiff);
     g_free(self->handles[i].message);
@@ -640,8 +442,8 @@ static void _destroy(dt_decoder_t *decoder)
 dt_decoder_t *dt_tiff_decoder_create(const dt_input_t *input, dt_metadata_t *metadata,
                                      GError **error)
 {
-  _tiff_t *self = g_new0(_tiff_t, 1);
-  self->decoder.read_row = _read_row;
+  dt_tiff_reader_t *self = g_new0(dt_tiff_reader_t, 1);
+  self->decoder.read_row = dt_tiff_read_row;
   self->decoder.destroy = _destroy;
   self->decoder.memory = sizeof(*self);
   self->input = input;

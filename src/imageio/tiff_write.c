@@ -126,7 +126,8 @@ static dt_predictor_t _choose_predictor(const dt_encode_spec_t *spec)
 static void _set_compression(const _tiff_t *self, const dt_encode_spec_t *spec)
 {
   const gboolean plain = spec->compression == DT_IMAGEIO_UNCOMPRESSED;
-  TIFFSetField(self->tiff, TIFFTAG_COMPRESSION, plain ? COMPRESSION_NONE : COMPRESSION_ADOBE_DEFLATE);
+  TIFFSetField(self->tiff, TIFFTAG_COMPRESSION,
+               plain ? COMPRESSION_NONE : COMPRESSION_ADOBE_DEFLATE);
   const dt_predictor_t predictor = _choose_predictor(spec);
   if(!plain && predictor != DT_PREDICTOR_NONE)
     TIFFSetField(self->tiff, TIFFTAG_PREDICTOR, (int)predictor);
@@ -176,13 +177,13 @@ static void _set_blobs(const _tiff_t *self, const dt_encode_spec_t *spec)
 static void _declare_tags(TIFF *tiff)
 {
   static const TIFFFieldInfo infos[] = {
-    { 18246, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"Rating" },
-    { 18249, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"RatingPercent" },
-    { 40091, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPTitle" },
-    { 40092, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPComment" },
-    { 40093, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPAuthor" },
-    { 40094, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPKeywords" },
-    { 40095, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPSubject" },
+      {18246, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"Rating"},
+      {18249, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"RatingPercent"},
+      {40091, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPTitle"},
+      {40092, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPComment"},
+      {40093, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPAuthor"},
+      {40094, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPKeywords"},
+      {40095, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPSubject"},
   };
   TIFFMergeFieldInfo(tiff, infos, G_N_ELEMENTS(infos));
 }
@@ -217,15 +218,15 @@ static void _set_descriptive(const _tiff_t *self)
 /** Puts EXIF and GPS at the end of the file, where the library will continue behind them. */
 static void _write_directories(_tiff_t *self)
 {
-  static const uint8_t zeros[8] = { 0 };
+  static const uint8_t zeros[8] = {0};
   const uint64_t end = dt_part_size(self->part), base = (end + 7) & ~(uint64_t)7;
   dt_exif_layout_t layout;
   GBytes *bytes = self->exif ? dt_exif_layout_for_tiff(self->exif, base, self->big, &layout) : NULL;
   if(!bytes) return;
   gsize size;
   const void *data = g_bytes_get_data(bytes, &size);
-  if(dt_part_write(self->part, end, zeros, (size_t)(base - end))
-     && dt_part_write(self->part, base, data, size))
+  if(dt_part_write(self->part, end, zeros, (size_t)(base - end)) &&
+     dt_part_write(self->part, base, data, size))
   {
     if(layout.exif) TIFFSetField(self->tiff, TIFFTAG_EXIFIFD, layout.exif);
     if(layout.gps) TIFFSetField(self->tiff, TIFFTAG_GPSIFD, layout.gps);
@@ -239,8 +240,8 @@ static gboolean _write_strip(void *user, const void *data, size_t size)
 {
   _tiff_t *self = user;
   // the library takes a pointer to what it might change; with raw strips it does not
-  return TIFFWriteRawStrip(self->tiff, self->strips++, (void *)(uintptr_t)data, (tmsize_t)size)
-         == (tmsize_t)size;
+  return TIFFWriteRawStrip(self->tiff, self->strips++, (void *)(uintptr_t)data, (tmsize_t)size) ==
+         (tmsize_t)size;
 }
 
 static gboolean _end_strip(_tiff_t *self, GError **error)
@@ -295,8 +296,8 @@ static void _measure(_tiff_t *self, const dt_encode_spec_t *spec)
   const size_t rows = CLAMP(STRIP_BYTES / self->row_bytes, (size_t)1, (size_t)spec->height);
   const uint64_t strips = ((uint64_t)spec->height + rows - 1) / rows;
   uint64_t extra = 0;
-  GBytes *const blobs[] = { spec->metadata->icc, spec->metadata->exif, spec->metadata->xmp,
-                            spec->metadata->iptc };
+  GBytes *const blobs[] = {spec->metadata->icc, spec->metadata->exif, spec->metadata->xmp,
+                           spec->metadata->iptc};
   for(size_t i = 0; i < G_N_ELEMENTS(blobs); i++)
     if(blobs[i]) extra += 2 * g_bytes_get_size(blobs[i]);
   self->strip_bytes = rows * self->row_bytes;
@@ -308,23 +309,23 @@ static void _measure(_tiff_t *self, const dt_encode_spec_t *spec)
 
 static gboolean _open(_tiff_t *self)
 {
-  static const dt_tiff_procs_t procs = { .read = _read_proc,
-                                         .write = _write_proc,
-                                         .seek = _seek_proc,
-                                         .close = _close_proc,
-                                         .size = _size_proc,
-                                         .error = _keep_error };
+  static const dt_tiff_procs_t procs = {.read = _read_proc,
+                                        .write = _write_proc,
+                                        .seek = _seek_proc,
+                                        .close = _close_proc,
+                                        .size = _size_proc,
+                                        .error = _keep_error};
   self->tiff = dt_tiff_open(self->name, self->big ? "w8" : "w4", self, &procs);
   return self->tiff != NULL;
 }
 
 static gboolean _create_buffers(_tiff_t *self, const dt_encode_spec_t *spec)
 {
-  const dt_strip_shape_t shape = { .row_bytes = self->row_bytes,
-                                   .strip_bytes = self->strip_bytes,
-                                   .channels = spec->channels,
-                                   .sample = spec->sample,
-                                   .predictor = _choose_predictor(spec) };
+  const dt_strip_shape_t shape = {.row_bytes = self->row_bytes,
+                                  .strip_bytes = self->strip_bytes,
+                                  .channels = spec->channels,
+                                  .sample = spec->sample,
+                                  .predictor = _choose_predictor(spec)};
   if(spec->compression == DT_IMAGEIO_UNCOMPRESSED)
   {
     self->strip = g_malloc(self->strip_bytes);
@@ -334,6 +335,18 @@ static gboolean _create_buffers(_tiff_t *self, const dt_encode_spec_t *spec)
   self->packer = dt_strip_packer_create(&shape, _write_strip, self);
   if(self->packer) self->encoder.memory += dt_strip_packer_memory(self->packer);
   return self->packer != NULL;
+}
+
+/** Laying out once in vain tells what will not fit, while there is still somebody to tell. */
+static void _prepare_exif(_tiff_t *self, const dt_encode_spec_t *spec)
+{
+  dt_exif_layout_t layout = {0};
+  self->exif = dt_metadata_make_exif_tree(spec);
+  GBytes *bytes = self->exif ? dt_exif_layout_for_tiff(self->exif, 8, self->big, &layout) : NULL;
+  if(bytes) g_bytes_unref(bytes);
+  if(layout.lost_maker_note)
+    dt_metadata_note(spec, "The camera's maker note depends on the byte order of its file and was "
+                           "left out.");
 }
 
 dt_encoder_t *dt_tiff_encoder_create(const dt_encode_spec_t *spec, GError **error)
@@ -356,6 +369,6 @@ dt_encoder_t *dt_tiff_encoder_create(const dt_encode_spec_t *spec, GError **erro
   _set_resolution(self, spec->metadata);
   _set_blobs(self, spec);
   _declare_tags(self->tiff);
-  self->exif = dt_metadata_make_exif_tree(spec);
+  _prepare_exif(self, spec);
   return &self->encoder;
 }

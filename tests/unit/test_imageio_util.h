@@ -98,7 +98,7 @@ static UNUSED void assert_open_fails(const char *path, const char *words)
 static UNUSED float *read_rows(dt_row_source_t *source, int band, GError **error)
 {
   const size_t stride = (size_t)source->width * (size_t)source->channels;
-  float *rows = g_new(float, stride * (size_t)source->height);
+  float *rows = g_new(float, stride *(size_t)source->height);
   for(int y = 0; y < source->height; y += band)
     if(!source->read(source, y, MIN(band, source->height - y), rows + (size_t)y * stride, error))
     {
@@ -130,7 +130,8 @@ static UNUSED int count_parts(const char *directory)
 {
   int count = 0;
   GDir *entries = g_dir_open(directory, 0, NULL);
-  for(const char *name; entries && (name = g_dir_read_name(entries));) count += name[0] == '.';
+  for(const char *name; entries && (name = g_dir_read_name(entries));)
+    count += name[0] == '.';
   if(entries) g_dir_close(entries);
   return count;
 }

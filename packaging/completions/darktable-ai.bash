@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# bash completion for darktable-ai
+
+_darktable_ai_commands="denoise models providers prefs enable disable doctor"
+_darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --help"
+_darktable_ai_help="--help-all --help-global"
+_darktable_ai_denoise="-o --output --model --provider --sigma --memory --bit-depth --compression --quality
+  --icc --assume-profile --threads --overwrite --skip-existing --dry-run --json --progress"
+_darktable_ai_profiles="srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020
+  rec2020-linear display-p3 display-p3-linear"
+
+# The first word that is neither an option nor an option's value.
+_darktable_ai_find_command()
+{
+  local i word
+  for((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    case $word in
+      -d | --debug | --configdir | --cachedir | --conf)
+        # "--conf=K=V" arrives in pieces: the sign and the value follow
+        if [[ ${COMP_WORDS[i + 1]} == "=" ]]; then ((i += 2)); else ((i++)); fi
+        ;;
+      -* | "=") ;;
+      *)
+        echo "$word"
+        return
+        ;;
+    esac
+  done
+}
+
+_darktable_ai_ids()
+{
+  darktable-ai models list 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+_darktable_ai_keys()
+{
+  darktable-ai prefs list 2>/dev/null | cut -d= -f1
+}
+
+# Completes the value of option $1; fails when it takes none.
+_darktable_ai_value()
+{
+  local current=$2
+  case $1 in
+    -d | --debug) COMPREPLY=($(compgen -W "ai opencl perf pipe tiling memory all" -- "$current")) ;;
+    --configdir | --cachedir) COMPREPLY=($(compgen -d -- "$current")) ;;
+    -o | --output) COMPREPLY=($(compgen -f -- "$current")) ;;
+    --conf) COMPREPLY=($(compgen -W "$(_darktable_ai_keys)" -S = -- "$current")) ;;
+    --model) COMPREPLY=($(compgen -W "$(_darktable_ai_ids)" -- "$current")) ;;
+    --provider)
+      COMPREPLY=($(compgen -W "auto CPU CUDA MIGraphX OpenVINO CoreML DirectML" -- "$current"))
+      ;;
+    --bit-depth) COMPREPLY=($(compgen -W "8 16 32" -- "$current")) ;;
+    --compression) COMPREPLY=($(compgen -W "none deflate deflate-predictor" -- "$current")) ;;
+    --progress) COMPREPLY=($(compgen -W "bar plain json none" -- "$current")) ;;
+    --icc | --assume-profile)
+      COMPREPLY=($(compgen -W "$_darktable_ai_profiles" -- "$current") $(compgen -f -- "$current"))
+      ;;
+    --sigma | --memory | --quality | --threads) COMPREPLY=() ;;
+    *) return 1 ;;
+  esac
+  return 0 # also when nothing matches
+}
+
+_darktable_ai()
+{
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local command options
+  command=$(_darktable_ai_find_command)
+  # "--option=value" arrives as three words
+  if [[ $current == "=" ]]; then
+    current=""
+  elif [[ $previous == "=" && COMP_CWORD -ge 2 ]]; then
+    previous=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
+  if _darktable_ai_value "$previous" "$current"; then return; fi
+
+  case $command in
+    "") options="$_darktable_ai_global $_darktable_ai_commands" ;;
+    denoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_denoise" ;;
+    models) options="$_darktable_ai_global $_darktable_ai_help --json list info" ;;
+    providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
+    prefs) options="$_darktable_ai_global $_darktable_ai_help list get set reset" ;;
+    *) options="$_darktable_ai_global $_darktable_ai_help" ;;
+  esac
+  case $command:$previous in
+    models:info) options=$(_darktable_ai_ids) ;;
+    prefs:get | prefs:set | prefs:reset) options=$(_darktable_ai_keys) ;;
+    denoise:*)
+      if [[ $current != -* ]]; then
+        COMPREPLY=($(compgen -f -- "$current"))
+        return
+      fi
+      ;;
+  esac
+  COMPREPLY=($(compgen -W "$options" -- "$current"))
+}
+
+complete -o filenames -o bashdefault -F _darktable_ai darktable-ai

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# fish completion for darktable-ai
+# The long options in full: --debug --configdir --cachedir --conf --version --help --help-all --help-global
+# --output --model --provider --sigma --memory --bit-depth --compression --quality --icc --assume-profile
+# --threads --overwrite --skip-existing --dry-run --json --progress
+
+set -l commands denoise models providers prefs enable disable doctor
+set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
+    display-p3 display-p3-linear
+
+function __darktable_ai_ids
+    darktable-ai models list 2>/dev/null | tail -n +2 | string replace -r '\s.*' ''
+end
+
+function __darktable_ai_keys
+    darktable-ai prefs list 2>/dev/null | string replace -r '=.*' ''
+end
+
+complete -c darktable-ai -f
+
+# all commands
+complete -c darktable-ai -s d -l debug -x -a 'ai opencl perf pipe tiling memory all' -d 'Print diagnostics'
+complete -c darktable-ai -l configdir -x -a '(__fish_complete_directories)' -d 'Settings and models live here'
+complete -c darktable-ai -l cachedir -x -a '(__fish_complete_directories)' -d 'Measurements and caches live here'
+complete -c darktable-ai -l conf -x -a '(__darktable_ai_keys)=' -d 'Use a setting for this run only'
+complete -c darktable-ai -l version -d 'Print the version and what is built in'
+complete -c darktable-ai -s h -l help -d 'Show help'
+complete -c darktable-ai -n "__fish_seen_subcommand_from $commands" -l help-all -d 'Show all help options'
+complete -c darktable-ai -n "__fish_seen_subcommand_from $commands" -l help-global -d 'Show the options of all commands'
+
+# commands
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a denoise -d 'Remove noise from photographs'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List the installed models'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a prefs -d 'Show and change settings'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a enable -d 'Switch AI features on'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a disable -d 'Switch AI features off'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'Show versions, directories and what is wrong'
+
+# denoise
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -F
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -s o -l output -r -F -d 'Where to write'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l model -x -a '(__darktable_ai_ids)' -d 'Use this model'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML' -d 'Run on this provider or not at all'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l sigma -x -d 'Noise level 1 to 255'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l memory -x -d 'Stay within this much memory'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l bit-depth -x -a '8 16 32' -d 'Bits per sample'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l compression -x -a 'none deflate deflate-predictor' -d 'TIFF compression'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l quality -x -d 'JPEG quality 1 to 100'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l icc -r -F -a "$profiles" -d 'Output colour profile'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l assume-profile -r -F -a "$profiles" -d 'Read the input with this profile'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l threads -x -d 'Threads for the network'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l overwrite -d 'Replace existing outputs'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l skip-existing -d 'Leave existing outputs alone'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l dry-run -d 'Print the plan and write nothing'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l json -d 'Print one JSON object per file'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l progress -x -a 'bar plain json none' -d 'How progress is shown'
+
+# models, providers, prefs
+complete -c darktable-ai -n '__fish_seen_subcommand_from models providers' -l json -d 'Print JSON'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from list info' -a 'list info'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info' -a '(__darktable_ai_ids)'
+complete -c darktable-ai -n '__fish_seen_subcommand_from prefs; and not __fish_seen_subcommand_from list get set reset' -a 'list get set reset'
+complete -c darktable-ai -n '__fish_seen_subcommand_from prefs; and __fish_seen_subcommand_from get set reset' -a '(__darktable_ai_keys)'

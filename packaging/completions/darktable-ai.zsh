@@ -1,0 +1,89 @@
+#compdef darktable-ai
+# SPDX-License-Identifier: GPL-3.0-or-later
+# zsh completion for darktable-ai; install as _darktable-ai in a directory of $fpath
+
+local -a global help_options commands profiles
+global=(
+  '*'{-d+,--debug=}'[print diagnostics]:topic:(ai opencl perf pipe tiling memory all)'
+  '--configdir=[settings and models live here]:directory:_files -/'
+  '--cachedir=[measurements and caches live here]:directory:_files -/'
+  '*--conf=[use a setting for this run only]:KEY=VALUE:_darktable_ai_keys -S ='
+  '--version[print the version and what is built in]'
+  '(-h --help)'{-h,--help}'[show help]'
+)
+help_options=(
+  '--help-all[show all help options]'
+  '--help-global[show the options of all commands]'
+)
+commands=(
+  'denoise:remove noise from photographs'
+  'models:list the installed models'
+  'providers:show which execution providers work here'
+  'prefs:show and change settings'
+  'enable:switch AI features on'
+  'disable:switch AI features off'
+  'doctor:show versions, directories and what is wrong'
+)
+profiles=(srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear
+  display-p3 display-p3-linear)
+
+_darktable_ai_ids() {
+  local -a ids
+  ids=(${(f)"$(darktable-ai models list 2>/dev/null | awk 'NR > 1 { print $1 }')"})
+  compadd "$@" -a ids
+}
+
+_darktable_ai_keys() {
+  local -a keys
+  keys=(${(f)"$(darktable-ai prefs list 2>/dev/null | cut -d= -f1)"})
+  compadd "$@" -a keys
+}
+
+_darktable_ai_profiles() {
+  _alternative 'names:profile:compadd -a profiles' 'files:ICC file:_files'
+}
+
+local curcontext=$curcontext state line
+typeset -A opt_args
+_arguments -C -S $global '1:command:->command' '*::argument:->argument' && return
+
+case $state in
+  command) _describe -t commands 'command' commands ;;
+  argument)
+    curcontext="${curcontext%:*}-$words[1]:"
+    case $words[1] in
+      denoise)
+        _arguments -S $global $help_options \
+          '(-o --output)'{-o+,--output=}'[where to write]:file or directory:_files' \
+          '--model=[use this model instead of the active one]:model:_darktable_ai_ids' \
+          '--provider=[run on this execution provider or not at all]:provider:(auto CPU CUDA MIGraphX OpenVINO CoreML DirectML)' \
+          '--sigma=[noise level 1 to 255, for models that take one]:level:' \
+          '--memory=[stay within this much memory]:size:' \
+          '--bit-depth=[bits per sample]:bits:(8 16 32)' \
+          '--compression=[TIFF compression]:compression:(none deflate deflate-predictor)' \
+          '--quality=[JPEG quality 1 to 100]:quality:' \
+          '--icc=[output colour profile]:profile:_darktable_ai_profiles' \
+          '--assume-profile=[read the input with this profile]:profile:_darktable_ai_profiles' \
+          '--threads=[threads for the network]:number:' \
+          '(--skip-existing)--overwrite[replace existing outputs]' \
+          '(--overwrite)--skip-existing[leave existing outputs alone]' \
+          '--dry-run[print the plan and write nothing]' \
+          '--json[print one JSON object per file]' \
+          '--progress=[how progress is shown]:mode:(bar plain json none)' \
+          '*:photograph:_files'
+        ;;
+      models)
+        _arguments -S $global $help_options '--json[print one JSON object per model]' \
+          '1:what:(list info)' '2:model:_darktable_ai_ids'
+        ;;
+      providers)
+        _arguments -S $global $help_options '--json[print one JSON object per provider]'
+        ;;
+      prefs)
+        _arguments -S $global $help_options '1:what:(list get set reset)' \
+          '2:setting:_darktable_ai_keys' '3:value:'
+        ;;
+      *) _arguments -S $global $help_options ;;
+    esac
+    ;;
+esac
