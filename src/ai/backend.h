@@ -61,6 +61,11 @@ int dt_ai_probe_provider(dt_ai_provider_t provider);
  * @return the version (transfer none), or NULL: see dt_ai_last_error(). Thread-safe. */
 const char *dt_ai_runtime_version(const char **path);
 
+/** What a person should know about the choice of the runtime: a library that was asked for (setting or
+ * DT_ORT_LIBRARY) could not be used and another one runs. NULL when there is nothing to say or nothing
+ * is loaded yet. Transfer none. */
+const char *dt_ai_runtime_warning(void);
+
 /* --- The environment: which models there are ------------------------------------------------- */
 
 typedef struct dt_ai_environment_t dt_ai_environment_t;
@@ -109,8 +114,8 @@ int dt_ai_env_get_problem_count(dt_ai_environment_t *env);
 /** Why the manifest number @p index was skipped (transfer none, valid until destroy), or NULL. */
 const char *dt_ai_env_get_problem(dt_ai_environment_t *env, int index);
 
-/** The model that serves @p task: the setting plugins/ai/models/active/<task>, else the only or
- * first model of that task. An empty setting means none.
+/** The model that serves @p task: the setting plugins/ai/models/active/<task>, else the one that came with
+ * the program, else the first found. An empty setting means none.
  * @return (transfer none) or NULL with DT_AI_ERROR_NO_MODEL in dt_ai_last_error() */
 const dt_ai_model_info_t *dt_ai_env_get_active_model(dt_ai_environment_t *env, const char *task);
 

@@ -13,6 +13,7 @@ typedef struct _model_t
 {
   dt_ai_model_info_t info; /* first: the public pointer is the private one */
   dt_manifest_t *manifest;
+  gboolean bundled; /* came with the program */
 } _model_t;
 
 struct dt_ai_environment_t
@@ -164,9 +165,12 @@ static void _scan_all(dt_ai_environment_t *env)
   g_strfreev(paths);
   _scan_below(env, DT_DIR_CONFIG);
   _scan_below(env, DT_DIR_DATA);
+  const guint before = env->models->len;
   char *bundled = dt_paths_bundled_models();
   _scan_directory(env, bundled);
   g_free(bundled);
+  for(guint i = before; i < env->models->len; i++)
+    ((_model_t *)g_ptr_array_index(env->models, i))->bundled = TRUE;
   dt_log(DT_LOG_AI, "found %u models", env->models->len);
 }
 
@@ -258,14 +262,18 @@ const char *dt_ai_env_get_problem(dt_ai_environment_t *env, int index)
   return problem;
 }
 
-static const _model_t *_first_of_task(dt_ai_environment_t *env, const char *task)
+/* The model of @p task that came with the program, else the first found. */
+static const _model_t *_default_for_task(dt_ai_environment_t *env, const char *task)
 {
+  const _model_t *first = NULL;
   for(guint i = 0; i < env->models->len; i++)
   {
     const _model_t *model = g_ptr_array_index(env->models, i);
-    if(strcmp(model->info.task_type, task) == 0) return model;
+    if(strcmp(model->info.task_type, task) != 0) continue;
+    if(model->bundled) return model;
+    if(!first) first = model;
   }
-  return NULL;
+  return first;
 }
 
 const dt_ai_model_info_t *dt_ai_env_get_active_model(dt_ai_environment_t *env, const char *task)
@@ -274,7 +282,7 @@ const dt_ai_model_info_t *dt_ai_env_get_active_model(dt_ai_environment_t *env, c
   char *key = g_strconcat(DT_CONF_AI_ACTIVE_MODEL, task, NULL);
   char *id = dt_conf_get_string(key);
   pthread_mutex_lock(&env->lock);
-  const _model_t *model = id ? _find_by_id(env, id) : _first_of_task(env, task);
+  const _model_t *model = id ? _find_by_id(env, id) : _default_for_task(env, task);
   pthread_mutex_unlock(&env->lock);
   if(!model && id && *id)
     _set_last_error(DT_AI_ERROR_NO_MODEL,

@@ -704,6 +704,12 @@ int dt_ai_probe_provider(dt_ai_provider_t provider)
   return ok ? 1 : 0;
 }
 
+const char *dt_ai_runtime_warning(void)
+{
+  const dt_ort_t *ort = dt_ort_is_loaded() ? dt_ort_get(NULL) : NULL;
+  return ort ? ort->warning : NULL;
+}
+
 const char *dt_ai_runtime_version(const char **path)
 {
   GError *error = NULL;

@@ -42,6 +42,11 @@ const char *dt_ai_runtime_version(const char **path)
   return NULL;
 }
 
+const char *dt_ai_runtime_warning(void)
+{
+  return NULL;
+}
+
 dt_ai_environment_t *dt_ai_env_init(const char *search_paths)
 {
   (void)search_paths;

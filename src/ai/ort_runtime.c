@@ -111,6 +111,7 @@ static void _free_ort(dt_ort_t *ort)
   g_free(ort->version);
   g_free(ort->path);
   g_free(ort->origin);
+  g_free(ort->warning);
   g_free(ort);
 }
 
@@ -140,8 +141,6 @@ static dt_ort_t *_try_chosen(void)
   dt_ort_t *ort = NULL;
   if(setting && *setting) ort = _try_library(setting, "the setting plugins/ai/ort_library_path");
   if(!ort && variable && *variable) ort = _try_library(variable, "the variable DT_ORT_LIBRARY");
-  if(!ort && ((setting && *setting) || (variable && *variable)))
-    dt_log(DT_LOG_AI, "the library that was asked for cannot be used; going on to the bundled one");
   g_free(setting);
   return ort;
 }
@@ -174,15 +173,29 @@ static dt_ort_t *_try_system(void)
   return ort;
 }
 
+/* A library that was asked for and cannot be used is not passed over in silence. */
+static char *_describe_failures(void)
+{
+  if(_failures->len == 0) return NULL;
+  return g_strconcat("The ONNX Runtime that was asked for cannot be used, so another one runs:",
+                     _failures->str, NULL);
+}
+
 static gpointer _load_once(gpointer unused)
 {
   (void)unused;
   const gint64 start = g_get_monotonic_time();
   _failures = g_string_new(NULL);
   dt_ort_t *ort = _try_chosen();
+  char *warning = _describe_failures();
   if(!ort) ort = _try_bundled();
   if(!ort) ort = _try_system();
-  if(!ort) return NULL;
+  if(!ort)
+  {
+    g_free(warning);
+    return NULL;
+  }
+  ort->warning = warning;
   g_atomic_int_set(&_loaded, 1);
   dt_log(DT_LOG_AI, "loaded ONNX Runtime %s from '%s' (%s), using API version %d (compiled for %d), %.0f ms",
          ort->version, ort->path, ort->origin, ort->api_version, ORT_API_VERSION,

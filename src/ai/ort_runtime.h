@@ -25,6 +25,7 @@ typedef struct dt_ort_t
   char *version;   ///< of the library, e.g. "1.30.0"
   char *path;      ///< the file that was loaded
   char *origin;    ///< which rule chose it, for people
+  char *warning;   ///< the library that was asked for, and why it is not this one; or NULL
 } dt_ort_t;
 
 /** The runtime, loaded on the first call (g_once); lives until the process ends.

@@ -77,7 +77,7 @@ typedef struct dt_restore_context_t dt_restore_context_t;
  * @return the context (transfer full), or NULL with DT_AI_ERROR_NO_MODEL (none, broken, or not of
  *         the task's contract), _PROVIDER, _MEMORY, _DISABLED
  *
- * The first time a model is used with a runtime and thread count, two tiles of noise measure what
+ * The first time a model is used with a runtime and thread count, a few tiles of noise measure what
  * memory it needs and whether tiling is exact; the answers are kept in the cache directory. */
 dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task,
                                       const char *model_id, const dt_restore_load_opts_t *opts,

@@ -202,6 +202,9 @@ gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *su
 
 /* --- signals --- */
 
+/* a second signal sooner than this is the echo of the first */
+#define REPEAT_USEC 300000
+
 static GCancellable *_cancellable;
 static volatile sig_atomic_t _caught;
 
@@ -209,10 +212,15 @@ static volatile sig_atomic_t _caught;
 static void *_wait_for_signals(void *data)
 {
   const sigset_t *set = data;
+  gint64 first = 0;
   for(int signal_number;;)
   {
     if(sigwait(set, &signal_number) != 0) continue;
-    if(_caught) _exit(128 + signal_number);
+    /* some senders signal the process and its group: one wish, two signals */
+    const gint64 now = g_get_monotonic_time();
+    if(_caught && now - first > REPEAT_USEC) _exit(128 + signal_number);
+    if(_caught) continue;
+    first = now;
     _caught = signal_number;
     g_cancellable_cancel(_cancellable);
   }

@@ -8,13 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SIGMA_UNSET (-1.0)
+
 static struct
 {
   char *output, *model, *provider, *memory, *compression, *icc, *assume, *progress;
   int bits, quality, threads;
   double sigma;
   gboolean overwrite, skip_existing, dry_run, json, pass_through;
-} _opt;
+} _opt = { .sigma = SIGMA_UNSET };
+
+/* outputs of this run: two inputs of a batch may want the same name */
+static GHashTable *_written;
 
 static const GOptionEntry _entries[] = {
   { "output", 'o', 0, G_OPTION_ARG_FILENAME, &_opt.output,
@@ -40,7 +45,8 @@ static const GOptionEntry _entries[] = {
   { "skip-existing", 0, 0, G_OPTION_ARG_NONE, &_opt.skip_existing, "leave existing outputs alone", NULL },
   { "dry-run", 0, 0, G_OPTION_ARG_NONE, &_opt.dry_run, "print the plan and write nothing", NULL },
   { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print one JSON object per file", NULL },
-  { "progress", 0, 0, G_OPTION_ARG_STRING, &_opt.progress, "bar, plain, json or none", "MODE" },
+  { "progress", 0, 0, G_OPTION_ARG_STRING, &_opt.progress,
+    "auto (a bar on a terminal), bar, plain, json or none", "MODE" },
   { "bench-pass-through", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &_opt.pass_through, NULL, NULL },
   { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
@@ -49,7 +55,7 @@ static const char _examples[]
   = "Examples:\n"
     "  darktable-ai denoise photo.jpg                     writes photo_denoise.tif\n"
     "  darktable-ai denoise -o out/ *.tif                 a batch into a directory\n"
-    "  darktable-ai denoise --sigma 15 --model denoise-ffdnet -o clean.png noisy.png\n"
+    "  darktable-ai denoise --memory 1G -o clean.png noisy.png\n"
     "  darktable-ai denoise --dry-run photo.jpg           tiles, overlap, memory, provider";
 
 static gboolean _usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -93,7 +99,7 @@ static gboolean _check_options(int files, dt_denoise_job_t *job, dt_restore_load
                                dt_cli_progress_t *progress, GError **error)
 {
   if(files == 0) return _usage(error, "Say which files to denoise, e.g.: darktable-ai denoise photo.jpg");
-  if(_opt.sigma < 0 || _opt.sigma > 255)
+  if(_opt.sigma != SIGMA_UNSET && !(_opt.sigma >= 1 && _opt.sigma <= 255))
     return _usage(error, "--sigma takes a noise level from 1 to 255.");
   if(_opt.bits && _opt.bits != 8 && _opt.bits != 16 && _opt.bits != 32)
     return _usage(error, "--bit-depth takes 8, 16 or 32.");
@@ -102,7 +108,7 @@ static gboolean _check_options(int files, dt_denoise_job_t *job, dt_restore_load
   if(!_parse_compression(&job->compression))
     return _usage(error, "--compression takes none, deflate or deflate-predictor.");
   if(_opt.progress && !dt_cli_progress_mode(_opt.progress, &progress->mode))
-    return _usage(error, "--progress takes bar, plain, json or none.");
+    return _usage(error, "--progress takes auto, bar, plain, json or none.");
   if(_opt.memory && !(load->memory = (size_t)dt_conf_parse_size(_opt.memory)))
     return _usage(error, "--memory takes a size such as 500M or 2G.");
   if(files > 1 && _opt.output && !g_file_test(_opt.output, G_FILE_TEST_IS_DIR))
@@ -182,41 +188,78 @@ static void _print_result(const char *input, const char *output, const char *mod
 
 /* --- work --- */
 
-static int _plan_one(dt_restore_context_t *ctx, const dt_denoise_job_t *job, const char *input,
-                     const char *output)
+static gboolean _plan_one(dt_restore_context_t *ctx, const dt_denoise_job_t *job, const char *input,
+                          const char *output, GError **error)
 {
-  GError *error = NULL;
   dt_restore_plan_t plan;
-  if(!dt_denoise_plan_file(ctx, job, input, &plan, NULL, &error)) return dt_cli_fail(error);
+  if(!dt_denoise_plan_file(ctx, job, input, &plan, NULL, error)) return FALSE;
   _print_plan(input, output, dt_restore_get_model_id(ctx), dt_restore_get_provider(ctx), &plan);
-  return DT_EXIT_OK;
+  return TRUE;
+}
+
+/* A failed or skipped file, in words or as an object. */
+static void _print_event(const char *event, const char *input, int code, const char *message)
+{
+  if(!_opt.json)
+  {
+    dt_cli_say("%s", message);
+    return;
+  }
+  printf("{\"schema_version\":1,\"event\":\"%s\",\"input\":", event);
+  dt_cli_print_json_string(input);
+  printf(",\"exit_code\":%d,\"message\":", code);
+  dt_cli_print_json_string(message);
+  fputs("}\n", stdout);
+}
+
+/* The later of two inputs that lead to one name must not replace the result of the earlier. */
+static gboolean _claim_output(const char *output, GError **error)
+{
+  if(g_hash_table_add(_written, g_canonicalize_filename(output, NULL))) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+              "%s: another file of this batch was written there already. Denoise the two separately, with "
+              "different names for -o.", output);
+  return FALSE;
+}
+
+static gboolean _write_one(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli_progress_t *progress,
+                           const char *input, const char *output, GError **error)
+{
+  dt_restore_report_t report;
+  char *note = NULL;
+  const gboolean ok = _claim_output(output, error)
+                      && dt_denoise_file(ctx, job, input, output, &report, &note, error);
+  dt_cli_progress_end(progress);
+  if(ok) _print_result(input, output, dt_restore_get_model_id(ctx), &report);
+  if(ok && note) dt_cli_say("%s: %s", output, note);
+  g_free(note);
+  return ok;
 }
 
 static int _denoise_one(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli_progress_t *progress,
                         const char *input)
 {
   char *output = dt_denoise_output_path(job, input);
+  GError *error = NULL;
   int code = DT_EXIT_OK;
+  gboolean ok = TRUE;
   if(_opt.dry_run)
-    code = _plan_one(ctx, job, input, output);
+    ok = _plan_one(ctx, job, input, output, &error);
   else if(_opt.skip_existing && g_file_test(output, G_FILE_TEST_EXISTS))
-    dt_cli_say("%s: %s exists, skipped", input, output);
-  else
   {
-    GError *error = NULL;
-    dt_restore_report_t report;
-    if(dt_denoise_file(ctx, job, input, output, &report, &error))
-    {
-      dt_cli_progress_end(progress);
-      _print_result(input, output, dt_restore_get_model_id(ctx), &report);
-    }
-    else
-    {
-      dt_cli_progress_end(progress);
-      code = dt_cli_fail(error);
-    }
-    fflush(stdout);
+    char *message = g_strdup_printf("%s: %s exists, skipped", input, output);
+    _print_event("skipped", input, DT_EXIT_OK, message);
+    g_free(message);
   }
+  else
+    ok = _write_one(ctx, job, progress, input, output, &error);
+  if(!ok)
+  {
+    code = dt_cli_exit_code(error);
+    _print_event("error", input, code, error->message);
+    g_error_free(error);
+  }
+  fflush(stdout);
   g_free(output);
   return code;
 }
@@ -251,7 +294,8 @@ static int _run_with(dt_ai_environment_t *env, const dt_restore_load_opts_t *loa
   job->restore.cancellable = dt_cli_catch_signals();
   dt_restore_context_t *ctx = dt_restore_load(env, "denoise", _opt.model, load, &error);
   if(!ctx) return dt_cli_fail(error);
-  if(_opt.sigma > 0 && !dt_restore_has_sigma(ctx))
+  if(dt_ai_runtime_warning()) dt_cli_say("%s", dt_ai_runtime_warning());
+  if(_opt.sigma != SIGMA_UNSET && !dt_restore_has_sigma(ctx))
     dt_cli_say("note: %s finds the noise level by itself; --sigma is not used", dt_restore_get_model_id(ctx));
   const int code = _denoise_all(ctx, job, progress, n, files);
   dt_restore_free(ctx);
@@ -275,13 +319,17 @@ static int _denoise(int argc, char **argv)
   dt_cli_progress_t progress = { 0 };
   GError *error = NULL;
   if(!_check_options(argc - 1, &job, &load, &progress, &error)) return dt_cli_fail(error);
-  job.restore = (dt_restore_opts_t){ .sigma = (float)_opt.sigma,
+  job.restore = (dt_restore_opts_t){ .sigma = (float)MAX(_opt.sigma, 0),
                                      .pass_through = _opt.pass_through,
                                      .progress = dt_cli_progress_update,
                                      .progress_data = &progress };
   dt_ai_environment_t *env = dt_ai_env_init(NULL);
   if(!env) return dt_cli_fail(g_error_copy(dt_ai_last_error()));
+  /* --provider auto wins over a setting that names one */
+  if(_opt.provider) dt_ai_env_set_provider(env, load.provider);
+  _written = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   code = _run_with(env, &load, &job, &progress, argc - 1, argv + 1);
+  g_hash_table_unref(_written);
   dt_ai_env_destroy(env);
   return code;
 }

@@ -34,6 +34,7 @@ static int _check_runtime(void)
     return dt_cli_fail(g_error_copy(dt_ai_last_error()));
   }
   printf("%-12s ONNX Runtime %s, %s\n", "runtime", version, path);
+  if(dt_ai_runtime_warning()) printf("%-12s %s\n", "warning", dt_ai_runtime_warning());
   for(int i = 1; i < DT_AI_PROVIDER_COUNT; i++)
     if(dt_ai_providers[i].available)
     {

@@ -66,10 +66,15 @@ static void _print_object(const char *title, const char *json)
   if(node)
   {
     char *text = json_to_string(node, TRUE);
-    printf("%s %s\n", title, text);
+    printf("%-13s%s\n", title, text);
     g_free(text);
     json_node_unref(node);
   }
+}
+
+static void _print_field(const char *title, const char *text)
+{
+  if(*text) printf("%-13s%s\n", title, text);
 }
 
 static int _info(dt_ai_environment_t *env, const char *id)
@@ -85,13 +90,16 @@ static int _info(dt_ai_environment_t *env, const char *id)
     _print_json(info, _is_active(env, info));
     return DT_EXIT_OK;
   }
-  printf("id          %s\nname        %s\ntask        %s%s\nversion     %s\narchitecture %s\ninputs      %d\n"
-         "directory   %s\n", info->id, info->name, info->task_type,
-         _is_active(env, info) ? " (active)" : "", info->version, info->arch, info->num_inputs,
-         info->directory);
-  if(*info->description) printf("description %s\n", info->description);
-  _print_object("attributes ", info->attributes);
-  _print_object("model card ", info->model_card);
+  printf("%-13s%s%s\n", "task", info->task_type, _is_active(env, info) ? " (active)" : "");
+  _print_field("id", info->id);
+  _print_field("name", info->name);
+  _print_field("description", info->description);
+  _print_field("version", info->version);
+  _print_field("architecture", info->arch);
+  _print_field("directory", info->directory);
+  printf("%-13s%d\n", "inputs", info->num_inputs);
+  _print_object("attributes", info->attributes);
+  _print_object("model card", info->model_card);
   return DT_EXIT_OK;
 }
 
@@ -99,7 +107,7 @@ static int _models(int argc, char **argv)
 {
   int code = DT_EXIT_OK;
   if(!dt_cli_parse(&argc, &argv, "list | info ID", "Shows the installed models.",
-                   "Examples:\n  darktable-ai models list\n  darktable-ai models info denoise-nind",
+                   "Examples:\n  darktable-ai models list\n  darktable-ai models info denoise-leaves",
                    _entries, &code))
     return code;
   const char *verb = argc > 1 ? argv[1] : "list";

@@ -42,6 +42,7 @@ static int _providers(int argc, char **argv)
     return dt_cli_fail(g_error_copy(dt_ai_last_error()));
   }
   if(!dt_ai_runtime_version(NULL)) return dt_cli_fail(g_error_copy(dt_ai_last_error()));
+  if(dt_ai_runtime_warning()) dt_cli_say("%s", dt_ai_runtime_warning());
   for(int i = 0; i < DT_AI_PROVIDER_COUNT; i++)
     if(dt_ai_providers[i].available) _print_row(&dt_ai_providers[i]);
   return DT_EXIT_OK;

@@ -12,7 +12,7 @@
 
 G_BEGIN_DECLS
 
-/** Topics; the names for `-d` are those of dt_log_topic_names(). */
+/** Topics; dt_log_topic_from_name() knows their names. */
 typedef enum dt_log_topic_t
 {
   DT_LOG_AI = 1 << 0,

@@ -378,8 +378,10 @@ dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int ch
                                      : DT_SAMPLE_F32;
   // PNG knows straight alpha only
   self->unassociate = chosen.alpha_associated && chosen.format == DT_IMAGEIO_PNG;
+  if(chosen.note) *chosen.note = NULL;
   if(!_fill_sink(self, path, &chosen, error))
   {
+    if(chosen.note) g_clear_pointer(chosen.note, g_free);
     _free_sink(self);
     return NULL;
   }

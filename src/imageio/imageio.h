@@ -12,6 +12,7 @@
 
 #include "common/rows.h"
 
+/** The formats that are read and written. */
 typedef enum dt_imageio_format_t
 {
   DT_IMAGEIO_UNKNOWN,
@@ -20,6 +21,7 @@ typedef enum dt_imageio_format_t
   DT_IMAGEIO_JPEG,
 } dt_imageio_format_t;
 
+/** How the samples of a TIFF are stored. */
 typedef enum dt_imageio_compression_t
 {
   DT_IMAGEIO_DEFLATE_PREDICTOR, ///< the default for TIFF: deflate level 1 with the right predictor
@@ -52,10 +54,16 @@ typedef struct dt_imageio_reader_t
 
 /** Opens @p path for reading; the format is recognised by content, not by name.
  *
+ * Colour comes from the ICC profile (of a PNG also from cICP, or gAMA with cHRM, of which a profile
+ * is made); a file without any, floating point too, is sRGB-encoded. Of a TIFF with several pages
+ * the first is read. Palettes come as RGB. The source's `memory` includes what some files force upon
+ * a reader: a compressed strip is held whole, a progressive JPEG as coefficients.
+ *
  * @param assume_profile  NULL, or the profile to use instead of the embedded one: a name of
  *        dt_imageio_profile_names() or the path of an ICC file
  * @return the reader (free with dt_row_source_destroy(&reader->source)), or NULL with
- *         DT_AI_ERROR_INPUT: missing, empty, truncated, unsupported (CMYK, 1-bit, …), limits */
+ *         DT_AI_ERROR_INPUT: missing, empty, truncated, unsupported (CMYK, 1-bit, …), limits
+ * Thread-safety: readers are independent of each other; each is used by one thread at a time. */
 dt_imageio_reader_t *dt_imageio_open(const char *path, const char *assume_profile, GError **error);
 
 /** How to write. Zero-initialise for the defaults. */
@@ -65,10 +73,10 @@ typedef struct dt_imageio_write_opts_t
   int bits;                             ///< 8, 16 or 32 (float); 0: 16 for TIFF, 8 otherwise
   dt_imageio_compression_t compression; ///< TIFF only
   int quality;                          ///< JPEG 1..100; 0: 95
-  const char *profile;                  ///< NULL: as metadata->icc; else as assume_profile
-  const dt_metadata_t *metadata;        ///< borrowed during the call; NULL: none
-  gboolean alpha_associated;
-  gboolean overwrite; ///< FALSE: an existing target is an error
+  const char *profile; ///< NULL: metadata->icc, or sRGB without one; else as assume_profile
+  const dt_metadata_t *metadata; ///< borrowed during the call; NULL: none
+  gboolean alpha_associated;     ///< alpha is premultiplied: TIFF says so, PNG is written straight
+  gboolean overwrite;            ///< FALSE: an existing target is an error
   char **note; ///< NULL, or receives (transfer full) sentences about metadata the format could not
                ///< hold; set to NULL when everything goes along
 } dt_imageio_write_opts_t;
@@ -76,16 +84,22 @@ typedef struct dt_imageio_write_opts_t
 /** Creates @p path for writing and returns the sink to push rows into.
  *
  * Rows go into a hidden `.NAME.XXXXXX.part` beside the target; finish() syncs it and renames it onto
- * the target, so the target is either complete or untouched.
+ * the target, so the target is either complete or untouched. A target that is a symbolic link stays
+ * one; the file it points to is replaced. A TIFF that might pass 4 GiB becomes a BigTIFF. Integers
+ * are rounded and clamped, floats are written as they are. In the metadata, size, orientation and
+ * thumbnail are corrected.
  *
  * @param channels a dt_row_channels_t
  * @return the sink, or NULL with DT_AI_ERROR_OUTPUT (directory missing, not writable, exists) or
- *         DT_AI_ERROR_USAGE (a combination the format cannot hold) */
+ *         DT_AI_ERROR_USAGE (a combination the format cannot hold, an unknown profile) or
+ *         DT_AI_ERROR_INPUT (a profile in the metadata that cannot be written with).
+ *         finish() and write() fail with DT_AI_ERROR_OUTPUT (disk full, a rival file appeared).
+ * Thread-safety: sinks are independent of each other; each is used by one thread at a time. */
 dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int channels,
                                  const dt_imageio_write_opts_t *opts, GError **error);
 
-/** Removes the `.part` files that a killed process left beside @p path's directory entries, if
- * no living process owns them. Called by dt_imageio_create(). */
+/** Removes the `.part` files that killed processes left in @p directory; those of living ones are
+ * locked and stay. Called by dt_imageio_create(). */
 void dt_imageio_sweep(const char *directory);
 
 /** Whether @p a and @p b name one existing file, through whatever links; FALSE when either is

@@ -72,7 +72,7 @@ gboolean dt_denoise_plan_file(dt_restore_context_t *ctx, const dt_denoise_job_t 
 }
 
 gboolean dt_denoise_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job, const char *input,
-                         const char *output, dt_restore_report_t *report, GError **error)
+                         const char *output, dt_restore_report_t *report, char **note, GError **error)
 {
   if(dt_imageio_same_file(input, output))
   {
@@ -83,7 +83,8 @@ gboolean dt_denoise_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job,
   }
   dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
   if(!in) return FALSE;
-  const dt_imageio_write_opts_t opts = _write_opts(job, output, in);
+  dt_imageio_write_opts_t opts = _write_opts(job, output, in);
+  opts.note = note;
   dt_row_sink_t *out = dt_imageio_create(output, in->source.width, in->source.height,
                                          in->source.channels, &opts, error);
   const gboolean ok

@@ -14,7 +14,8 @@ typedef struct dt_denoise_job_t
   const char *output;          ///< a file, a directory, or NULL: beside the input
   const char *assume_profile;  ///< the input's colour profile instead of the embedded one
   const char *profile;         ///< the output's colour profile; NULL: the input's
-  int bits;                    ///< 8, 16 or 32; 0: 16, 32 when the input is float, 8 for JPEG
+  int bits;                    ///< 8, 16 or 32; 0: 16 for TIFF (32 when the input is float), for PNG 16
+                               ///< when the input has more than 8, 8 for JPEG
   dt_imageio_compression_t compression;
   int quality;
   gboolean overwrite;
@@ -32,8 +33,9 @@ gboolean dt_denoise_plan_file(dt_restore_context_t *ctx, const dt_denoise_job_t 
                               dt_imageio_reader_t **reader, GError **error);
 
 /** Denoises @p input into @p output (see dt_denoise_output_path()).
+ * @param note  NULL, or receives (transfer full) what of the metadata the format could not hold, or NULL
  * @return FALSE with @p error set; the input is untouched and no partial file is left */
 gboolean dt_denoise_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job, const char *input,
-                         const char *output, dt_restore_report_t *report, GError **error);
+                         const char *output, dt_restore_report_t *report, char **note, GError **error);
 
 #endif

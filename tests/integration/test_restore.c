@@ -148,6 +148,7 @@ static const struct
   { "denoise-conv3", 1, FALSE },  { "denoise-unet", 4, FALSE },      { "denoise-shuffle", 2, FALSE },
   { "denoise-sigma", 2, TRUE },   { "denoise-fp16", 2, FALSE },      { "denoise-fp16-sigma", 2, TRUE },
   { "denoise-batch", 1, FALSE },  { "denoise-clip", 1, FALSE },      { "denoise-ffdnet", 2, TRUE },
+  { "denoise-leaves", 4, TRUE },
 };
 
 static void _check_model(const char *id, int stride, gboolean unclamped, int threads, int sizes,
@@ -198,7 +199,8 @@ static void test_tiled_equals_untiled(void **state)
       print_message("skipped: %s is not here\n", _exact_models[m].id);
       continue;
     }
-    const gboolean heavy = strcmp(_exact_models[m].id, "denoise-ffdnet") == 0;
+    const gboolean heavy = strcmp(_exact_models[m].id, "denoise-ffdnet") == 0
+                           || strcmp(_exact_models[m].id, "denoise-leaves") == 0;
     for(size_t t = 0; t < G_N_ELEMENTS(threads); t++)
       _check_model(_exact_models[m].id, _exact_models[m].stride, _exact_models[m].unclamped, threads[t],
                    test_is_long() ? 200 : heavy ? 6 : 12, &random);
@@ -260,6 +262,7 @@ static void test_memory_runs_out(void **state)
   dt_restore_free(ctx);
 
   _falsify_calibration();
+  dt_memory_trim();
   const dt_restore_load_opts_t bold = { .memory = (size_t)dt_memory_resident() + ((size_t)140 << 20) };
   ctx = _load("denoise-unet", &bold);
   dt_restore_report_t report;

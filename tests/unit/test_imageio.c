@@ -362,6 +362,41 @@ static void test_srgb_needs_no_matrix(void **state)
   g_bytes_unref(bytes);
 }
 
+/** sRGB as Little CMS writes it, and as the old profiles of version 2 do: a table of 1024 points. */
+static void test_srgb_of_others_is_recognised(void **state)
+{
+  (void)state;
+  cmsUInt16Number table[1024];
+  for(int i = 0; i < 1024; i++)
+  {
+    float x = (float)i / 1023.0f;
+    dt_srgb_decode(&x, &x, 1);
+    table[i] = (cmsUInt16Number)(x * 65535.0f + 0.5f);
+  }
+  const cmsCIExyY white = {0.3127, 0.3290, 1.0};
+  const cmsCIExyYTRIPLE primaries = {{0.64, 0.33, 1.0}, {0.30, 0.60, 1.0}, {0.15, 0.06, 1.0}};
+  cmsToneCurve *curve = cmsBuildTabulatedToneCurve16(NULL, 1024, table);
+  cmsToneCurve *curves[3] = {curve, curve, curve};
+  cmsHPROFILE profiles[2] = {cmsCreate_sRGBProfile(),
+                             cmsCreateRGBProfile(&white, &primaries, curves)};
+  cmsSetProfileVersion(profiles[1], 2.1);
+  for(int p = 0; p < 2; p++)
+  {
+    cmsUInt32Number size = 0;
+    cmsSaveProfileToMem(profiles[p], NULL, &size);
+    void *data = g_malloc(size);
+    cmsSaveProfileToMem(profiles[p], data, &size);
+    GBytes *bytes = g_bytes_new_take(data, size);
+    dt_icc_t *icc = dt_icc_create(bytes, 3, NULL);
+    assert_true(icc->is_rec709);
+    assert_memory_equal(&icc->trc[0].curve, &dt_curve_srgb, sizeof(dt_curve_srgb));
+    dt_icc_destroy(icc);
+    g_bytes_unref(bytes);
+    cmsCloseProfile(profiles[p]);
+  }
+  cmsFreeToneCurve(curve);
+}
+
 static void test_primaries_are_right(void **state)
 {
   (void)state;
@@ -689,6 +724,7 @@ int main(void)
       cmocka_unit_test(test_files_pass_unchanged),
       cmocka_unit_test(test_profiles_are_deterministic_and_named),
       cmocka_unit_test(test_srgb_needs_no_matrix),
+      cmocka_unit_test(test_srgb_of_others_is_recognised),
       cmocka_unit_test(test_primaries_are_right),
       cmocka_unit_test(test_table_curves),
       cmocka_unit_test(test_general_profile),
