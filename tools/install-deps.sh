@@ -9,7 +9,7 @@ set -eu
 
 build="build-essential cmake ninja-build pkg-config git libglib2.0-dev libjson-glib-dev libtiff-dev
   libpng-dev libjpeg-dev liblcms2-dev zlib1g-dev libdeflate-dev debian-archive-keyring python3"
-test="libcmocka-dev strace binutils"
+test="libcmocka-dev libgexiv2-dev strace binutils g++"
 demo="mate-backgrounds"
 lint="clang-format clang-tidy cppcheck clang-14 libclang-rt-14-dev"
 

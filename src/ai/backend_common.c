@@ -97,18 +97,20 @@ static _model_t *_find_by_id(dt_ai_environment_t *env, const char *id)
   return NULL;
 }
 
-static void _scan_model(dt_ai_environment_t *env, const char *directory)
+static void _scan_model(dt_ai_environment_t *env, const char *directory, gboolean bundled)
 {
   GError *reason = NULL;
   dt_manifest_t *m = dt_manifest_read(directory, &reason);
+  _model_t *twin = m ? _find_by_id(env, m->id) : NULL;
   if(!m)
   {
     dt_log(DT_LOG_AI, "skipped: %s", reason->message);
     g_ptr_array_add(env->problems, g_strdup(reason->message));
     g_error_free(reason);
   }
-  else if(_find_by_id(env, m->id))
+  else if(twin)
   {
+    twin->bundled |= bundled; /* the user's newer copy of a bundled model takes its place */
     dt_log(DT_LOG_AI, "skipping duplicate model ID %s in %s", m->id, directory);
     dt_manifest_free(m);
   }
@@ -116,6 +118,7 @@ static void _scan_model(dt_ai_environment_t *env, const char *directory)
   {
     dt_log(DT_LOG_AI, "discovered: %s (%s, backend=%s)", m->name, m->id, m->backend);
     _model_t *model = _new_model(m);
+    model->bundled = bundled;
     g_ptr_array_add(env->all, model);
     g_ptr_array_add(env->models, model);
   }
@@ -127,7 +130,7 @@ static int _compare_names(gconstpointer a, gconstpointer b)
 }
 
 /* Every sub-directory that has a config.json; hidden ones are somebody's work in progress. */
-static void _scan_directory(dt_ai_environment_t *env, const char *path)
+static void _scan_directory(dt_ai_environment_t *env, const char *path, gboolean bundled)
 {
   GDir *dir = path && *path ? g_dir_open(path, 0, NULL) : NULL;
   if(!dir) return;
@@ -140,7 +143,7 @@ static void _scan_directory(dt_ai_environment_t *env, const char *path)
   {
     char *model = g_build_filename(path, g_ptr_array_index(names, i), NULL);
     char *config = g_build_filename(model, "config.json", NULL);
-    if(g_file_test(config, G_FILE_TEST_EXISTS)) _scan_model(env, model);
+    if(g_file_test(config, G_FILE_TEST_EXISTS)) _scan_model(env, model, bundled);
     g_free(config);
     g_free(model);
   }
@@ -151,7 +154,7 @@ static void _scan_below(dt_ai_environment_t *env, dt_dir_t dir)
 {
   char *base = dt_paths_get(dir);
   char *models = g_build_filename(base, "models", NULL);
-  _scan_directory(env, models);
+  _scan_directory(env, models, FALSE);
   g_free(models);
   g_free(base);
 }
@@ -161,16 +164,13 @@ static void _scan_all(dt_ai_environment_t *env)
   g_ptr_array_set_size(env->models, 0);
   env->first_problem = env->problems->len;
   char **paths = g_strsplit(env->search_paths ? env->search_paths : "", ";", -1);
-  for(char **path = paths; *path; path++) _scan_directory(env, g_strstrip(*path));
+  for(char **path = paths; *path; path++) _scan_directory(env, g_strstrip(*path), FALSE);
   g_strfreev(paths);
   _scan_below(env, DT_DIR_CONFIG);
   _scan_below(env, DT_DIR_DATA);
-  const guint before = env->models->len;
   char *bundled = dt_paths_bundled_models();
-  _scan_directory(env, bundled);
+  _scan_directory(env, bundled, TRUE);
   g_free(bundled);
-  for(guint i = before; i < env->models->len; i++)
-    ((_model_t *)g_ptr_array_index(env->models, i))->bundled = TRUE;
   dt_log(DT_LOG_AI, "found %u models", env->models->len);
 }
 

@@ -504,13 +504,23 @@ static gboolean _copy_output(_run_t *run, size_t i, dt_ai_tensor_t *t)
   return TRUE;
 }
 
+/* A run that another thread may end. The counter orders the two threads; GCancellable does so as well, with
+ * locks that ThreadSanitizer cannot see. */
+typedef struct _terminator_t
+{
+  const OrtApi *api;
+  OrtRunOptions *options;
+  gint handshakes;
+} _terminator_t;
+
 static void _terminate(GCancellable *cancellable, gpointer data)
 {
   (void)cancellable;
-  void **pair = data;
-  const OrtApi *api = pair[0];
-  OrtStatus *status = api->RunOptionsSetTerminate(pair[1]);
-  if(status) api->ReleaseStatus(status);
+  _terminator_t *t = data;
+  g_atomic_int_inc(&t->handshakes);
+  OrtStatus *status = t->api->RunOptionsSetTerminate(t->options);
+  if(status) t->api->ReleaseStatus(status);
+  g_atomic_int_inc(&t->handshakes);
 }
 
 /* The runtime has one error code for everything; an allocation that failed is told by its words. */
@@ -530,13 +540,15 @@ static gboolean _execute(_run_t *run, GCancellable *cancellable)
   OrtRunOptions *options = NULL;
   if(!dt_ort_check(api->CreateRunOptions(&options), DT_AI_ERROR_FAILED, "Preparing a run", run->error))
     return FALSE;
-  void *pair[] = { (void *)api, options };
+  _terminator_t terminator = { .api = api, .options = options };
+  g_atomic_int_inc(&terminator.handshakes);
   const gulong id
-    = cancellable ? g_cancellable_connect(cancellable, G_CALLBACK(_terminate), pair, NULL) : 0;
+    = cancellable ? g_cancellable_connect(cancellable, G_CALLBACK(_terminate), &terminator, NULL) : 0;
   OrtStatus *status
     = api->Run(ctx->session, options, ctx->input_names, (const OrtValue *const *)run->inputs,
                ctx->n_inputs, ctx->output_names, ctx->n_outputs, run->outputs);
   if(cancellable) g_cancellable_disconnect(cancellable, id);
+  (void)g_atomic_int_get(&terminator.handshakes);
   api->ReleaseRunOptions(options);
   if(!status) return TRUE;
   /* the runtime has no code for a terminated run either */

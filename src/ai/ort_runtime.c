@@ -20,7 +20,13 @@
 /* The process-wide singletons: table of functions and environment. */
 static GOnce g_ort = G_ONCE_INIT;
 static OrtEnv *g_env;
-static gint _loaded;
+static gint _loaded; /* one of LOAD_… */
+enum
+{
+  LOAD_NOT_TRIED,
+  LOAD_FAILED,
+  LOAD_DONE
+};
 static GString *_failures; /* why nothing could be loaded, for every later caller */
 
 static void ORT_API_CALL _forward_log(void *param, OrtLoggingLevel severity, const char *category,
@@ -193,19 +199,22 @@ static gpointer _load_once(gpointer unused)
   if(!ort)
   {
     g_free(warning);
+    g_atomic_int_set(&_loaded, LOAD_FAILED);
     return NULL;
   }
   ort->warning = warning;
-  g_atomic_int_set(&_loaded, 1);
   dt_log(DT_LOG_AI, "loaded ONNX Runtime %s from '%s' (%s), using API version %d (compiled for %d), %.0f ms",
          ort->version, ort->path, ort->origin, ort->api_version, ORT_API_VERSION,
          1e-3 * (double)(g_get_monotonic_time() - start));
+  g_atomic_int_set(&_loaded, LOAD_DONE);
   return ort;
 }
 
 const dt_ort_t *dt_ort_get(GError **error)
 {
   const dt_ort_t *ort = g_once(&g_ort, _load_once, NULL);
+  /* what _load_once() wrote is visible here; said once more in a way that ThreadSanitizer can see */
+  (void)g_atomic_int_get(&_loaded);
   if(!ort)
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_PROVIDER,
                 "ONNX Runtime could not be loaded; AI needs it. Tried:%s\nSet "
@@ -217,5 +226,5 @@ const dt_ort_t *dt_ort_get(GError **error)
 
 gboolean dt_ort_is_loaded(void)
 {
-  return g_atomic_int_get(&_loaded) != 0;
+  return g_atomic_int_get(&_loaded) == LOAD_DONE;
 }

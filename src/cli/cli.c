@@ -154,17 +154,28 @@ static GOptionContext *_new_context(const char *usage, const char *summary, cons
   return context;
 }
 
+/* GLib leaves the "--" in front of operands that begin with '-'. */
+static void _drop_separator(int *argc, char **argv)
+{
+  for(int i = 1; i < *argc; i++)
+    if(strcmp(argv[i], "--") == 0)
+    {
+      memmove(argv + i, argv + i + 1, (size_t)(*argc - i) * sizeof *argv);
+      --*argc;
+      return;
+    }
+}
+
 /* Parses, applies the global options, and answers --version. Frees @p context. */
 static gboolean _parse(GOptionContext *context, int *argc, char ***argv, int *exit_code)
 {
   GError *error = NULL;
   gboolean ok = g_option_context_parse(context, argc, argv, &error);
-  if(!ok) g_prefix_error(&error, "%s", "");
   ok = ok && _apply_global(&error);
   g_option_context_free(context);
   if(!ok)
   {
-    dt_cli_say("%s. See: darktable-ai --help", error->message);
+    dt_cli_say("%s. See: %s --help", error->message, g_get_prgname());
     g_error_free(error);
     *exit_code = DT_EXIT_USAGE;
     return FALSE;
@@ -197,7 +208,12 @@ gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *su
                                            "Show the options of all commands", NULL, NULL);
   g_option_group_add_entries(group, _global_entries);
   g_option_context_add_group(context, group);
-  return _parse(context, argc, argv, exit_code);
+  if(!_parse(context, argc, argv, exit_code)) return FALSE;
+  _drop_separator(argc, *argv);
+  if(usage || *argc == 1) return TRUE;
+  dt_cli_say("%s takes no operands such as \"%s\". See: %s --help", (*argv)[0], (*argv)[1], g_get_prgname());
+  *exit_code = DT_EXIT_USAGE;
+  return FALSE;
 }
 
 /* --- signals --- */

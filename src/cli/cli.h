@@ -38,7 +38,7 @@ extern const dt_cli_command_t dt_cli_cmd_denoise, dt_cli_cmd_models, dt_cli_cmd_
 
 /** Parses a command's options; the global ones are accepted here as well.
  *
- * @param usage     what follows the command's name, e.g. "FILE…"
+ * @param usage     what follows the command's name, e.g. "FILE…"; NULL: nothing may
  * @param examples  shown at the end of --help
  * @return TRUE to go on, with argc and argv left with the operands; FALSE to return *exit_code */
 gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *summary,

@@ -14,6 +14,8 @@
 
 #include "errors.h"
 
+G_BEGIN_DECLS
+
 #define DT_CONF_AI_ENABLED "plugins/ai/enabled"
 #define DT_CONF_AI_PROVIDER "plugins/ai/provider"
 #define DT_CONF_AI_ORT_LIBRARY "plugins/ai/ort_library_path"
@@ -59,5 +61,7 @@ char **dt_conf_list(void);
 
 /** Parses "512M", "1.5G", "2GiB", "100000" (bytes); 0 when it is no size. */
 guint64 dt_conf_parse_size(const char *text);
+
+G_END_DECLS
 
 #endif

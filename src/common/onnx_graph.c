@@ -19,13 +19,13 @@
 #define MAX_NAME 4096               // bytes of one name
 #define MAX_DEPTH 8                 // subgraphs within subgraphs
 
-/* --- protobuf --- */
+/* --- types --- */
 
 typedef struct _field_t
 {
-  uint32_t tag;    // field number << 3 | wire type
-  uint64_t number; // value of a varint or fixed field
-  dt_onnx_bytes_t bytes;  // value of a length-delimited field
+  uint32_t tag;          // field number << 3 | wire type
+  uint64_t number;       // value of a varint or fixed field
+  dt_onnx_bytes_t bytes; // value of a length-delimited field
 } _field_t;
 
 typedef struct _parser_t
@@ -35,6 +35,8 @@ typedef struct _parser_t
   int depth, nodes;
   const char *trouble; // why the bytes were refused, or NULL for "not well-formed"
 } _parser_t;
+
+/* --- protobuf --- */
 
 enum
 {
@@ -192,10 +194,10 @@ static gboolean _read_field(dt_onnx_bytes_t *in, _field_t *field)
 
 gboolean dt_onnx_equals(dt_onnx_bytes_t bytes, const char *text)
 {
-  return strlen(text) == bytes.size && memcmp(bytes.at, text, bytes.size) == 0;
+  const size_t size = strlen(text);
+  return size == bytes.size && (size == 0 || memcmp(bytes.at, text, size) == 0);
 }
 
-// A total order for lookup trees; not alphabetical.
 int dt_onnx_compare_bytes(const void *a, const void *b)
 {
   const dt_onnx_bytes_t *x = a, *y = b;
@@ -355,7 +357,8 @@ static gboolean _copy_text(_parser_t *parser, dt_onnx_bytes_t bytes, char **text
 
 static gboolean _parse_dim(_parser_t *parser, dt_onnx_bytes_t in, dt_onnx_value_t *value)
 {
-  if(value->rank >= DT_ONNX_MAX_RANK) return _fail(parser, "an input or output has too many dimensions");
+  if(value->rank >= DT_ONNX_MAX_RANK)
+    return _fail(parser, "an input or output has too many dimensions");
   const int i = value->rank++;
   value->dims[i] = -1;
   _field_t field;
@@ -522,8 +525,8 @@ static gboolean _parse_node(_parser_t *parser, dt_onnx_bytes_t in, gboolean keep
   if(++parser->nodes > MAX_NODES) return _fail(parser, "it has too many nodes");
   dt_onnx_graph_t *graph = parser->graph;
   dt_onnx_node_t node = {.message = in,
-                  .first_input = graph->node_inputs->len,
-                  .first_output = graph->node_outputs->len};
+                         .first_input = graph->node_inputs->len,
+                         .first_output = graph->node_outputs->len};
   _field_t field;
   while(in.size)
     if(!_read_field(&in, &field) || !_parse_node_field(parser, &field, &node, keep)) return FALSE;
@@ -533,7 +536,8 @@ static gboolean _parse_node(_parser_t *parser, dt_onnx_bytes_t in, gboolean keep
   return _note_domain(parser, node.domain);
 }
 
-static gboolean _add_constant(_parser_t *parser, dt_onnx_bytes_t name, dt_onnx_bytes_t tensor, gboolean keep)
+static gboolean _add_constant(_parser_t *parser, dt_onnx_bytes_t name, dt_onnx_bytes_t tensor,
+                              gboolean keep)
 {
   GArray *constants = parser->graph->constants;
   if(name.size > MAX_NAME) return _fail(parser, "a name is too long");
@@ -693,7 +697,7 @@ static dt_onnx_graph_t *_new_graph(void)
   graph->constants = g_array_new(FALSE, FALSE, sizeof(dt_onnx_constant_t));
   graph->inputs = _new_values();
   graph->outputs = _new_values();
-  graph->constants_by_name = g_tree_new(_compare_bytes);
+  graph->constants_by_name = g_tree_new(dt_onnx_compare_bytes);
   return graph;
 }
 
@@ -713,7 +717,6 @@ static dt_onnx_attribute_t _read_attribute(dt_onnx_bytes_t in)
   return attribute;
 }
 
-// Steps through a node's attributes; @p rest starts as the node's message.
 gboolean dt_onnx_next_attribute(dt_onnx_bytes_t *rest, dt_onnx_attribute_t *attribute)
 {
   _field_t field;
@@ -726,7 +729,8 @@ gboolean dt_onnx_next_attribute(dt_onnx_bytes_t *rest, dt_onnx_attribute_t *attr
   return FALSE;
 }
 
-static gboolean _find_attribute(const dt_onnx_node_t *node, const char *name, dt_onnx_attribute_t *attribute)
+static gboolean _find_attribute(const dt_onnx_node_t *node, const char *name,
+                                dt_onnx_attribute_t *attribute)
 {
   dt_onnx_bytes_t rest = node->message;
   while(dt_onnx_next_attribute(&rest, attribute))
@@ -740,7 +744,8 @@ int64_t dt_onnx_integer_attribute(const dt_onnx_node_t *node, const char *name, 
   return _find_attribute(node, name, &attribute) ? attribute.integer : fallback;
 }
 
-dt_onnx_bytes_t dt_onnx_text_attribute(const dt_onnx_node_t *node, const char *name, const char *fallback)
+dt_onnx_bytes_t dt_onnx_text_attribute(const dt_onnx_node_t *node, const char *name,
+                                       const char *fallback)
 {
   dt_onnx_attribute_t attribute;
   if(_find_attribute(node, name, &attribute)) return attribute.text;
@@ -778,7 +783,8 @@ static void _add_packed(dt_onnx_numbers_t *numbers, dt_onnx_bytes_t packed, size
 }
 
 // Reads a repeated field of @p type in both its spellings, one by one and packed.
-static void _collect_numbers(dt_onnx_bytes_t in, uint32_t field_number, int type, dt_onnx_numbers_t *numbers)
+static void _collect_numbers(dt_onnx_bytes_t in, uint32_t field_number, int type,
+                             dt_onnx_numbers_t *numbers)
 {
   const uint32_t wire = type == TYPE_FLOAT ? FIXED32 : VARINT;
   const size_t size = type == TYPE_FLOAT ? 4 : 0;
@@ -791,8 +797,8 @@ static void _collect_numbers(dt_onnx_bytes_t in, uint32_t field_number, int type
 }
 
 // Reads attribute @p name as a list of @p type, of which @p field holds the values.
-static gboolean _list_attribute(const dt_onnx_node_t *node, const char *name, uint32_t field, int type,
-                                dt_onnx_numbers_t *numbers)
+static gboolean _list_attribute(const dt_onnx_node_t *node, const char *name, uint32_t field,
+                                int type, dt_onnx_numbers_t *numbers)
 {
   dt_onnx_attribute_t attribute;
   numbers->count = 0;
@@ -801,12 +807,14 @@ static gboolean _list_attribute(const dt_onnx_node_t *node, const char *name, ui
   return TRUE;
 }
 
-gboolean dt_onnx_integers_attribute(const dt_onnx_node_t *node, const char *name, dt_onnx_numbers_t *numbers)
+gboolean dt_onnx_integers_attribute(const dt_onnx_node_t *node, const char *name,
+                                    dt_onnx_numbers_t *numbers)
 {
   return _list_attribute(node, name, ATTRIBUTE_INTS, TYPE_INT64, numbers);
 }
 
-gboolean dt_onnx_floats_attribute(const dt_onnx_node_t *node, const char *name, dt_onnx_numbers_t *numbers)
+gboolean dt_onnx_floats_attribute(const dt_onnx_node_t *node, const char *name,
+                                  dt_onnx_numbers_t *numbers)
 {
   return _list_attribute(node, name, ATTRIBUTE_FLOATS, TYPE_FLOAT, numbers);
 }
@@ -819,7 +827,6 @@ gboolean dt_onnx_attribute_numbers(dt_onnx_bytes_t message, dt_onnx_numbers_t *n
   _collect_numbers(message, ATTRIBUTE_F >> 3, TYPE_FLOAT, numbers);
   _collect_numbers(message, ATTRIBUTE_FLOATS >> 3, TYPE_FLOAT, numbers);
   return numbers->count > 0;
-}
 }
 
 // The field of a TensorProto that holds values of a type, 0 for types nobody needs here.
@@ -843,7 +850,8 @@ gboolean dt_onnx_tensor_numbers(dt_onnx_bytes_t message, dt_onnx_numbers_t *numb
 {
   dt_onnx_tensor_t tensor;
   numbers->count = 0;
-  if(!dt_onnx_read_tensor(message, &tensor) || tensor.external || !_data_field(tensor.type)) return FALSE;
+  if(!dt_onnx_read_tensor(message, &tensor) || tensor.external || !_data_field(tensor.type))
+    return FALSE;
   if(tensor.has_raw)
     _add_packed(numbers, tensor.raw, _bits_of_type(tensor.type) / 8, tensor.type);
   else

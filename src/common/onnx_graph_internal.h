@@ -111,7 +111,7 @@ typedef struct dt_onnx_axis_t
 {
   int period;           ///< samples in which the pattern of spans repeats …
   int step;             ///< … and how many input pixels they stand for
-  int extra;            ///< samples beyond period * pixels / step, of convolutions without padding < 0
+  int extra;            ///< samples beyond period * pixels / step, negative without padding
   dt_onnx_span_t *span; ///< one per sample of the period
 } dt_onnx_axis_t;
 
@@ -149,7 +149,12 @@ typedef struct dt_onnx_window_t
 gboolean dt_onnx_refuse(dt_onnx_walk_t *walk, const char *obstacle);
 /** Input @p i of the current node; NULL when it was left out, or refused as unknown. */
 const dt_onnx_state_t *dt_onnx_input(dt_onnx_walk_t *walk, guint i);
-int64_t dt_onnx_floor_div(int64_t a, int64_t b);
+
+/** a / b, rounded down; @p b > 0. */
+static inline int64_t dt_onnx_floor_div(int64_t a, int64_t b)
+{
+  return a / b - (a % b < 0);
+}
 
 /* What operators do to an axis. @p out is overwritten; all return FALSE once the walk is refused. */
 

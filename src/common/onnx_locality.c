@@ -94,7 +94,8 @@ static _reach_t _reach_of(const dt_onnx_axis_t *axis, int64_t sample)
 
 static gboolean _widen(dt_onnx_walk_t *walk, dt_onnx_axis_t *axis, int r, _reach_t reach)
 {
-  if(reach.lo < -DT_ONNX_MAX_REACH || reach.hi > DT_ONNX_MAX_REACH || reach.lo > DT_ONNX_MAX_REACH || reach.hi < -DT_ONNX_MAX_REACH)
+  if(reach.lo < -DT_ONNX_MAX_REACH || reach.hi > DT_ONNX_MAX_REACH ||
+     reach.lo > DT_ONNX_MAX_REACH || reach.hi < -DT_ONNX_MAX_REACH)
     return dt_onnx_refuse(walk, "sees too far");
   dt_onnx_span_t *span = &axis->span[r];
   span->lo = MIN(span->lo, (int32_t)reach.lo);
@@ -124,6 +125,7 @@ static void _reach_border(dt_onnx_axis_t *axis, gboolean before, gboolean after)
     span->hi = MAX(span->hi, (int32_t)least);
   }
 }
+
 static int64_t _window_extra(const dt_onnx_window_t *window, int64_t extra)
 {
   const int64_t reach = window->dilation * (window->kernel - 1) + 1;
@@ -135,8 +137,8 @@ static int64_t _window_extra(const dt_onnx_window_t *window, int64_t extra)
   return count;
 }
 
-static gboolean _slide_sample(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, const dt_onnx_window_t *window,
-                              dt_onnx_axis_t *out, int r)
+static gboolean _slide_sample(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in,
+                              const dt_onnx_window_t *window, dt_onnx_axis_t *out, int r)
 {
   const int64_t first = window->stride * r - window->before;
   // Taps repeat the phases of the period: the first of each sees farthest left, the last right.
@@ -147,7 +149,8 @@ static gboolean _slide_sample(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, co
   return TRUE;
 }
 
-gboolean dt_onnx_slide(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, const dt_onnx_window_t *window, dt_onnx_axis_t *out)
+gboolean dt_onnx_slide(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input,
+                       const dt_onnx_window_t *window, dt_onnx_axis_t *out)
 {
   const int64_t period = input->period / _gcd(input->period, window->stride);
   const int64_t step = input->step * (window->stride * period / input->period);
@@ -167,8 +170,8 @@ gboolean dt_onnx_slide(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, const 
   return ok;
 }
 
-// Every sample becomes @p factor samples that see the same.
-gboolean dt_onnx_replicate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, int64_t factor, dt_onnx_axis_t *out)
+gboolean dt_onnx_replicate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, int64_t factor,
+                           dt_onnx_axis_t *out)
 {
   if(!_init_axis(walk, out, in->period * factor, in->step, in->extra * factor)) return FALSE;
   for(int r = 0; r < out->period; r++)
@@ -176,10 +179,8 @@ gboolean dt_onnx_replicate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, int64
   return TRUE;
 }
 
-// Every sample becomes @p factor samples between two neighbours; the ends are held. @p centred:
-// samples are pixel centres, so that the first half of them looks to the left.
-gboolean dt_onnx_interpolate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, int64_t factor, gboolean centred,
-                             dt_onnx_axis_t *out)
+gboolean dt_onnx_interpolate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, int64_t factor,
+                             gboolean centred, dt_onnx_axis_t *out)
 {
   if(!_init_axis(walk, out, input->period * factor, input->step, input->extra * factor))
     return FALSE;
@@ -197,7 +198,6 @@ gboolean dt_onnx_interpolate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, 
   return ok;
 }
 
-// Widens @p axis to see what @p other sees as well; both must be the same grid.
 gboolean dt_onnx_join_axis(dt_onnx_walk_t *walk, dt_onnx_axis_t *axis, const dt_onnx_axis_t *other)
 {
   if((int64_t)axis->step * other->period != (int64_t)other->step * axis->period ||
@@ -235,7 +235,8 @@ static dt_onnx_state_t *_constant_state(dt_onnx_walk_t *walk, const dt_onnx_cons
 }
 
 // Image inputs start the walk: one sample per pixel that sees itself. All must be of one size.
-static gboolean _start_image(dt_onnx_walk_t *walk, const dt_onnx_value_t *value, dt_onnx_state_t *state)
+static gboolean _start_image(dt_onnx_walk_t *walk, const dt_onnx_value_t *value,
+                             dt_onnx_state_t *state)
 {
   state->image = TRUE;
   for(int i = 0; i < 2; i++)
@@ -289,7 +290,6 @@ static dt_onnx_state_t *_state_of(dt_onnx_walk_t *walk, const dt_onnx_bytes_t *n
   return state;
 }
 
-// Input @p i of the current node, NULL when it was left out.
 const dt_onnx_state_t *dt_onnx_input(dt_onnx_walk_t *walk, guint i)
 {
   if(i >= walk->node->inputs) return NULL;
@@ -308,20 +308,22 @@ static gboolean _visit(dt_onnx_walk_t *walk)
   // Further outputs (indices, masks, statistics) stay unknown; only Split's are like the first.
   const guint count = dt_onnx_equals(node->op, "Split") ? node->outputs : MIN(node->outputs, 1);
   for(guint i = 0; i < count; i++)
-    _name_state(walk, &g_array_index(walk->graph->node_outputs, dt_onnx_bytes_t, node->first_output + i),
+    _name_state(walk,
+                &g_array_index(walk->graph->node_outputs, dt_onnx_bytes_t, node->first_output + i),
                 out);
   return TRUE;
 }
 
 static GTree *_index_producers(const dt_onnx_graph_t *graph)
 {
-  GTree *producers = g_tree_new(_compare_bytes);
+  GTree *producers = g_tree_new(dt_onnx_compare_bytes);
   for(guint n = 0; n < graph->nodes->len; n++)
   {
     const dt_onnx_node_t *node = &g_array_index(graph->nodes, dt_onnx_node_t, n);
     for(guint i = 0; i < node->outputs; i++)
     {
-      dt_onnx_bytes_t *name = &g_array_index(graph->node_outputs, dt_onnx_bytes_t, node->first_output + i);
+      dt_onnx_bytes_t *name =
+          &g_array_index(graph->node_outputs, dt_onnx_bytes_t, node->first_output + i);
       if(name->size) g_tree_insert(producers, name, GUINT_TO_POINTER(n + 1));
     }
   }
@@ -351,7 +353,8 @@ static gboolean *_needed_nodes(const dt_onnx_graph_t *graph, const dt_onnx_bytes
     const dt_onnx_node_t *node = &g_array_index(graph->nodes, dt_onnx_node_t, last);
     g_array_set_size(pending, pending->len - 1);
     for(guint i = 0; i < node->inputs; i++)
-      _mark_producer(producers, &g_array_index(graph->node_inputs, dt_onnx_bytes_t, node->first_input + i),
+      _mark_producer(producers,
+                     &g_array_index(graph->node_inputs, dt_onnx_bytes_t, node->first_input + i),
                      needed, pending);
   }
   g_array_unref(pending);
@@ -447,9 +450,9 @@ static dt_onnx_locality_t _conclude(dt_onnx_walk_t *walk, const dt_onnx_state_t 
 dt_onnx_locality_t dt_onnx_graph_locality(const dt_onnx_graph_t *graph)
 {
   dt_onnx_walk_t walk = {.graph = graph,
-                  .stride = 1,
-                  .states = g_ptr_array_new_with_free_func(_free_state),
-                  .by_name = g_tree_new(_compare_bytes)};
+                         .stride = 1,
+                         .states = g_ptr_array_new_with_free_func(_free_state),
+                         .by_name = g_tree_new(dt_onnx_compare_bytes)};
   const char *name = g_array_index(graph->outputs, dt_onnx_value_t, 0).name;
   const dt_onnx_bytes_t key = {(const uint8_t *)name, strlen(name)};
   const dt_onnx_state_t *output = NULL;
@@ -464,3 +467,4 @@ dt_onnx_locality_t dt_onnx_graph_locality(const dt_onnx_graph_t *graph)
   g_tree_unref(walk.by_name);
   g_ptr_array_unref(walk.states);
   return locality;
+}

@@ -51,7 +51,8 @@ static gboolean _is_channel_axis(double axis)
 
 /* --- rules, one per kind of operator --- */
 
-static gboolean _copy_image(dt_onnx_walk_t *walk, const dt_onnx_state_t *image, dt_onnx_state_t *out)
+static gboolean _copy_image(dt_onnx_walk_t *walk, const dt_onnx_state_t *image,
+                            dt_onnx_state_t *out)
 {
   out->image = TRUE;
   return dt_onnx_copy_axis(walk, &image->axis[0], &out->axis[0]) &&
@@ -59,7 +60,8 @@ static gboolean _copy_image(dt_onnx_walk_t *walk, const dt_onnx_state_t *image, 
 }
 
 // Joins @p image into @p out, which may still be empty.
-static gboolean _join_image(dt_onnx_walk_t *walk, const dt_onnx_state_t *image, dt_onnx_state_t *out)
+static gboolean _join_image(dt_onnx_walk_t *walk, const dt_onnx_state_t *image,
+                            dt_onnx_state_t *out)
 {
   if(!out->image) return _copy_image(walk, image, out);
   return dt_onnx_join_axis(walk, &out->axis[0], &image->axis[0]) &&
@@ -176,7 +178,9 @@ static gboolean _window_in_bounds(const dt_onnx_window_t *window)
 
 static int64_t _clamped(double value)
 {
-  return value >= -2.0 * DT_ONNX_MAX_REACH && value <= 2.0 * DT_ONNX_MAX_REACH ? (int64_t)value : 2 * DT_ONNX_MAX_REACH;
+  return value >= -2.0 * DT_ONNX_MAX_REACH && value <= 2.0 * DT_ONNX_MAX_REACH
+             ? (int64_t)value
+             : 2 * DT_ONNX_MAX_REACH;
 }
 
 // Fills one member of both windows from a list of two, or of four for pads.
@@ -214,7 +218,8 @@ static void _pad_same(const dt_onnx_axis_t *axis, dt_onnx_window_t *window, gboo
   window->after = pad - window->before;
 }
 
-static gboolean _read_padding(const dt_onnx_node_t *node, const dt_onnx_state_t *image, dt_onnx_window_t window[2])
+static gboolean _read_padding(const dt_onnx_node_t *node, const dt_onnx_state_t *image,
+                              dt_onnx_window_t window[2])
 {
   const dt_onnx_bytes_t how = dt_onnx_text_attribute(node, "auto_pad", "NOTSET");
   const gboolean upper = dt_onnx_equals(how, "SAME_UPPER");
@@ -279,7 +284,8 @@ static gboolean _rule_quantized_conv(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   return _convolve(walk, 3, out);
 }
 
-static gboolean _replicate_image(dt_onnx_walk_t *walk, const int64_t factor[2], dt_onnx_state_t *out)
+static gboolean _replicate_image(dt_onnx_walk_t *walk, const int64_t factor[2],
+                                 dt_onnx_state_t *out)
 {
   const dt_onnx_state_t *image = _image(walk);
   out->image = TRUE;
@@ -317,15 +323,12 @@ static int64_t _axis_length(const dt_onnx_walk_t *walk, const dt_onnx_axis_t *ax
 }
 
 // The factors of Resize or Upsample, from scales or, in models of fixed size, from sizes.
-static gboolean _resize_factors(dt_onnx_walk_t *walk, const dt_onnx_state_t *image, double factor[2])
+static gboolean _resize_factors(dt_onnx_walk_t *walk, const dt_onnx_state_t *image,
+                                double factor[2])
 {
   const guint scales_at = walk->graph->opset >= 11 ? 2 : 1;
   dt_onnx_numbers_t list;
-  dt_onnx_attribute_t attribute;
-  list.count = 0;
-  if(_find_attribute(walk->node, "scales", &attribute))
-    _collect_numbers(attribute.message, ATTRIBUTE_FLOATS >> 3, TYPE_FLOAT, &list);
-  else
+  if(!dt_onnx_floats_attribute(walk->node, "scales", &list))
     _constant_numbers(dt_onnx_input(walk, scales_at), &list);
   if(list.count == 4 && list.value[0] == 1 && list.value[1] == 1)
   {
@@ -333,7 +336,8 @@ static gboolean _resize_factors(dt_onnx_walk_t *walk, const dt_onnx_state_t *ima
     factor[1] = list.value[3];
     return TRUE;
   }
-  if(list.count > 0 || !_constant_numbers(dt_onnx_input(walk, 3), &list) || list.count != 4) return FALSE;
+  if(list.count > 0 || !_constant_numbers(dt_onnx_input(walk, 3), &list) || list.count != 4)
+    return FALSE;
   for(int i = 0; i < 2; i++)
   {
     const int64_t length = _axis_length(walk, &image->axis[i], i);
@@ -349,29 +353,34 @@ static gboolean _nearest_replicates(const dt_onnx_walk_t *walk, int64_t factor)
   if(factor == 1 || walk->graph->opset < 11) return TRUE;
   const dt_onnx_bytes_t where =
       dt_onnx_text_attribute(walk->node, "coordinate_transformation_mode", "half_pixel");
-  const dt_onnx_bytes_t which = dt_onnx_text_attribute(walk->node, "nearest_mode", "round_prefer_floor");
+  const dt_onnx_bytes_t which =
+      dt_onnx_text_attribute(walk->node, "nearest_mode", "round_prefer_floor");
   const gboolean floors = dt_onnx_equals(which, "floor");
   const gboolean prefers_floor = dt_onnx_equals(which, "round_prefer_floor");
   if(dt_onnx_equals(where, "asymmetric")) return floors || (prefers_floor && factor == 2);
   if(dt_onnx_equals(where, "tf_half_pixel_for_nn")) return floors;
-  if(!dt_onnx_equals(where, "half_pixel") && !dt_onnx_equals(where, "pytorch_half_pixel")) return FALSE;
+  if(!dt_onnx_equals(where, "half_pixel") && !dt_onnx_equals(where, "pytorch_half_pixel"))
+    return FALSE;
   return prefers_floor || dt_onnx_equals(which, "round_prefer_ceil");
 }
 
-static gboolean _resize_linear(dt_onnx_walk_t *walk, const dt_onnx_state_t *image, const int64_t factor[2],
-                               dt_onnx_state_t *out)
+static gboolean _resize_linear(dt_onnx_walk_t *walk, const dt_onnx_state_t *image,
+                               const int64_t factor[2], dt_onnx_state_t *out)
 {
-  const dt_onnx_bytes_t where = dt_onnx_text_attribute(walk->node, "coordinate_transformation_mode",
-                                         walk->graph->opset >= 11 ? "half_pixel" : "asymmetric");
+  const dt_onnx_bytes_t where =
+      dt_onnx_text_attribute(walk->node, "coordinate_transformation_mode",
+                             walk->graph->opset >= 11 ? "half_pixel" : "asymmetric");
   const gboolean asymmetric = dt_onnx_equals(where, "asymmetric");
-  if(!asymmetric && !dt_onnx_equals(where, "half_pixel") && !dt_onnx_equals(where, "pytorch_half_pixel"))
+  if(!asymmetric && !dt_onnx_equals(where, "half_pixel") &&
+     !dt_onnx_equals(where, "pytorch_half_pixel"))
     return dt_onnx_refuse(walk, "depends on the size of the image");
   out->image = TRUE;
   for(int i = 0; i < 2; i++)
   {
     // Only powers of two have exact weights, the same wherever the window lies.
     if(factor[i] & (factor[i] - 1)) return dt_onnx_refuse(walk, "is linear, by no power of two");
-    if(!dt_onnx_interpolate(walk, &image->axis[i], factor[i], !asymmetric, &out->axis[i])) return FALSE;
+    if(!dt_onnx_interpolate(walk, &image->axis[i], factor[i], !asymmetric, &out->axis[i]))
+      return FALSE;
   }
   return TRUE;
 }
@@ -382,7 +391,8 @@ static gboolean _rule_resize(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   double scale[2];
   int64_t factor[2];
   if(!image) return FALSE;
-  if(!_resize_factors(walk, image, scale)) return dt_onnx_refuse(walk, "resizes by an unknown factor");
+  if(!_resize_factors(walk, image, scale))
+    return dt_onnx_refuse(walk, "resizes by an unknown factor");
   for(int i = 0; i < 2; i++)
   {
     factor[i] = _clamped(scale[i]);
@@ -399,7 +409,8 @@ static gboolean _rule_resize(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
 
 static gboolean _pad_amounts(dt_onnx_walk_t *walk, dt_onnx_numbers_t *pads)
 {
-  if(!dt_onnx_integers_attribute(walk->node, "pads", pads) && !_constant_numbers(dt_onnx_input(walk, 1), pads))
+  if(!dt_onnx_integers_attribute(walk->node, "pads", pads) &&
+     !_constant_numbers(dt_onnx_input(walk, 1), pads))
     return FALSE;
   // Without `axes`, the pads before all four axes, then those after; none to the batch.
   return pads->count == 8 && pads->value[0] == 0 && pads->value[4] == 0 && !dt_onnx_input(walk, 3);
@@ -411,14 +422,18 @@ static gboolean _rule_pad(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   const dt_onnx_bytes_t mode = dt_onnx_text_attribute(walk->node, "mode", "constant");
   dt_onnx_numbers_t pads;
   if(!image) return FALSE;
-  if(!dt_onnx_equals(mode, "constant") && !dt_onnx_equals(mode, "reflect") && !dt_onnx_equals(mode, "edge"))
+  if(!dt_onnx_equals(mode, "constant") && !dt_onnx_equals(mode, "reflect") &&
+     !dt_onnx_equals(mode, "edge"))
     return dt_onnx_refuse(walk, "brings in the opposite border");
   if(!_pad_amounts(walk, &pads)) return dt_onnx_refuse(walk, "pads by an unknown amount");
   out->image = TRUE;
   for(int i = 0; i < 2; i++)
   {
-    const dt_onnx_window_t window = {1,    1, 1, _clamped(pads.value[2 + i]), _clamped(pads.value[6 + i]),
-                              FALSE};
+    const dt_onnx_window_t window = {.kernel = 1,
+                                     .stride = 1,
+                                     .dilation = 1,
+                                     .before = _clamped(pads.value[2 + i]),
+                                     .after = _clamped(pads.value[6 + i])};
     if(!_window_in_bounds(&window)) return dt_onnx_refuse(walk, "pads by too much");
     if(!dt_onnx_slide(walk, &image->axis[i], &window, &out->axis[i])) return FALSE;
   }
@@ -525,12 +540,14 @@ static void _read_constant_node(const dt_onnx_node_t *node, dt_onnx_state_t *out
     out->rank = tensor.rank;
     memcpy(out->dims, tensor.dims, sizeof(out->dims));
   }
-  else if(dt_onnx_equals(attribute.name, "value_float") || dt_onnx_equals(attribute.name, "value_int"))
+  else if(dt_onnx_equals(attribute.name, "value_float") ||
+          dt_onnx_equals(attribute.name, "value_int"))
   {
     out->attribute = attribute.message;
     out->rank = 0;
   }
-  else if(dt_onnx_equals(attribute.name, "value_floats") || dt_onnx_equals(attribute.name, "value_ints"))
+  else if(dt_onnx_equals(attribute.name, "value_floats") ||
+          dt_onnx_equals(attribute.name, "value_ints"))
     out->attribute = attribute.message;
 }
 
@@ -585,7 +602,8 @@ static gboolean _reads_image(dt_onnx_walk_t *walk, gboolean *ok)
   return image;
 }
 
-static gboolean _evaluate_constant(dt_onnx_walk_t *walk, const _operators_t *row, dt_onnx_state_t *out)
+static gboolean _evaluate_constant(dt_onnx_walk_t *walk, const _operators_t *row,
+                                   dt_onnx_state_t *out)
 {
   if(_word_index(_random_operators, walk->node->op) >= 0)
     return dt_onnx_refuse(walk, "makes random numbers");
@@ -599,7 +617,8 @@ gboolean dt_onnx_evaluate(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   gboolean ok;
   const gboolean image = _reads_image(walk, &ok);
   if(!ok) return FALSE;
-  if(!dt_onnx_is_default_domain(node->domain)) return dt_onnx_refuse(walk, "is no standard operator");
+  if(!dt_onnx_is_default_domain(node->domain))
+    return dt_onnx_refuse(walk, "is no standard operator");
   if(node->subgraph) return dt_onnx_refuse(walk, "runs a graph of its own");
   const _operators_t *row = _find_operators(node->op);
   if(!image) return _evaluate_constant(walk, row, out);

@@ -205,7 +205,7 @@ static size_t _append_ifd(const dt_exif_t *exif, dt_ifd_t ifd, const uint16_t *p
 static void _set_pointer(_target_t *target, size_t start, uint16_t tag, uint64_t offset)
 {
   const int word = target->big_tiff ? 8 : 4, head = target->big_tiff ? 8 : 2;
-  const size_t step = (size_t)(4 + 2 * word);
+  const size_t step = target->big_tiff ? 20 : 12;
   uint8_t *data = target->bytes->data + start;
   const size_t count = (size_t)dt_exif_get_uint(data, head, target->big_endian);
   for(size_t i = 0; i < count; i++)

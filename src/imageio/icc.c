@@ -216,11 +216,17 @@ static void _clear_curves(dt_icc_t *icc)
   }
 }
 
+static gboolean _is_same_formula(const dt_curve_t *a, const dt_curve_t *b)
+{
+  return a->g == b->g && a->a == b->a && a->b == b->b && a->c == b->c && a->d == b->d &&
+         a->e == b->e && a->f == b->f;
+}
+
 static gboolean _is_same_curve(const dt_trc_t *a, const dt_trc_t *b)
 {
   if(a->size != b->size) return FALSE;
-  return a->size ? memcmp(a->table, b->table, (size_t)a->size * sizeof(float)) == 0
-                 : memcmp(&a->curve, &b->curve, sizeof(a->curve)) == 0;
+  if(!a->size) return _is_same_formula(&a->curve, &b->curve);
+  return memcmp(a->table, b->table, (size_t)a->size * sizeof(float)) == 0;
 }
 
 // --- Opening

@@ -289,7 +289,7 @@ static char *_replace_numbers(char *text, const char *names, int value)
 {
   char *pattern = g_strdup_printf("(\\b(?:%s)(?:\\s*=\\s*[\"']|>))\\d+", names);
   char *replacement = g_strdup_printf("\\g<1>%d", value);
-  GRegex *regex = g_regex_new(pattern, G_REGEX_OPTIMIZE, 0, NULL);
+  GRegex *regex = g_regex_new(pattern, 0, 0, NULL);
   char *result = regex ? g_regex_replace(regex, text, -1, 0, replacement, 0, NULL) : NULL;
   if(regex) g_regex_unref(regex);
   g_free(replacement);

@@ -38,24 +38,6 @@ static int _teardown(void **state)
   return 0;
 }
 
-/* The runtime keeps a few bytes until the process ends, which is not this program's leak. */
-__attribute__((weak)) const char *__lsan_default_suppressions(void)
-{
-  return "leak:libonnxruntime";
-}
-
-__attribute__((weak)) const char *__lsan_default_options(void)
-{
-  return "print_suppressions=0";
-}
-
-/* ThreadSanitizer sees neither the runtime's own synchronisation nor the lock with which GLib orders connecting
- * to a cancellable and being called by it. */
-__attribute__((weak)) const char *__tsan_default_suppressions(void)
-{
-  return "race:libonnxruntime\nrace:^_terminate$\n";
-}
-
 /* --- helpers --- */
 
 static void _assert_last_error(int code, const char *words)
@@ -331,6 +313,24 @@ static void test_active_model(void **state)
   _assert_active(env, "no-such-task", NULL, "no-such-task");
   dt_ai_env_destroy(env);
   g_free(dir);
+}
+
+/* Without a choice, the model that came with the program comes before all that were found earlier. */
+static void test_bundled_model_is_the_default(void **state)
+{
+  (void)state;
+  char *bundled = dt_paths_bundled_models();
+  int n = 0;
+  for(int i = 0; bundled && i < dt_ai_get_model_count(_env); i++)
+  {
+    const dt_ai_model_info_t *info = dt_ai_get_model_info_by_index(_env, i);
+    if(!g_str_has_prefix(info->directory, bundled)) continue;
+    const dt_ai_model_info_t *active = dt_ai_env_get_active_model(_env, info->task_type);
+    assert_true(active && g_str_has_prefix(active->directory, bundled));
+    n++;
+  }
+  g_free(bundled);
+  if(!n) skip();
 }
 
 /* --- providers --- */
@@ -1206,6 +1206,7 @@ int main(void)
       cmocka_unit_test(test_what_is_skipped),
       cmocka_unit_test(test_refresh),
       cmocka_unit_test(test_active_model),
+      cmocka_unit_test(test_bundled_model_is_the_default),
       cmocka_unit_test(test_provider_names),
       cmocka_unit_test(test_probes),
       cmocka_unit_test(test_providers_are_strict),

@@ -352,7 +352,8 @@ static void test_the_ordinary_photograph(void **state)
   const dt_tile_request_t r = _request(4000, 3000);
   dt_tile_plan_t plan;
   assert_true(dt_tile_plan(&r, &plan, NULL));
-  assert_true((double)plan.computed <= 1.20 * 4000 * 3000);
+  /* equalised tiles compute 1.19 × the picture, and a plan may give up 3 % of that for less memory */
+  assert_true((double)plan.computed <= 1.19 * 1.03 * 4000 * 3000);
 }
 
 static void test_small_pictures_are_one_tile(void **state)

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A library to preload that makes the Nth call fail which writes, syncs, opens or renames a file:
+ *   DT_FAIL_AT=N     which one, counted from 1; 0 or unset: none
+ *   DT_FAIL_ALL=1    and every later one too (a disk that stays full)
+ *   DT_COUNT=FILE    receives the number of such calls when the program ends
+ * Standard output and error are left alone. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static atomic_int _calls;
+
+/* Whether this call is the one. */
+static int _fails(int error)
+{
+  const char *at = getenv("DT_FAIL_AT");
+  const int wanted = at ? atoi(at) : 0, call = ++_calls;
+  if(wanted <= 0 || call < wanted || (call > wanted && !getenv("DT_FAIL_ALL"))) return 0;
+  errno = error;
+  return 1;
+}
+
+/* dlsym() gives a data pointer; the standard has no cast to a function, memcpy does it. */
+#define REAL(type, name)                                                                                       \
+  static type (*real)(); /* NOLINT */                                                                          \
+  if(!real)                                                                                                    \
+  {                                                                                                            \
+    void *symbol = dlsym(RTLD_NEXT, name);                                                                     \
+    memcpy(&real, &symbol, sizeof symbol);                                                                     \
+  }
+
+ssize_t write(int fd, const void *data, size_t size)
+{
+  REAL(ssize_t, "write")
+  return fd > 2 && _fails(ENOSPC) ? -1 : real(fd, data, size);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off_t offset)
+{
+  REAL(ssize_t, "pwrite64")
+  return _fails(ENOSPC) ? -1 : real(fd, data, size, offset);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+  REAL(ssize_t, "pwrite")
+  return _fails(ENOSPC) ? -1 : real(fd, data, size, offset);
+}
+
+int fsync(int fd)
+{
+  REAL(int, "fsync")
+  return _fails(EIO) ? -1 : real(fd);
+}
+
+int rename(const char *from, const char *to)
+{
+  REAL(int, "rename")
+  return _fails(EACCES) ? -1 : real(from, to);
+}
+
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+  REAL(int, "renameat2")
+  return _fails(EACCES) ? -1 : real(from_dir, from, to_dir, to, flags);
+}
+
+int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+  REAL(int, "linkat")
+  return _fails(EACCES) ? -1 : real(from_dir, from, to_dir, to, flags);
+}
+
+__attribute__((destructor)) static void _report(void)
+{
+  const char *path = getenv("DT_COUNT");
+  const int calls = _calls;
+  FILE *file = path ? fopen(path, "w") : NULL;
+  if(!file) return;
+  fprintf(file, "%d", calls);
+  fclose(file);
+}

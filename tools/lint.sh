@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Everything that reads the sources without running them.
+#
+#   lint.sh BUILD_DIR      with its compile_commands.json
+set -eu
+
+build=$1
+sources=$(git ls-files 'src/*.c' 'src/*.h' 'tools/*.c' 'bench/*.c' 'tests/*.c' 'tests/*.h' 'examples/*.c')
+
+echo "clang-format"
+clang-format --dry-run -Werror $sources
+
+echo "cppcheck"
+cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j "$(nproc)" \
+  --enable=warning,performance,portability --suppress=missingIncludeSystem \
+  --suppress=unknownMacro --suppress=uninitvar --library=gtk -Isrc $(git ls-files 'src/*.c')
+
+echo "clang-tidy"
+git ls-files 'src/*.c' | xargs -n 4 -P "$(nproc)" clang-tidy --quiet -p "$build" 2>/dev/null
+
+echo "lint: clean"
