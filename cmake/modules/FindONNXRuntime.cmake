@@ -20,15 +20,15 @@ set(ONNXRUNTIME_CACHE "${CMAKE_SOURCE_DIR}/.deps" CACHE PATH "Where fetched pack
 # system | processor | client | package and version | platform tag | members, the library first | SHA-256 of the package
 # macOS takes the release archive, which has CoreML; Windows the DirectML package.
 set(_ONNXRUNTIME_PACKAGES
-  "Linux|x64|pip|onnxruntime==1.30.0|manylinux_2_28_x86_64|onnxruntime/capi/libonnxruntime.so.1.30.0|fa688e7891a6aa206636fe7372e27ee75fd17713289f6b4fc7b190e0a7de9328"
+  "Linux|x64|pip|onnxruntime==1.30.0|manylinux_2_28_x86_64|onnxruntime/capi/libonnxruntime.so.1.30.0,onnxruntime/LICENSE,onnxruntime/ThirdPartyNotices.txt|fa688e7891a6aa206636fe7372e27ee75fd17713289f6b4fc7b190e0a7de9328"
   "Linux|x64|npm|onnxruntime-node@1.30.0|-|package/bin/napi-v6/linux/x64/libonnxruntime.so.1|6e3390d6b783e7be946fad629292799da28d0b42f84856e50d2c1b0383291e75"
   "Linux|x64|github|onnxruntime-linux-x64@1.29.0|-|onnxruntime-linux-x64-1.29.0/lib/libonnxruntime.so.1.29.0|c3fddc4f139a045b0c4902c57410f0694f1c2fdf9b6939fbe38b1aeae7cd14ba"
-  "Linux|arm64|pip|onnxruntime==1.30.0|manylinux_2_28_aarch64|onnxruntime/capi/libonnxruntime.so.1.30.0|6c32a000d5139a38ba9349030b0032e3331acb559d596b22738d9d2b343a2b83"
+  "Linux|arm64|pip|onnxruntime==1.30.0|manylinux_2_28_aarch64|onnxruntime/capi/libonnxruntime.so.1.30.0,onnxruntime/LICENSE,onnxruntime/ThirdPartyNotices.txt|6c32a000d5139a38ba9349030b0032e3331acb559d596b22738d9d2b343a2b83"
   "Linux|arm64|npm|onnxruntime-node@1.30.0|-|package/bin/napi-v6/linux/arm64/libonnxruntime.so.1|6e3390d6b783e7be946fad629292799da28d0b42f84856e50d2c1b0383291e75"
   "Linux|arm64|github|onnxruntime-linux-aarch64@1.29.0|-|onnxruntime-linux-aarch64-1.29.0/lib/libonnxruntime.so.1.29.0|e1799098ebc054b370f6176a450f158720f297818c613e5dc99b92e2ec82346f"
   "Darwin|arm64|github|onnxruntime-osx-arm64@1.29.0|-|onnxruntime-osx-arm64-1.29.0/lib/libonnxruntime.1.29.0.dylib|d0706fc34f315d8c88639d0a8c81f2e09e815f282cabed3493c06a054352cf92"
-  "Darwin|arm64|pip|onnxruntime==1.30.0|macosx_14_0_arm64|onnxruntime/capi/libonnxruntime.1.30.0.dylib|001ed726c9bd5e2bc92faade7d37d889e9606a350b7d5529f0227df2e3bb57fd"
-  "Windows|x64|pip|onnxruntime-directml==1.24.4|win_amd64|onnxruntime/capi/onnxruntime.dll,onnxruntime/capi/DirectML.dll|f2ecb68b7b7b259d2ef3112ae760149f9b5a1e7c0fbb73d539da6250a648a614"
+  "Darwin|arm64|pip|onnxruntime==1.30.0|macosx_14_0_arm64|onnxruntime/capi/libonnxruntime.1.30.0.dylib,onnxruntime/LICENSE,onnxruntime/ThirdPartyNotices.txt|001ed726c9bd5e2bc92faade7d37d889e9606a350b7d5529f0227df2e3bb57fd"
+  "Windows|x64|pip|onnxruntime-directml==1.24.4|win_amd64|onnxruntime/capi/onnxruntime.dll,onnxruntime/capi/DirectML.dll,onnxruntime/LICENSE,onnxruntime/ThirdPartyNotices.txt|f2ecb68b7b7b259d2ef3112ae760149f9b5a1e7c0fbb73d539da6250a648a614"
 )
 
 # The rows for one platform, as a list; empty when there is none.
@@ -93,7 +93,8 @@ function(_onnxruntime_fetch row result)
   list(GET members 0 member)
   get_filename_component(name "${member}" NAME)
   set(folder "${ONNXRUNTIME_CACHE}/onnxruntime-${version}-${client}")
-  set(stamp "${folder}/${sha256}.ok")
+  string(MD5 contents "${members}")
+  set(stamp "${folder}/${sha256}-${contents}.ok")
   if(EXISTS "${stamp}")
     set(${result} "${folder}/lib/${name}" PARENT_SCOPE)
     return()

@@ -413,11 +413,12 @@ static dt_metadata_t _make_long_metadata(gsize note, gsize comment)
   const uint16_t tags[2] = {DT_TAG_MAKER_NOTE, 37510};
   for(int i = 0; i < 2; i++)
   {
+    if(sizes[i] == 0) continue;
     const dt_exif_entry_t entry = {.tag = tags[i],
                                    .type = 7,
                                    .count = (uint32_t)sizes[i],
                                    .value = g_bytes_new_take(g_malloc0(sizes[i]), sizes[i])};
-    if(sizes[i]) g_array_append_val(exif->ifds[DT_IFD_EXIF], entry);
+    g_array_append_val(exif->ifds[DT_IFD_EXIF], entry);
   }
   dt_metadata_t metadata = {.exif = dt_exif_to_bytes(exif), .orientation = 1};
   dt_exif_destroy(exif);
