@@ -13,6 +13,8 @@ ifeq ($(AI),0)
 endif
 
 CONFIGURE = cmake -S . -G Ninja -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS)
+# a runtime to ship, the system's, or none wanted; otherwise a second client may reach another registry
+HAS_RUNTIME = [ $(AI) = 0 ] || [ -e $(BUILD)/lib/darktable-ai/libonnxruntime.so.1 ] || pkg-config --exists libonnxruntime
 CTEST     = ctest --output-on-failure --no-tests=error
 C_FILES   = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 
@@ -22,6 +24,7 @@ C_FILES   = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 all: ## build the library and the program into build/
 	@tools/install-deps.sh build test
 	@$(CONFIGURE) -B $(BUILD) >/dev/null
+	@$(HAS_RUNTIME) || { tools/install-deps.sh clients && $(CONFIGURE) -B $(BUILD) >/dev/null; }
 	@ninja -C $(BUILD) --quiet
 
 demo: ## denoise a real photograph and show before | after (PHOTO=my.jpg for your own)

@@ -24,8 +24,9 @@ if [ -n "$photo" ]; then
   clean=""
   echo "Photograph: $photo, as it is"
 else
-  clean=$(ls /usr/share/backgrounds/mate/nature/*.jpg | sed -n "${DEMO_NUMBER:-1}p")
-  gain=${DEMO_GAIN:-0.012} read=${DEMO_READ:-0.02} seed=${DEMO_SEED:-1}
+  # a picture the bundled model was not trained on
+  clean=/usr/share/backgrounds/mate/nature/TwoWings.jpg
+  gain=0.006 read=0.01 seed=1
   noisy=$demo/noisy.tif
   "$picture" noise "$clean" "$noisy" camera "$gain" "$read" "$seed"
   echo "Photograph: $clean"

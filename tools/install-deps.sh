@@ -4,11 +4,11 @@
 # Installs what is missing from the distribution's packages: as root, or with sudo when it asks for no
 # password; otherwise prints the one command to run and fails.
 #
-#   install-deps.sh GROUP…      groups: build test demo lint
+#   install-deps.sh GROUP…      groups: build test demo lint clients
 set -eu
 
 build="build-essential cmake ninja-build pkg-config git libglib2.0-dev libjson-glib-dev libtiff-dev
-  libpng-dev libjpeg-dev liblcms2-dev zlib1g-dev libdeflate-dev debian-archive-keyring python3"
+  libpng-dev libjpeg-dev liblcms2-dev libdeflate-dev debian-archive-keyring python3"
 test="libcmocka-dev libgexiv2-dev strace binutils g++"
 demo="mate-backgrounds"
 lint="clang-format clang-tidy cppcheck clang-14 libclang-rt-14-dev"
@@ -19,6 +19,7 @@ for group in "$@"; do
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
     demo) wanted="$wanted $demo" ;;
+    clients) wanted="$wanted python3-pip npm" ;; # each fetches ONNX Runtime from a registry of its own
     lint) wanted="$wanted $lint" ;;
     *) echo "install-deps.sh: there is no group \"$group\"" >&2; exit 2 ;;
   esac

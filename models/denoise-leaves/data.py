@@ -88,7 +88,7 @@ def photographs(folder, names=None):
 
 # --- noise ------------------------------------------------------------------------------------------
 
-def _filter_mask(h, w, phase):
+def filter_mask(h, w, phase):
     """RGGB, shifted by phase: which colour each photosite sees, as three 0/1 planes."""
     y, x = np.mgrid[0:h, 0:w]
     colour = ((x + phase[0]) & 1) + ((y + phase[1]) & 1)
@@ -115,7 +115,7 @@ def camera_noise(rng, clean):
     linear = srgb_to_linear(clean)
     gain, read = 10 ** rng.uniform(-4.2, -1.5), 10 ** rng.uniform(-3.5, -1.3)
     wb = np.array([rng.uniform(1, 2.4), 1, rng.uniform(1, 2.4)])
-    mask = _filter_mask(*clean.shape[:2], rng.integers(0, 2, 2))
+    mask = filter_mask(*clean.shape[:2], rng.integers(0, 2, 2))
     signal = (linear / wb * mask).sum(-1)
     site = rng.normal(size=signal.shape) * np.sqrt(gain * np.maximum(signal, 0) + read ** 2)
     noise = demosaic_noise(site, mask) * wb

@@ -247,6 +247,24 @@ static gboolean _describe_slot(dt_ai_context_t *ctx, gboolean input, size_t inde
   return ok;
 }
 
+/* "input[0]: input, float32 [1, 3, ?, ?]" */
+static void _log_slot(const char *side, size_t index, const _slot_t *slot)
+{
+  if(!dt_log_enabled(DT_LOG_AI)) return;
+  GString *shape = g_string_new(NULL);
+  for(int i = 0; i < slot->ndim; i++)
+  {
+    g_string_append(shape, i ? ", " : "");
+    if(slot->shape[i] > 0)
+      g_string_append_printf(shape, "%" G_GINT64_FORMAT, slot->shape[i]);
+    else
+      g_string_append_c(shape, '?');
+  }
+  dt_log(DT_LOG_AI, "%s[%zu]: %s, %s [%s]", side, index, slot->name, _types[_type_row(slot->type)].name,
+         shape->str);
+  g_string_free(shape, TRUE);
+}
+
 static gboolean _describe_side(dt_ai_context_t *ctx, gboolean input, GError **error)
 {
   const OrtApi *api = ctx->ort->api;
@@ -263,8 +281,7 @@ static gboolean _describe_side(dt_ai_context_t *ctx, gboolean input, GError **er
   {
     if(!_describe_slot(ctx, input, i, &slots[i], error)) return FALSE;
     names[i] = slots[i].name;
-    dt_log(DT_LOG_AI, "%s[%zu]: %s, %s, rank %d", input ? "input" : "output", i, slots[i].name,
-           _types[_type_row(slots[i].type)].name, slots[i].ndim);
+    _log_slot(input ? "input" : "output", i, &slots[i]);
   }
   return TRUE;
 }

@@ -447,7 +447,7 @@ gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int c
 static void _log_plan(const _job_t *job)
 {
   const dt_tile_plan_t *p = &job->plan;
-  dt_log(DT_LOG_TILING,
+  dt_log(DT_LOG_AI | DT_LOG_TILING,
          "plan from row %d: %d×%d tiles of %d×%d, overlap %d, %.2f × the picture computed, %.0f of "
          "%.0f MiB", job->first_row, p->cols, p->rows, p->window_w, p->window_h, p->halo,
          (double)p->computed / ((double)job->width * (job->height - job->first_row)),
@@ -608,7 +608,7 @@ gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_r
   else
     out->abandon(out);
   job.report->seconds = _seconds_since(start);
-  dt_log(DT_LOG_PERF, "restored in %.3f s: reading %.3f, network %.3f, writing %.3f, %d retries",
+  dt_log(DT_LOG_AI | DT_LOG_PERF, "restored in %.3f s: reading %.3f, network %.3f, writing %.3f, %d retries",
          job.report->seconds, job.report->read_seconds, job.report->run_seconds,
          job.report->write_seconds, job.report->retries);
   return ok;

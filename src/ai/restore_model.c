@@ -424,7 +424,7 @@ static gboolean _prepare(dt_restore_context_t *ctx, const dt_manifest_t *manifes
   _read_attributes(ctx, manifest);
   _choose_overlap(ctx);
   if(!_get_calibration(ctx, error)) return FALSE;
-  dt_log(DT_LOG_TILING, "%s: stride %d, receptive field radius %d, overlap %d, %s%s%s", ctx->model_id,
+  dt_log(DT_LOG_AI | DT_LOG_TILING, "%s: stride %d, receptive field radius %d, overlap %d, %s%s%s", ctx->model_id,
          ctx->stride, ctx->locality.radius, ctx->halo, ctx->ramp ? "blended" : "exact",
          ctx->ramp ? ": " : "", ctx->reason);
   return dt_restore_open_session(ctx, error);

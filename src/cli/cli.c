@@ -16,13 +16,27 @@
 
 /* --- words and exit codes --- */
 
+/* A file's name may hold anything, even what a terminal would obey. */
+static char *_defuse(char *text)
+{
+  for(char *c = text; *c; c++)
+    if(g_ascii_iscntrl(*c) && *c != '\n') *c = '?';
+  return text;
+}
+
+char *dt_cli_display_basename(const char *path)
+{
+  char *name = _defuse(g_path_get_basename(path));
+  return g_strdelimit(name, "\n", '?');
+}
+
 void dt_cli_say(const char *format, ...)
 {
   va_list args;
   va_start(args, format);
   char *text = g_strdup_vprintf(format, args);
   va_end(args);
-  fprintf(stderr, "darktable-ai: %s\n", text);
+  fprintf(stderr, "darktable-ai: %s\n", _defuse(text));
   g_free(text);
 }
 
@@ -82,9 +96,9 @@ static const GOptionEntry _global_entries[] = {
   { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
-static void _print_log(dt_log_topic_t topic, const char *line, void *data)
+static void _print_log(unsigned topics, const char *line, void *data)
 {
-  (void)topic;
+  (void)topics;
   (void)data;
   static gint64 start;
   if(!start) start = g_get_monotonic_time();

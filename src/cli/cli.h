@@ -49,8 +49,11 @@ gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *su
  * @return FALSE to return *exit_code */
 gboolean dt_cli_parse_global(int *argc, char ***argv, const char *overview, int *exit_code);
 
-/** Prints "darktable-ai: …" on stderr. */
+/** Prints "darktable-ai: …" on stderr, control characters but line breaks as '?'. */
 void dt_cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/** A file's name without its directory and without control characters (transfer full). */
+char *dt_cli_display_basename(const char *path);
 
 /** Prints the error on stderr and returns its exit code. Frees @p error. */
 int dt_cli_fail(GError *error);

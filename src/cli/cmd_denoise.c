@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SIGMA_UNSET (-1.0)
+/* a number the user did not give; what he gives is checked, 0 as well */
+#define UNSET G_MININT
 
 static struct
 {
@@ -16,7 +17,7 @@ static struct
   int bits, quality, threads;
   double sigma;
   gboolean overwrite, skip_existing, dry_run, json, pass_through;
-} _opt = { .sigma = SIGMA_UNSET };
+} _opt = { .bits = UNSET, .quality = UNSET, .threads = UNSET, .sigma = UNSET };
 
 /* outputs of this run: two inputs of a batch may want the same name */
 static GHashTable *_written;
@@ -99,12 +100,15 @@ static gboolean _check_options(int files, dt_denoise_job_t *job, dt_restore_load
                                dt_cli_progress_t *progress, GError **error)
 {
   if(files == 0) return _usage(error, "Say which files to denoise, e.g.: darktable-ai denoise photo.jpg");
-  if(_opt.sigma != SIGMA_UNSET && !(_opt.sigma >= 1 && _opt.sigma <= 255))
+  if(_opt.sigma != UNSET && !(_opt.sigma >= 1 && _opt.sigma <= 255))
     return _usage(error, "--sigma takes a noise level from 1 to 255.");
-  if(_opt.bits && _opt.bits != 8 && _opt.bits != 16 && _opt.bits != 32)
+  if(_opt.bits != UNSET && _opt.bits != 8 && _opt.bits != 16 && _opt.bits != 32)
     return _usage(error, "--bit-depth takes 8, 16 or 32.");
-  if(_opt.quality < 0 || _opt.quality > 100) return _usage(error, "--quality takes 1 to 100.");
-  if(_opt.threads < 0) return _usage(error, "--threads takes a positive number.");
+  if(_opt.quality != UNSET && (_opt.quality < 1 || _opt.quality > 100))
+    return _usage(error, "--quality takes 1 to 100.");
+  if(_opt.threads != UNSET && _opt.threads < 1) return _usage(error, "--threads takes a positive number.");
+  if(_opt.skip_existing && _opt.overwrite)
+    return _usage(error, "--skip-existing and --overwrite contradict each other; choose one.");
   if(!_parse_compression(&job->compression))
     return _usage(error, "--compression takes none, deflate or deflate-predictor.");
   if(_opt.progress && !dt_cli_progress_mode(_opt.progress, &progress->mode))
@@ -192,7 +196,7 @@ static gboolean _plan_one(dt_restore_context_t *ctx, const dt_denoise_job_t *job
                           const char *output, GError **error)
 {
   dt_restore_plan_t plan;
-  if(!dt_denoise_plan_file(ctx, job, input, &plan, NULL, error)) return FALSE;
+  if(!dt_denoise_plan_file(ctx, job, input, output, &plan, NULL, error)) return FALSE;
   _print_plan(input, output, dt_restore_get_model_id(ctx), dt_restore_get_provider(ctx), &plan);
   return TRUE;
 }
@@ -271,7 +275,7 @@ static int _denoise_all(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli
   int failed = 0, code = DT_EXIT_OK;
   for(int i = 0; i < n && !dt_cli_signal_exit_code(); i++)
   {
-    char *label = g_path_get_basename(files[i]);
+    char *label = dt_cli_display_basename(files[i]);
     dt_cli_progress_begin(progress, label);
     const int this_code = _denoise_one(ctx, job, progress, files[i]);
     g_free(label);
@@ -281,7 +285,7 @@ static int _denoise_all(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli
   if(dt_cli_signal_exit_code()) return dt_cli_signal_exit_code();
   if(failed && n > 1)
   {
-    dt_cli_say("%d of %d files failed; the others are done", failed, n);
+    dt_cli_say("%d of %d files failed%s", failed, n, failed < n ? "; the others are done" : "");
     return DT_EXIT_PARTIAL;
   }
   return code;
@@ -295,7 +299,7 @@ static int _run_with(dt_ai_environment_t *env, const dt_restore_load_opts_t *loa
   dt_restore_context_t *ctx = dt_restore_load(env, "denoise", _opt.model, load, &error);
   if(!ctx) return dt_cli_fail(error);
   if(dt_ai_runtime_warning()) dt_cli_say("%s", dt_ai_runtime_warning());
-  if(_opt.sigma != SIGMA_UNSET && !dt_restore_has_sigma(ctx))
+  if(_opt.sigma != UNSET && !dt_restore_has_sigma(ctx))
     dt_cli_say("note: %s finds the noise level by itself; --sigma is not used", dt_restore_get_model_id(ctx));
   const int code = _denoise_all(ctx, job, progress, n, files);
   dt_restore_free(ctx);
@@ -309,13 +313,15 @@ static int _denoise(int argc, char **argv)
                    "Removes noise from photographs (TIFF, PNG, JPEG). The originals are not touched.",
                    _examples, _entries, &code))
     return code;
-  dt_restore_load_opts_t load = { .threads = _opt.threads };
+  dt_restore_load_opts_t load = { .threads = MAX(_opt.threads, 0) };
   dt_denoise_job_t job = { .output = _opt.output,
                            .assume_profile = _opt.assume,
                            .profile = _opt.icc,
-                           .bits = _opt.bits,
-                           .quality = _opt.quality,
-                           .overwrite = _opt.overwrite };
+                           .bits = MAX(_opt.bits, 0),
+                           .quality = MAX(_opt.quality, 0),
+                           .overwrite = _opt.overwrite,
+                           .originals = argv + 1,
+                           .n_originals = argc - 1 };
   dt_cli_progress_t progress = { 0 };
   GError *error = NULL;
   if(!_check_options(argc - 1, &job, &load, &progress, &error)) return dt_cli_fail(error);

@@ -32,20 +32,20 @@ void dt_log_set_handler(dt_log_handler_t handler, void *user_data, unsigned topi
   pthread_mutex_unlock(&_log.lock);
 }
 
-gboolean dt_log_enabled(dt_log_topic_t topic)
+gboolean dt_log_enabled(unsigned topics)
 {
-  return (_log.topics & topic) != 0;
+  return (_log.topics & topics) != 0;
 }
 
-void dt_log(dt_log_topic_t topic, const char *format, ...)
+void dt_log(unsigned topics, const char *format, ...)
 {
-  if(!dt_log_enabled(topic)) return;
+  if(!dt_log_enabled(topics)) return;
   va_list args;
   va_start(args, format);
   char *line = g_strdup_vprintf(format, args);
   va_end(args);
   pthread_mutex_lock(&_log.lock);
-  if(_log.handler) _log.handler(topic, line, _log.user_data);
+  if(_log.handler) _log.handler(topics, line, _log.user_data);
   pthread_mutex_unlock(&_log.lock);
   g_free(line);
 }

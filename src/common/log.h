@@ -25,16 +25,16 @@ typedef enum dt_log_topic_t
 } dt_log_topic_t;
 
 /** Receives one line without newline. Called from any thread, one call at a time. */
-typedef void (*dt_log_handler_t)(dt_log_topic_t topic, const char *line, void *user_data);
+typedef void (*dt_log_handler_t)(unsigned topics, const char *line, void *user_data);
 
 /** Installs @p handler for @p topics; NULL switches all off. Call before other threads start. */
 void dt_log_set_handler(dt_log_handler_t handler, void *user_data, unsigned topics);
 
-/** Whether @p topic is read by anyone: to skip costly preparation of a line. */
-gboolean dt_log_enabled(dt_log_topic_t topic);
+/** Whether one of @p topics is read by anyone: to skip costly preparation of a line. */
+gboolean dt_log_enabled(unsigned topics);
 
-/** Hands one line to the handler. Thread-safe. */
-void dt_log(dt_log_topic_t topic, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/** Hands one line to the handler when one of @p topics is read. Thread-safe. */
+void dt_log(unsigned topics, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /** The topic called @p name ("ai", "all", …), or 0. */
 unsigned dt_log_topic_from_name(const char *name);

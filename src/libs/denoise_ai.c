@@ -55,10 +55,25 @@ static size_t _writer_memory(const dt_imageio_reader_t *reader)
   return (size_t)32 << 20 | (size_t)reader->source.width * 64;
 }
 
+/* Neither the input nor another original may be replaced, whatever links lead to it. */
+static gboolean _spares_originals(const dt_denoise_job_t *job, const char *input, const char *output,
+                                  GError **error)
+{
+  gboolean spared = !dt_imageio_same_file(output, input);
+  for(int i = 0; i < job->n_originals && spared; i++)
+    spared = !dt_imageio_same_file(output, job->originals[i]);
+  if(!spared)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+                "%s: the output would replace an input, and these are never touched. Choose another "
+                "name with -o.", output);
+  return spared;
+}
+
 gboolean dt_denoise_plan_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job,
-                              const char *input, dt_restore_plan_t *plan,
+                              const char *input, const char *output, dt_restore_plan_t *plan,
                               dt_imageio_reader_t **reader, GError **error)
 {
+  if(!_spares_originals(job, input, output, error)) return FALSE;
   dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
   if(!in) return FALSE;
   const gboolean ok
@@ -74,13 +89,7 @@ gboolean dt_denoise_plan_file(dt_restore_context_t *ctx, const dt_denoise_job_t 
 gboolean dt_denoise_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job, const char *input,
                          const char *output, dt_restore_report_t *report, char **note, GError **error)
 {
-  if(dt_imageio_same_file(input, output))
-  {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
-                "%s: the output would replace the input, which is never touched. Choose another "
-                "name with -o.", output);
-    return FALSE;
-  }
+  if(!_spares_originals(job, input, output, error)) return FALSE;
   dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
   if(!in) return FALSE;
   dt_imageio_write_opts_t opts = _write_opts(job, output, in);

@@ -19,6 +19,8 @@ typedef struct dt_denoise_job_t
   dt_imageio_compression_t compression;
   int quality;
   gboolean overwrite;
+  char *const *originals;      ///< further files that no output may replace: the other inputs of a batch
+  int n_originals;
   dt_restore_opts_t restore;
 } dt_denoise_job_t;
 
@@ -26,10 +28,10 @@ typedef struct dt_denoise_job_t
  * beside the input when it is NULL; job->output itself otherwise (transfer full). */
 char *dt_denoise_output_path(const dt_denoise_job_t *job, const char *input);
 
-/** What will be done with @p input, without writing anything.
+/** What will be done with @p input, without writing anything. Fails where @p output would replace an original.
  * @param reader  receives the opened input (transfer full), may be NULL */
 gboolean dt_denoise_plan_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job,
-                              const char *input, dt_restore_plan_t *plan,
+                              const char *input, const char *output, dt_restore_plan_t *plan,
                               dt_imageio_reader_t **reader, GError **error);
 
 /** Denoises @p input into @p output (see dt_denoise_output_path()).

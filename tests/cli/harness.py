@@ -4,6 +4,7 @@ and checks that are the same everywhere. Python 3.9 and its standard library onl
 
 Each test file is run as: python3 test_cli_NAME.py SOURCE_DIR BUILD_DIR [unittest's arguments]"""
 import atexit
+import functools
 import glob
 import hashlib
 import json
@@ -33,7 +34,7 @@ atexit.register(shutil.rmtree, _shared, True)
 NEXT_STEP = re.compile(
     r"See:|[Ss]ee what|e\.g\.:|[Cc]hoose|[Cc]heck|[Cc]opy|[Cc]onvert|[Uu]se |[Gg]ive|[Cc]reate|[Ff]ree some|[Rr]emove|"
     r"[Ss]ave|[Ee]xport|ignore|[Ss]et |[Ss]ay |[Cc]ut |takes|[Ii]nstall|Switch them on|allow|ask your|[Dd]enoise the|Make |"
-    r"--memory|[Dd]evelop|lower|raise|[Ll]eave|neither may", re.S)
+    r"--memory|[Dd]evelop|lower|raise|[Ll]eave|neither may|can only be", re.S)
 
 
 def main():
@@ -48,6 +49,19 @@ def main():
     if not os.access(PROGRAM, os.X_OK):
         sys.exit("%s is not there; build first" % PROGRAM)
     unittest.main(module="__main__", argv=[sys.argv[0]] + sys.argv[3:])
+
+
+def open_bug(story):
+    """Marks a test of what is known not to work yet: as long as it fails, it is skipped with the story."""
+    def decorate(test):
+        @functools.wraps(test)
+        def wrapped(self):
+            try:
+                test(self)
+            except AssertionError:
+                self.skipTest("open: " + story)
+        return wrapped
+    return decorate
 
 
 class Result:
@@ -307,8 +321,8 @@ def _unfilter(kind, row, above, step):
         row[i] = (row[i] + guess) & 255
 
 
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 12: 8}  # of TIFF's types
-CODES = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 12: "d"}
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 12: 8, 13: 4}  # of TIFF's types
+CODES = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 12: "d", 13: "I"}
 
 
 def tiff(width, height, channels=3, bits=8, samples=None, photometric=None, extra=(), raw=None,

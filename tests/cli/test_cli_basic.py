@@ -8,7 +8,7 @@ import time
 import unittest
 
 import harness
-from harness import CliTest
+from harness import CliTest, open_bug
 
 COMMANDS = ("denoise", "models", "providers", "prefs", "enable", "disable", "doctor")
 OFF = "AI features are switched off. Switch them on with: darktable-ai enable"
@@ -386,6 +386,7 @@ class Documents(CliTest):
             for command in COMMANDS:
                 self.assertRegex(text, r"\b%s\b" % command)
 
+    @open_bug("--progress=auto is not completed (packaging/completions)")
     def test_values_are_completed(self):
         """The words an option takes are those the program names when it refuses others."""
         picture = self.make("a.tif")

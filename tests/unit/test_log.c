@@ -39,11 +39,11 @@ static void test_names(void **state)
 typedef struct _reader_t
 {
   GPtrArray *lines;
-  dt_log_topic_t topic; /* of the last line */
+  unsigned topic; /* of the last line */
   int inside;           /* calls under way; more than one is a fault */
 } _reader_t;
 
-static void _note(dt_log_topic_t topic, const char *line, void *data)
+static void _note(unsigned topic, const char *line, void *data)
 {
   _reader_t *reader = data;
   g_assert(g_atomic_int_add(&reader->inside, 1) == 0);

@@ -16,7 +16,7 @@
 
 /* --- the child --- */
 
-static void _print_line(dt_log_topic_t topic, const char *line, void *data)
+static void _print_line(unsigned topic, const char *line, void *data)
 {
   (void)topic;
   (void)data;
