@@ -49,7 +49,7 @@ install: all ## install below PREFIX (default /usr/local)
 
 asan: ## run the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/install-deps.sh build test
-	@$(CONFIGURE) -B $(BUILD)-asan -DSANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug >/dev/null
+	@$(CONFIGURE) -B $(BUILD)-asan -DSANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
 	@ninja -C $(BUILD)-asan --quiet
 	@cd $(BUILD)-asan && DT_TEST_SANITIZED=1 ASAN_OPTIONS=detect_leaks=1 \
 	  LSAN_OPTIONS=suppressions=$(CURDIR)/tests/suppressions.lsan:print_suppressions=0 \

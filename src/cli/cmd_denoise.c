@@ -260,6 +260,8 @@ static int _denoise_one(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli
   if(!ok)
   {
     code = dt_cli_exit_code(error);
+    /* the library knows pictures, not their names */
+    if(code == DT_EXIT_MEMORY || code == DT_EXIT_FAILED) g_prefix_error(&error, "%s: ", input);
     _print_event("error", input, code, error->message);
     g_error_free(error);
   }

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <locale.h>
+#include <stdio.h>
 #include <string.h>
 
 static const dt_cli_command_t *const _commands[] = {
@@ -30,6 +31,14 @@ static const dt_cli_command_t *_find(const char *name)
   return NULL;
 }
 
+/* Results that nobody received are no success. */
+static int _check_stdout(int code)
+{
+  if((fflush(stdout) == 0 && !ferror(stdout)) || code != DT_EXIT_OK) return code;
+  dt_cli_say("the results could not be written to stdout; check where it leads");
+  return DT_EXIT_OUTPUT;
+}
+
 int main(int argc, char **argv)
 {
   setlocale(LC_CTYPE, "");
@@ -42,7 +51,7 @@ int main(int argc, char **argv)
   g_free(overview);
   if(!go_on) return code;
   const dt_cli_command_t *command = argc > 1 ? _find(argv[1]) : NULL;
-  if(command) return command->run(argc - 1, argv + 1);
+  if(command) return _check_stdout(command->run(argc - 1, argv + 1));
   if(argc > 1)
     dt_cli_say("there is no command \"%s\". See: darktable-ai --help", argv[1]);
   else

@@ -250,6 +250,11 @@ def _remove_tree(path):
     shutil.rmtree(path, ignore_errors=True)
 
 
+def read_bytes(*names):
+    with open(os.path.join(*names), "rb") as f:
+        return f.read()
+
+
 # --- pictures made by hand
 
 def pattern(width, height, channels, maximum):

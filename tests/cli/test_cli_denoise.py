@@ -543,7 +543,7 @@ class Refusals(CliTest):
         self.assertIn("GPU9000", result.err, result)
 
     def test_memory(self):
-        self.refuse(7, ["memory"], "--memory", "1M")
+        self.refuse(7, ["a.tif: ", "memory"], "--memory", "1M")
         self.refuse(7, ["memory"], "--conf", "plugins/ai/memory=1M")
         for size in ("much", "-1G", "0", "", "1X", "1GG", "1 2", "nan", "inf", "1e30"):
             with self.subTest(size=size):
@@ -608,7 +608,7 @@ class Progress(CliTest):
     def setUp(self):
         super().setUp()
         self.picture = self.make("a.tif", 900, 700)
-        self.args = ["--memory", "120M", "--overwrite", self.picture]
+        self.args = ["--memory", "400M" if harness.SANITIZED else "120M", "--overwrite", self.picture]
 
     def on_terminal(self, *args):
         """Runs with stderr on a terminal of its own; returns what was shown there."""

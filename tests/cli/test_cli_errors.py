@@ -246,7 +246,7 @@ class BadModels(CliTest):
                 self.refuse("bare", "models list")
 
     def test_broken_network(self):
-        whole = open(os.path.join(harness.FIXTURES, "denoise-conv3", "model.onnx"), "rb").read()
+        whole = harness.read_bytes(harness.FIXTURES, "denoise-conv3", "model.onnx")
         cases = [("empty", b""), ("text", b"I am no network.\n" * 50), ("zeros", bytes(5000)), ("none", None), ("dir", "dir")]
         cases += [("cut%d" % n, whole[:n]) for n in (1, 10, len(whole) // 2, len(whole) - 1)]
         for name, data in cases:
@@ -265,7 +265,7 @@ class BadModels(CliTest):
         """Damage anywhere in a model ends in words, never in a crash."""
         import random
         random.seed(7)
-        whole = open(os.path.join(harness.FIXTURES, "denoise-conv3", "model.onnx"), "rb").read()
+        whole = harness.read_bytes(harness.FIXTURES, "denoise-conv3", "model.onnx")
         target = self.add_model("denoise-conv3", "flipped")
         path = os.path.join(target, "model.onnx")
         for _ in range(60 if harness.LONG else 8):

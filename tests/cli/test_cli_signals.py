@@ -186,12 +186,13 @@ class Signals(CliTest):
                                  [], err)
                 self.assertEqual(self.parts(), [])
 
-    @open_bug("output lost on a full stdout still exits 0: nothing checks fflush(stdout)")
     def test_stdout_is_full(self):
-        with open("/dev/full", "w") as full:
-            process = self.start("models", stdout=full)
-            _, err = process.communicate(timeout=60)
-        self.assertNotEqual(process.returncode, 0, err)
+        for args in (["models"], ["prefs", "list"], ["denoise", "--dry-run", self.picture]):
+            with open("/dev/full", "w") as full:
+                process = self.start(*args, stdout=full)
+                _, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 4, err)
+            self.assertIn(b"stdout", err)
 
     def test_hang_up_leaves_nothing(self):
         """The terminal goes away."""
