@@ -54,7 +54,7 @@ _darktable_ai_value()
       ;;
     --bit-depth) COMPREPLY=($(compgen -W "8 16 32" -- "$current")) ;;
     --compression) COMPREPLY=($(compgen -W "none deflate deflate-predictor" -- "$current")) ;;
-    --progress) COMPREPLY=($(compgen -W "bar plain json none" -- "$current")) ;;
+    --progress) COMPREPLY=($(compgen -W "auto bar plain json none" -- "$current")) ;;
     --icc | --assume-profile)
       COMPREPLY=($(compgen -W "$_darktable_ai_profiles" -- "$current") $(compgen -f -- "$current"))
       ;;

@@ -54,7 +54,7 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l overwrite -
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l skip-existing -d 'Leave existing outputs alone'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l dry-run -d 'Print the plan and write nothing'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l json -d 'Print one JSON object per file'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l progress -x -a 'bar plain json none' -d 'How progress is shown'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 
 # models, providers, prefs
 complete -c darktable-ai -n '__fish_seen_subcommand_from models providers' -l json -d 'Print JSON'

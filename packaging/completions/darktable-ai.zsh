@@ -69,7 +69,7 @@ case $state in
           '(--overwrite)--skip-existing[leave existing outputs alone]' \
           '--dry-run[print the plan and write nothing]' \
           '--json[print one JSON object per file]' \
-          '--progress=[how progress is shown]:mode:(bar plain json none)' \
+          '--progress=[how progress is shown]:mode:(auto bar plain json none)' \
           '*:photograph:_files'
         ;;
       models)

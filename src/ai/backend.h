@@ -51,6 +51,9 @@ const char *dt_ai_provider_to_string(dt_ai_provider_t provider);
  * NULL and unknown names are AUTO. */
 dt_ai_provider_t dt_ai_provider_from_string(const char *str);
 
+/** Whether @p str is a name that dt_ai_provider_from_string() knows. */
+gboolean dt_ai_provider_is_known(const char *str);
+
 /** Whether @p provider really initialises in this process, without loading a model.
  * @return 1 available, 0 not (see dt_ai_last_error()); AUTO and CPU: 1 when the runtime loads.
  * Thread-safe. */

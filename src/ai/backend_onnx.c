@@ -301,14 +301,13 @@ static gboolean _open_session(dt_ai_context_t *ctx, const char *path, const void
   const OrtApi *api = ctx->ort->api;
   OrtSessionOptions *options = NULL;
   const gint64 start = g_get_monotonic_time();
-  char *doing = g_strdup_printf("Opening %s", path);
+  const char *doing = "Opening the model";
   gboolean ok = dt_ort_check(api->CreateSessionOptions(&options), DT_AI_ERROR_FAILED, doing, error)
                 && _configure(ctx->ort, options, opts, &ctx->provider, error)
                 && dt_ort_check(api->CreateSessionFromArray(ctx->ort->env, bytes, size, options,
                                                             &ctx->session),
                                 DT_AI_ERROR_NO_MODEL, doing, error);
   if(options) api->ReleaseSessionOptions(options);
-  g_free(doing);
   if(ok)
     dt_log(DT_LOG_AI, "loading: %s, provider %s, session created in %.0f ms", path,
            dt_ai_provider_to_string(ctx->provider),
@@ -334,6 +333,7 @@ dt_ai_context_t *dt_ai_session_create(const char *path, const void *bytes, size_
     _note_dynamic_outputs(ctx);
     return ctx;
   }
+  if(error && g_error_matches(*error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL)) g_prefix_error(error, "%s: ", path);
   dt_ai_unload_model(ctx);
   return NULL;
 }

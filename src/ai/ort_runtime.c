@@ -191,6 +191,10 @@ static gpointer _load_once(gpointer unused)
 {
   (void)unused;
   const gint64 start = g_get_monotonic_time();
+  /* From 1.29 on the Linux builds of ONNX Runtime start a telemetry client of their own, with the environment:
+   * DisableTelemetryEvents() comes too late for it. This variable is read first; without it a file with an
+   * identity and network connections would follow. */
+  g_setenv("ORT_DISABLE_TELEMETRY", "1", TRUE);
   _failures = g_string_new(NULL);
   dt_ort_t *ort = _try_chosen();
   char *warning = _describe_failures();

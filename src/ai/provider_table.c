@@ -22,13 +22,22 @@ const char *dt_ai_provider_to_string(dt_ai_provider_t provider)
   return dt_ai_providers[provider].display_name;
 }
 
-dt_ai_provider_t dt_ai_provider_from_string(const char *str)
+/* The provider of that name, or -1. */
+static int _find(const char *str)
 {
-  if(!str) return DT_AI_PROVIDER_AUTO;
   for(int i = 0; i < DT_AI_PROVIDER_COUNT; i++)
     if(g_ascii_strcasecmp(str, dt_ai_providers[i].config_string) == 0
        || g_ascii_strcasecmp(str, dt_ai_providers[i].display_name) == 0)
-      return dt_ai_providers[i].value;
-  if(g_ascii_strcasecmp(str, "ROCm") == 0) return DT_AI_PROVIDER_MIGRAPHX;
-  return DT_AI_PROVIDER_AUTO;
+      return i;
+  return g_ascii_strcasecmp(str, "ROCm") == 0 ? DT_AI_PROVIDER_MIGRAPHX : -1;
+}
+
+dt_ai_provider_t dt_ai_provider_from_string(const char *str)
+{
+  return (dt_ai_provider_t)MAX(str ? _find(str) : -1, DT_AI_PROVIDER_AUTO);
+}
+
+gboolean dt_ai_provider_is_known(const char *str)
+{
+  return str && _find(str) >= 0;
 }

@@ -24,6 +24,7 @@ typedef struct dt_restore_load_opts_t
   int threads;    ///< threads per run of the network; default: the cores, at most 4 per run
   int runs;       ///< tiles computed side by side; default: cores / threads
   int max_tile;   ///< longest side of a tile's window in pixels; default 2048
+  GCancellable *cancellable; ///< ends loading with DT_AI_ERROR_CANCELLED; borrowed during the call
 } dt_restore_load_opts_t;
 
 /** What has been decided before the first pixel. */
@@ -75,7 +76,8 @@ typedef struct dt_restore_context_t dt_restore_context_t;
  * @param model_id  NULL: the active model of the task
  * @param opts      NULL for the defaults
  * @return the context (transfer full), or NULL with DT_AI_ERROR_NO_MODEL (none, broken, or not of
- *         the task's contract), _PROVIDER, _MEMORY, _DISABLED
+ *         the task's contract), _PROVIDER, _MEMORY, _DISABLED, _USAGE (a setting makes no sense),
+ *         _CANCELLED
  *
  * The first time a model is used with a runtime and thread count, a few tiles of noise measure what
  * memory it needs and whether tiling is exact; the answers are kept in the cache directory. */

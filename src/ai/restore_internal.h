@@ -25,6 +25,7 @@ struct dt_restore_context_t
   GBytes *bytes;   ///< the model file
   dt_ai_context_t *session;
   dt_ai_provider_t provider; ///< as asked for, then as resolved
+  GCancellable *loading; ///< stops the measurements; NULL once loaded
   size_t budget;
   int threads, runs, max_tile;
 

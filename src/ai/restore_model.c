@@ -234,8 +234,10 @@ static gboolean _probe_run(dt_restore_context_t *ctx, _probe_t *p, GError **erro
   dt_ai_tensor_t output = { p->out, DT_AI_FLOAT, result, 4 };
   GError *cause = NULL;
   const gboolean ok = dt_ai_run_cancellable(ctx->session, inputs, ctx->has_sigma ? 2 : 1, &output, 1,
-                                            NULL, &cause);
-  if(!ok && g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_MEMORY))
+                                            ctx->loading, &cause);
+  if(!ok
+     && (g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_MEMORY)
+         || g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_CANCELLED)))
   {
     g_propagate_error(error, cause);
     return FALSE;
@@ -391,13 +393,35 @@ static gboolean _get_calibration(dt_restore_context_t *ctx, GError **error)
 
 /* --- the public side --- */
 
-static size_t _budget(const dt_restore_load_opts_t *opts)
+/* The option, the setting, or a quarter of what there is. A setting that is no size is not passed over. */
+static gboolean _choose_budget(const dt_restore_load_opts_t *opts, size_t *budget, GError **error)
 {
-  if(opts->memory) return opts->memory;
   char *setting = dt_conf_get_string(DT_CONF_AI_MEMORY);
-  const guint64 bytes = setting ? dt_conf_parse_size(setting) : 0;
+  const gboolean set = setting && *setting;
+  const guint64 bytes = set ? dt_conf_parse_size(setting) : dt_memory_available() / 4;
+  *budget = opts->memory ? opts->memory : (size_t)bytes;
+  if(*budget == 0)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+                "The setting plugins/ai/memory=%s is no size such as 500M or 2G. Correct it: darktable-ai prefs "
+                "reset plugins/ai/memory", setting);
   g_free(setting);
-  return bytes ? (size_t)bytes : (size_t)(dt_memory_available() / 4);
+  return *budget != 0;
+}
+
+/* The option, else what the environment was made with; a misspelt setting is not taken for auto. */
+static gboolean _choose_provider(dt_ai_environment_t *env, const dt_restore_load_opts_t *opts,
+                                 dt_ai_provider_t *provider, GError **error)
+{
+  *provider = opts->provider != DT_AI_PROVIDER_AUTO ? opts->provider : dt_ai_env_get_provider(env);
+  char *setting = dt_conf_get_string(DT_CONF_AI_PROVIDER);
+  const gboolean ok = *provider != DT_AI_PROVIDER_AUTO || !setting || !*setting
+                      || dt_ai_provider_is_known(setting);
+  if(!ok)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+                "The setting plugins/ai/provider=%s names no execution provider. Correct it: darktable-ai prefs "
+                "reset plugins/ai/provider", setting);
+  g_free(setting);
+  return ok;
 }
 
 static void _choose_threads(dt_restore_context_t *ctx, const dt_restore_load_opts_t *opts)
@@ -458,17 +482,25 @@ dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task
   const dt_restore_load_opts_t defaults = { 0 };
   if(!opts) opts = &defaults;
   const dt_ai_model_info_t *info = _choose_model(env, task, model_id, error);
-  GBytes *bytes = info ? dt_ai_read_model_file(info->directory, NULL, error) : NULL;
+  size_t budget;
+  dt_ai_provider_t provider;
+  if(!info || !_choose_budget(opts, &budget, error) || !_choose_provider(env, opts, &provider, error))
+    return NULL;
+  GBytes *bytes = dt_ai_read_model_file(info->directory, NULL, error);
   if(!bytes) return NULL;
   dt_restore_context_t *ctx = g_new0(dt_restore_context_t, 1);
   ctx->model_id = g_strdup(info->id);
   ctx->path = g_build_filename(info->directory, "model.onnx", NULL);
   ctx->bytes = bytes;
-  ctx->provider = opts->provider != DT_AI_PROVIDER_AUTO ? opts->provider : dt_ai_env_get_provider(env);
-  ctx->budget = _budget(opts);
+  ctx->provider = provider;
+  ctx->budget = budget;
+  ctx->loading = opts->cancellable;
   ctx->max_tile = opts->max_tile > 0 ? opts->max_tile : dt_tile_ladder[0];
   _choose_threads(ctx, opts);
-  if(!_prepare(ctx, dt_ai_model_manifest(info), error)) g_clear_pointer(&ctx, dt_restore_free);
+  if(!_prepare(ctx, dt_ai_model_manifest(info), error))
+    g_clear_pointer(&ctx, dt_restore_free);
+  else
+    ctx->loading = NULL;
   return ctx;
 }
 

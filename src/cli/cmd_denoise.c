@@ -91,7 +91,7 @@ static gboolean _parse_provider(dt_ai_provider_t *provider, GError **error)
   *provider = DT_AI_PROVIDER_AUTO;
   if(!_opt.provider) return TRUE;
   *provider = dt_ai_provider_from_string(_opt.provider);
-  if(*provider != DT_AI_PROVIDER_AUTO || g_ascii_strcasecmp(_opt.provider, "auto") == 0) return TRUE;
+  if(dt_ai_provider_is_known(_opt.provider)) return TRUE;
   return _usage(error, "There is no execution provider \"%s\". See: darktable-ai providers",
                 _opt.provider);
 }
@@ -297,7 +297,7 @@ static int _run_with(dt_ai_environment_t *env, const dt_restore_load_opts_t *loa
                      dt_cli_progress_t *progress, int n, char **files)
 {
   GError *error = NULL;
-  job->restore.cancellable = dt_cli_catch_signals();
+  job->restore.cancellable = load->cancellable;
   dt_restore_context_t *ctx = dt_restore_load(env, "denoise", _opt.model, load, &error);
   if(!ctx) return dt_cli_fail(error);
   if(dt_ai_runtime_warning()) dt_cli_say("%s", dt_ai_runtime_warning());
@@ -315,7 +315,8 @@ static int _denoise(int argc, char **argv)
                    "Removes noise from photographs (TIFF, PNG, JPEG). The originals are not touched.",
                    _examples, _entries, &code))
     return code;
-  dt_restore_load_opts_t load = { .threads = MAX(_opt.threads, 0) };
+  dt_restore_load_opts_t load = { .threads = MAX(_opt.threads, 0),
+                                  .cancellable = dt_cli_catch_signals() };
   dt_denoise_job_t job = { .output = _opt.output,
                            .assume_profile = _opt.assume,
                            .profile = _opt.icc,

@@ -42,9 +42,6 @@ static int _check_stdout(int code)
 int main(int argc, char **argv)
 {
   setlocale(LC_CTYPE, "");
-  /* ONNX Runtime from 1.29 on writes an identifier and calls home from the moment it is loaded, before
-   * DisableTelemetryEvents() can be called; this it obeys */
-  g_setenv("ORT_DISABLE_TELEMETRY", "1", TRUE);
   int code = DT_EXIT_OK;
   char *overview = _overview();
   const gboolean go_on = dt_cli_parse_global(&argc, &argv, overview, &code);

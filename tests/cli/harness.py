@@ -213,7 +213,7 @@ class CliTest(unittest.TestCase):
                 path = os.path.join(base, name)
                 status = os.lstat(path)
                 text = None
-                if stat.S_ISREG(status.st_mode):
+                if stat.S_ISREG(status.st_mode) and os.access(path, os.R_OK):
                     with open(path, "rb") as f:
                         text = hashlib.sha256(f.read()).hexdigest()
                 elif stat.S_ISLNK(status.st_mode):
