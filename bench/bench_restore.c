@@ -23,7 +23,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_PAIRS = 50 };
+enum
+{
+  MAX_PAIRS = 50
+};
 
 typedef struct _cost_t
 {
@@ -42,7 +45,8 @@ static double _cpu_seconds(int who)
 {
   struct rusage u;
   getrusage(who, &u);
-  return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+  return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec)
+         + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 static _cost_t _since(gint64 wall, double cpu, int who)
@@ -54,14 +58,15 @@ static _cost_t _since(gint64 wall, double cpu, int who)
 static _cost_t _command(const char *model, const char *input, const char *output, const char *extra1,
                         const char *extra2, const char *extra3)
 {
-  const char *argv[] = { _program, "--configdir", _folder, "--cachedir", _folder, "denoise", "--model", model,
-                         "--overwrite", "-o", output, input, extra1, extra2, extra3, NULL };
+  const char *argv[] = { _program,  "--configdir", _folder,       "--cachedir", _folder, "denoise",
+                         "--model", model,         "--overwrite", "-o",         output,  input,
+                         extra1,    extra2,        extra3,        NULL };
   GError *error = NULL;
   int status = 0;
   const gint64 wall = g_get_monotonic_time();
   const double cpu = _cpu_seconds(RUSAGE_CHILDREN);
-  if(!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL,
-                   NULL, &status, &error)
+  if(!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL, NULL,
+                   NULL, NULL, NULL, &status, &error)
      || !g_spawn_check_wait_status(status, &error))
     _die(error);
   return _since(wall, cpu, RUSAGE_CHILDREN);
@@ -78,7 +83,8 @@ static _cost_t _bare(dt_restore_context_t *ctx, const dt_restore_plan_t *plan)
   const gint64 wall = g_get_monotonic_time();
   const double cpu = _cpu_seconds(RUSAGE_SELF);
   for(int i = 0; i < plan->columns * plan->rows; i++)
-    if(!dt_restore_run_window(ctx, in, sigma, out, plan->tile_width, plan->tile_height, NULL, &error)) _die(error);
+    if(!dt_restore_run_window(ctx, in, sigma, out, plan->tile_width, plan->tile_height, NULL, &error))
+      _die(error);
   const _cost_t cost = _since(wall, cpu, RUSAGE_SELF);
   g_free(in);
   g_free(sigma);
@@ -94,10 +100,11 @@ static _cost_t _codec(const char *input, const char *output, dt_imageio_compress
   const double cpu = _cpu_seconds(RUSAGE_SELF);
   dt_imageio_reader_t *in = dt_imageio_open(input, NULL, &error);
   if(!in) _die(error);
-  const dt_imageio_write_opts_t opts
-    = { .compression = compression, .metadata = &in->metadata, .overwrite = TRUE };
-  dt_row_sink_t *out
-    = dt_imageio_create(output, in->source.width, in->source.height, in->source.channels, &opts, &error);
+  const dt_imageio_write_opts_t opts = { .compression = compression,
+                                         .metadata = &in->metadata,
+                                         .overwrite = TRUE };
+  dt_row_sink_t *out =
+      dt_imageio_create(output, in->source.width, in->source.height, in->source.channels, &opts, &error);
   if(!out) _die(error);
   float *rows = g_new(float, (gsize)(16 * in->source.width * in->source.channels));
   for(int y = 0; y < in->source.height; y += 16)
@@ -125,7 +132,8 @@ static double _median(double *values, int n)
 
 static gboolean _verdict(const char *label, double value, double limit, const char *unit)
 {
-  printf("%-58s %7.3f%s  (at most %.2f%s) %s\n", label, value, unit, limit, unit, value <= limit ? "ok" : "TOO MUCH");
+  printf("%-58s %7.3f%s  (at most %.2f%s) %s\n", label, value, unit, limit, unit,
+         value <= limit ? "ok" : "TOO MUCH");
   return value <= limit;
 }
 
@@ -146,8 +154,8 @@ static gboolean _measure(dt_restore_context_t *ctx, const dt_restore_plan_t *pla
     b[i] = normal.wall / (bare.wall + rest.cpu / cores);
     c[i] = 100 * (rest.cpu - codec.cpu) / bare.cpu;
     run[i] = bare.wall;
-    printf("pair %d: bare %.2f s (%.2f CPU), plain %.2f, default %.2f, rest %.2f CPU, codec %.2f CPU\n", i + 1,
-           bare.wall, bare.cpu, plain.wall, normal.wall, rest.cpu, codec.cpu);
+    printf("pair %d: bare %.2f s (%.2f CPU), plain %.2f, default %.2f, rest %.2f CPU, codec %.2f CPU\n",
+           i + 1, bare.wall, bare.cpu, plain.wall, normal.wall, rest.cpu, codec.cpu);
     fflush(stdout);
   }
   printf("bare Run(): %.2f s, %.3f MP/s\n", _median(run, pairs),
@@ -190,8 +198,9 @@ int main(int argc, char **argv)
   _program = g_build_filename(here, "..", "bin", "darktable-ai", NULL);
   char *picture = g_build_filename(here, "..", "bin", "picture", NULL);
   char *input = g_build_filename(_folder, "in.tif", NULL), *id = NULL;
-  char *make = g_strdup_printf("'%s' make '%s' %d %d && printf 'plugins/ai/enabled=TRUE\\n' >'%s/darktable-airc'",
-                               picture, input, width, height, _folder);
+  char *make =
+      g_strdup_printf("'%s' make '%s' %d %d && printf 'plugins/ai/enabled=TRUE\\n' >'%s/darktable-airc'",
+                      picture, input, width, height, _folder);
   if(system(make) != 0) return 1;
   dt_restore_context_t *ctx = _load(model, &id);
   dt_restore_plan_t plan;

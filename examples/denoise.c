@@ -145,13 +145,16 @@ static int _fail(const GError *error)
 }
 
 /* Loads the active model and runs the picture through it. */
-static gboolean _denoise(dt_ai_environment_t *env, const float *noisy, float *denoised,
-                         GError **error)
+static gboolean _denoise(dt_ai_environment_t *env, const float *noisy, float *denoised, GError **error)
 {
   dt_restore_context_t *ctx = dt_restore_load(env, "denoise", NULL, NULL, error);
   if(!ctx) return FALSE;
-  _source_t source = { { .width = WIDTH, .height = HEIGHT, .channels = DT_ROW_RGB,
-                         .space = DT_ROW_LINEAR_REC709, .read = _read, .destroy = _close },
+  _source_t source = { { .width = WIDTH,
+                         .height = HEIGHT,
+                         .channels = DT_ROW_RGB,
+                         .space = DT_ROW_LINEAR_REC709,
+                         .read = _read,
+                         .destroy = _close },
                        noisy };
   _sink_t sink = { { .write = _write, .finish = _finish, .abandon = _abandon }, denoised };
   const dt_restore_opts_t opts = { .sigma = SIGMA };
@@ -181,8 +184,7 @@ int main(int argc, char **argv)
   GError *error = NULL;
   int code = 0;
   if(_denoise(env, noisy, denoised, &error))
-    printf("PSNR      %.2f dB before, %.2f dB after\n", _psnr(clean, noisy),
-           _psnr(clean, denoised));
+    printf("PSNR      %.2f dB before, %.2f dB after\n", _psnr(clean, noisy), _psnr(clean, denoised));
   else
     code = _fail(error);
   g_clear_error(&error);

@@ -35,7 +35,7 @@ static size_t _samples(const _image_t *image)
 
 static _image_t _new(int width, int height, int channels)
 {
-  return (_image_t){ width, height, channels, g_new0(float, (gsize)width * (gsize)height * (gsize)channels) };
+  return (_image_t){ width, height, channels, g_new0(float, (gsize)width *(gsize)height *(gsize)channels) };
 }
 
 static _image_t _load(const char *path, dt_imageio_reader_t **keep)
@@ -142,7 +142,7 @@ static int _filter_at(int x, int y)
 static void _camera_noise(_image_t *image, float gain, float read)
 {
   const int w = image->width, h = image->height;
-  float *site = g_new(float, (gsize)w * (gsize)h);
+  float *site = g_new(float, (gsize)w *(gsize)h);
   for(int y = 0; y < h; y++)
     for(int x = 0; x < w; x++)
     {
@@ -164,8 +164,8 @@ static void _camera_noise(_image_t *image, float gain, float read)
             sum += k * site[(size_t)py * (size_t)w + (size_t)px];
             weight += k;
           }
-        image->pixels[((size_t)y * (size_t)w + (size_t)x) * (size_t)image->channels + (size_t)c]
-          += sum / fmaxf(weight, 1);
+        image->pixels[((size_t)y * (size_t)w + (size_t)x) * (size_t)image->channels + (size_t)c] +=
+            sum / fmaxf(weight, 1);
       }
   g_free(site);
 }
@@ -210,8 +210,8 @@ static void _shrink_into(const _image_t *from, _image_t *to, int x0, int y0, int
           for(int i = sx0; i < sx1; i++)
             sum += from->pixels[((size_t)j * (size_t)from->width + (size_t)i) * (size_t)from->channels
                                 + (size_t)(from->channels < 3 ? 0 : c)];
-        to->pixels[((size_t)(y0 + y) * (size_t)to->width + (size_t)(x0 + x)) * 3 + (size_t)c]
-          = sum / (float)((sx1 - sx0) * (sy1 - sy0));
+        to->pixels[((size_t)(y0 + y) * (size_t)to->width + (size_t)(x0 + x)) * 3 + (size_t)c] =
+            sum / (float)((sx1 - sx0) * (sy1 - sy0));
       }
 }
 
@@ -222,14 +222,19 @@ static void _crop_into(const _image_t *from, _image_t *to, int x0, int y0, int w
   for(int y = 0; y < MIN(height, from->height); y++)
     for(int x = 0; x < MIN(width, from->width); x++)
       for(int c = 0; c < 3; c++)
-        to->pixels[((size_t)(y0 + y) * (size_t)to->width + (size_t)(x0 + x)) * 3 + (size_t)c]
-          = from->pixels[((size_t)(sy + y) * (size_t)from->width + (size_t)(sx + x)) * (size_t)from->channels
+        to->pixels[((size_t)(y0 + y) * (size_t)to->width + (size_t)(x0 + x)) * 3 + (size_t)c] =
+            from->pixels[((size_t)(sy + y) * (size_t)from->width + (size_t)(sx + x)) * (size_t)from->channels
                          + (size_t)(from->channels < 3 ? 0 : c)];
 }
 
 static void _compare(const char *before, const char *after, const char *out)
 {
-  enum { HALF = 600, GAP = 4, CROP = 400 };
+  enum
+  {
+    HALF = 600,
+    GAP = 4,
+    CROP = 400
+  };
   _image_t a = _load(before, NULL), b = _load(after, NULL);
   const int small = MAX(1, (int)((long)a.height * HALF / a.width));
   _image_t sheet = _new(2 * HALF + GAP, small + GAP + CROP, 3);

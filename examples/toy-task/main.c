@@ -20,8 +20,7 @@ static float _largest_error(const float *rgb, const float *luminance)
   float largest = 0;
   for(int i = 0; i < PIXELS; i++)
   {
-    const float expected
-      = 0.2126f * rgb[i] + 0.7152f * rgb[PIXELS + i] + 0.0722f * rgb[2 * PIXELS + i];
+    const float expected = 0.2126f * rgb[i] + 0.7152f * rgb[PIXELS + i] + 0.0722f * rgb[2 * PIXELS + i];
     largest = fmaxf(largest, fabsf(luminance[i] - expected));
   }
   return largest;
@@ -36,8 +35,7 @@ static gboolean _check(dt_ai_environment_t *env, GError **error)
   gboolean ok = toy_run(ctx, rgb, WIDTH, HEIGHT, luminance, error);
   const float difference = ok ? _largest_error(rgb, luminance) : 0.0f;
   if(ok)
-    printf("%s: %d×%d pixels, largest error %g\n", toy_get_model_id(ctx), WIDTH, HEIGHT,
-           (double)difference);
+    printf("%s: %d×%d pixels, largest error %g\n", toy_get_model_id(ctx), WIDTH, HEIGHT, (double)difference);
   if(ok && difference > 1e-6f)
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED, "The numbers are not right.");

@@ -27,7 +27,8 @@ static gboolean _check_contract(const toy_context_t *ctx, GError **error)
   if(!ok)
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
                 "The model %s is not one for the task " TASK ": it must turn rgb [1, 3, H, W] into "
-                "luminance [1, 1, H, W].", ctx->model_id);
+                "luminance [1, 1, H, W].",
+                ctx->model_id);
   return ok;
 }
 
@@ -49,8 +50,8 @@ toy_context_t *toy_load(dt_ai_environment_t *env, GError **error)
   const dt_ai_dim_override_t overrides[] = { { "batch", 1 } };
   toy_context_t *ctx = g_new0(toy_context_t, 1);
   ctx->model_id = g_strdup(info->id);
-  ctx->session = dt_ai_load_model_ext(env, info->id, NULL, DT_AI_PROVIDER_AUTO, DT_AI_OPT_ALL,
-                                      overrides, G_N_ELEMENTS(overrides));
+  ctx->session = dt_ai_load_model_ext(env, info->id, NULL, DT_AI_PROVIDER_AUTO, DT_AI_OPT_ALL, overrides,
+                                      G_N_ELEMENTS(overrides));
   if(!ctx->session) _take_reason(error);
   if(!ctx->session || !_check_contract(ctx, error)) g_clear_pointer(&ctx, toy_free);
   return ctx;
@@ -69,8 +70,7 @@ const char *toy_get_model_id(const toy_context_t *ctx)
   return ctx->model_id;
 }
 
-gboolean toy_run(toy_context_t *ctx, float *rgb, int width, int height, float *luminance,
-                 GError **error)
+gboolean toy_run(toy_context_t *ctx, float *rgb, int width, int height, float *luminance, GError **error)
 {
   int64_t in[] = { 1, 3, height, width }, out[] = { 1, 1, height, width };
   dt_ai_tensor_t input = { rgb, DT_AI_FLOAT, in, 4 }, output = { luminance, DT_AI_FLOAT, out, 4 };

@@ -28,7 +28,6 @@ const char *toy_get_model_id(const toy_context_t *ctx);
  * @param luminance  receives width × height values
  * @return FALSE with @p error set
  * Thread-safety: one context may be used from several threads at once. */
-gboolean toy_run(toy_context_t *ctx, float *rgb, int width, int height, float *luminance,
-                 GError **error);
+gboolean toy_run(toy_context_t *ctx, float *rgb, int width, int height, float *luminance, GError **error);
 
 #endif

@@ -168,20 +168,19 @@ typedef struct dt_ai_context_t dt_ai_context_t;
 /** Loads @p model_file (NULL: "model.onnx") of the model @p model_id, everything optimised.
  * @return the context (transfer full), or NULL: see dt_ai_last_error() (DT_AI_ERROR_NO_MODEL,
  *         _PROVIDER, _DISABLED, _MEMORY). Thread-safe. */
-dt_ai_context_t *dt_ai_load_model(dt_ai_environment_t *env, const char *model_id,
-                                  const char *model_file, dt_ai_provider_t provider);
+dt_ai_context_t *dt_ai_load_model(dt_ai_environment_t *env, const char *model_id, const char *model_file,
+                                  dt_ai_provider_t provider);
 
 /** dt_ai_load_model() with a choice of optimisation and with @p n_overrides bindings of symbolic
  * dimensions. A provider other than AUTO is strict: when it cannot be attached, loading fails. */
-dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *model_id,
-                                      const char *model_file, dt_ai_provider_t provider,
-                                      dt_ai_opt_level_t opt_level,
+dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *model_id, const char *model_file,
+                                      dt_ai_provider_t provider, dt_ai_opt_level_t opt_level,
                                       const dt_ai_dim_override_t *dim_overrides, int n_overrides);
 
 /** The ONNX Runtime end of the above: loads `<model_dir>/<model_file>` without an environment. */
-dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_file,
-                                     dt_ai_provider_t provider, dt_ai_opt_level_t opt_level,
-                                     const dt_ai_dim_override_t *dim_overrides, int n_overrides);
+dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_file, dt_ai_provider_t provider,
+                                     dt_ai_opt_level_t opt_level, const dt_ai_dim_override_t *dim_overrides,
+                                     int n_overrides);
 
 /** Frees the context. No run may be in progress. NULL is fine. */
 void dt_ai_unload_model(dt_ai_context_t *ctx);
@@ -223,15 +222,15 @@ enum
  *
  * @return one of DT_AI_RUN_…; the reason is in dt_ai_last_error(). Contexts may be run from several
  *         threads at once. */
-int dt_ai_run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
-              dt_ai_tensor_t *outputs, int num_outputs);
+int dt_ai_run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs, dt_ai_tensor_t *outputs,
+              int num_outputs);
 
 /** dt_ai_run() that another thread can stop: cancelling @p cancellable ends the run at the next
  * operator.
  * @return FALSE with @p error set: DT_AI_ERROR_CANCELLED, _MEMORY, _USAGE or _FAILED */
 gboolean dt_ai_run_cancellable(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
-                               dt_ai_tensor_t *outputs, int num_outputs,
-                               GCancellable *cancellable, GError **error);
+                               dt_ai_tensor_t *outputs, int num_outputs, GCancellable *cancellable,
+                               GError **error);
 
 /* --- Errors and build ------------------------------------------------------------------------ */
 

@@ -20,8 +20,8 @@ struct dt_ai_environment_t
 {
   pthread_mutex_t lock;
   char *search_paths;
-  GPtrArray *models;  /* of _model_t: the last scan, borrowed from `all` */
-  GPtrArray *all;     /* of _model_t: every scan so far, so that callers' pointers stay valid */
+  GPtrArray *models;   /* of _model_t: the last scan, borrowed from `all` */
+  GPtrArray *all;      /* of _model_t: every scan so far, so that callers' pointers stay valid */
   GPtrArray *problems; /* of char*, likewise kept */
   guint first_problem; /* of the last scan */
   dt_ai_provider_t provider;
@@ -287,11 +287,13 @@ const dt_ai_model_info_t *dt_ai_env_get_active_model(dt_ai_environment_t *env, c
   if(!model && id && *id)
     _set_last_error(DT_AI_ERROR_NO_MODEL,
                     "The active model for %s, \"%s\", is not installed. Install it, or choose "
-                    "another: darktable-ai models list", task, id);
+                    "another: darktable-ai models list",
+                    task, id);
   else if(!model)
     _set_last_error(DT_AI_ERROR_NO_MODEL,
                     "There is no active model for %s. See what is installed: darktable-ai models "
-                    "list", task);
+                    "list",
+                    task);
   g_free(id);
   g_free(key);
   return model ? &model->info : NULL;
@@ -317,15 +319,14 @@ const dt_manifest_t *dt_ai_model_manifest(const dt_ai_model_info_t *info)
   return ((const _model_t *)info)->manifest;
 }
 
-dt_ai_context_t *dt_ai_load_model(dt_ai_environment_t *env, const char *model_id,
-                                  const char *model_file, dt_ai_provider_t provider)
+dt_ai_context_t *dt_ai_load_model(dt_ai_environment_t *env, const char *model_id, const char *model_file,
+                                  dt_ai_provider_t provider)
 {
   return dt_ai_load_model_ext(env, model_id, model_file, provider, DT_AI_OPT_ALL, NULL, 0);
 }
 
-dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *model_id,
-                                      const char *model_file, dt_ai_provider_t provider,
-                                      dt_ai_opt_level_t opt_level,
+dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *model_id, const char *model_file,
+                                      dt_ai_provider_t provider, dt_ai_opt_level_t opt_level,
                                       const dt_ai_dim_override_t *dim_overrides, int n_overrides)
 {
   const dt_ai_model_info_t *info = dt_ai_get_model_info_by_id(env, model_id);
@@ -337,8 +338,7 @@ dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *mode
     return NULL;
   }
   if(provider == DT_AI_PROVIDER_AUTO) provider = dt_ai_env_get_provider(env);
-  return dt_ai_onnx_load_ext(info->directory, model_file, provider, opt_level, dim_overrides,
-                             n_overrides);
+  return dt_ai_onnx_load_ext(info->directory, model_file, provider, opt_level, dim_overrides, n_overrides);
 }
 
 gboolean dt_ai_is_supported(void)

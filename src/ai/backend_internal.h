@@ -16,10 +16,10 @@ typedef struct dt_ai_session_opts_t
   dt_ai_opt_level_t opt_level;
   const dt_ai_dim_override_t *overrides;
   int n_overrides;
-  int threads;         ///< intra-op threads, 0: all cores
-  gboolean own_arena;  ///< an arena of its own, with the two properties below
-  size_t arena_limit;  ///< bytes it may take, 0: no limit
-  int arena_strategy;  ///< 0: grows by doubling, 1: by what is requested
+  int threads;        ///< intra-op threads, 0: all cores
+  gboolean own_arena; ///< an arena of its own, with the two properties below
+  size_t arena_limit; ///< bytes it may take, 0: no limit
+  int arena_strategy; ///< 0: grows by doubling, 1: by what is requested
 } dt_ai_session_opts_t;
 
 /** Creates a session from the bytes of a model, which may be freed afterwards.
@@ -44,8 +44,8 @@ const dt_manifest_t *dt_ai_model_manifest(const dt_ai_model_info_t *info);
 void dt_ai_take_last_error(GError *error);
 
 /** Attaches @p provider to @p options; CPU needs nothing. DT_AI_ERROR_PROVIDER when it cannot. */
-gboolean dt_ai_provider_attach(const dt_ort_t *ort, dt_ai_provider_t provider,
-                               OrtSessionOptions *options, GError **error);
+gboolean dt_ai_provider_attach(const dt_ort_t *ort, dt_ai_provider_t provider, OrtSessionOptions *options,
+                               GError **error);
 
 /** The provider to use when AUTO is asked for: the first that attaches, the reasons are logged. */
 dt_ai_provider_t dt_ai_provider_resolve_auto(const dt_ort_t *ort);

@@ -99,7 +99,8 @@ static gboolean _check_graph(const char *path, const void *bytes, size_t size, G
   else if(dt_onnx_graph_has_external_data(graph))
     _fail(error, DT_AI_ERROR_NO_MODEL,
           "%s keeps its weights in another file, which is not followed for safety. Export the "
-          "model as one file.", path);
+          "model as one file.",
+          path);
   const gboolean ok = graph && !dt_onnx_graph_has_external_data(graph);
   dt_onnx_graph_destroy(graph);
   g_clear_error(&cause);
@@ -127,13 +128,12 @@ static gboolean _replace_arena(const dt_ort_t *ort, OrtSessionOptions *options,
   {
     OrtStatus *none = api->UnregisterAllocator(ort->env, memory);
     if(none) api->ReleaseStatus(none); /* the first time there is nothing to replace */
-    ok = dt_ort_check(api->CreateArenaCfgV2(keys, values, G_N_ELEMENTS(keys), &config),
-                      DT_AI_ERROR_FAILED, "Describing the arena", error)
-         && dt_ort_check(api->CreateAndRegisterAllocator(ort->env, memory, config),
-                         DT_AI_ERROR_FAILED, "Creating the arena", error)
-         && dt_ort_check(
-           api->AddSessionConfigEntry(options, "session.use_env_allocators", "1"),
-           DT_AI_ERROR_FAILED, "Using the arena", error);
+    ok = dt_ort_check(api->CreateArenaCfgV2(keys, values, G_N_ELEMENTS(keys), &config), DT_AI_ERROR_FAILED,
+                      "Describing the arena", error)
+         && dt_ort_check(api->CreateAndRegisterAllocator(ort->env, memory, config), DT_AI_ERROR_FAILED,
+                         "Creating the arena", error)
+         && dt_ort_check(api->AddSessionConfigEntry(options, "session.use_env_allocators", "1"),
+                         DT_AI_ERROR_FAILED, "Using the arena", error);
   }
   pthread_mutex_unlock(&lock);
   if(config) api->ReleaseArenaCfg(config);
@@ -157,32 +157,29 @@ static gboolean _enable_acceleration(const dt_ort_t *ort, dt_ai_provider_t *prov
 {
   if(*provider == DT_AI_PROVIDER_AUTO) *provider = dt_ai_provider_resolve_auto(ort);
   if((int)*provider < 0 || *provider >= DT_AI_PROVIDER_COUNT)
-    return _fail(error, DT_AI_ERROR_PROVIDER, "There is no execution provider number %d.",
-                 (int)*provider);
+    return _fail(error, DT_AI_ERROR_PROVIDER, "There is no execution provider number %d.", (int)*provider);
   return dt_ai_provider_attach(ort, *provider, options, error);
 }
 
-static gboolean _configure(const dt_ort_t *ort, OrtSessionOptions *options,
-                           const dt_ai_session_opts_t *opts, dt_ai_provider_t *provider,
-                           GError **error)
+static gboolean _configure(const dt_ort_t *ort, OrtSessionOptions *options, const dt_ai_session_opts_t *opts,
+                           dt_ai_provider_t *provider, GError **error)
 {
   const OrtApi *api = ort->api;
   const int threads = opts->threads > 0 ? opts->threads : (int)g_get_num_processors();
-  gboolean ok
-    = dt_ort_check(api->SetIntraOpNumThreads(options, threads), DT_AI_ERROR_FAILED,
-                   "Setting the number of threads", error)
-      && dt_ort_check(api->SetSessionGraphOptimizationLevel(options, _graph_level(opts->opt_level)),
-                      DT_AI_ERROR_FAILED, "Setting the optimisation level", error)
-      /* nearly halves the memory of image networks at equal speed */
-      && dt_ort_check(api->DisableMemPattern(options), DT_AI_ERROR_FAILED,
-                      "Switching memory patterns off", error)
-      /* waiting threads leave the cores to decoding and encoding */
-      && dt_ort_check(api->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
-                      DT_AI_ERROR_FAILED, "Switching spinning off", error);
+  gboolean ok = dt_ort_check(api->SetIntraOpNumThreads(options, threads), DT_AI_ERROR_FAILED,
+                             "Setting the number of threads", error)
+                && dt_ort_check(api->SetSessionGraphOptimizationLevel(options, _graph_level(opts->opt_level)),
+                                DT_AI_ERROR_FAILED, "Setting the optimisation level", error)
+                /* nearly halves the memory of image networks at equal speed */
+                && dt_ort_check(api->DisableMemPattern(options), DT_AI_ERROR_FAILED,
+                                "Switching memory patterns off", error)
+                /* waiting threads leave the cores to decoding and encoding */
+                && dt_ort_check(api->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
+                                DT_AI_ERROR_FAILED, "Switching spinning off", error);
   for(int i = 0; ok && i < opts->n_overrides; i++)
-    ok = dt_ort_check(api->AddFreeDimensionOverrideByName(options, opts->overrides[i].name,
-                                                          opts->overrides[i].value),
-                      DT_AI_ERROR_USAGE, "Binding a symbolic dimension", error);
+    ok = dt_ort_check(
+        api->AddFreeDimensionOverrideByName(options, opts->overrides[i].name, opts->overrides[i].value),
+        DT_AI_ERROR_USAGE, "Binding a symbolic dimension", error);
   if(ok && opts->own_arena) ok = _replace_arena(ort, options, opts, error);
   return ok && _enable_acceleration(ort, provider, options, error);
 }
@@ -202,17 +199,18 @@ static gboolean _describe_tensor(const dt_ort_t *ort, const OrtTypeInfo *type_in
   if(!info)
     return _fail(error, DT_AI_ERROR_NO_MODEL, "\"%s\" is not a tensor; the model cannot be used.",
                  slot->name);
-  if(!dt_ort_check(api->GetTensorElementType(info, &type), DT_AI_ERROR_NO_MODEL,
-                   "Reading a tensor's type", error)
-     || !dt_ort_check(api->GetDimensionsCount(info, &ndim), DT_AI_ERROR_NO_MODEL,
-                      "Reading a tensor's rank", error))
+  if(!dt_ort_check(api->GetTensorElementType(info, &type), DT_AI_ERROR_NO_MODEL, "Reading a tensor's type",
+                   error)
+     || !dt_ort_check(api->GetDimensionsCount(info, &ndim), DT_AI_ERROR_NO_MODEL, "Reading a tensor's rank",
+                      error))
     return FALSE;
   for(size_t i = 0; i < G_N_ELEMENTS(_types); i++)
     if(_types[i].onnx == type) slot->type = _types[i].type;
   if(!slot->type || ndim > MAX_DIMS)
     return _fail(error, DT_AI_ERROR_NO_MODEL,
                  "\"%s\" has an element type (%d) or rank (%zu) that is not supported. Export the "
-                 "model with float32 or float16 tensors.", slot->name, (int)type, ndim);
+                 "model with float32 or float16 tensors.",
+                 slot->name, (int)type, ndim);
   slot->ndim = (int)ndim;
   if(!dt_ort_check(api->GetDimensions(info, slot->shape, ndim), DT_AI_ERROR_NO_MODEL,
                    "Reading a tensor's shape", error))
@@ -231,18 +229,17 @@ static gboolean _describe_slot(dt_ai_context_t *ctx, gboolean input, size_t inde
   OrtTypeInfo *type = NULL;
   if(!dt_ort_check(api->GetAllocatorWithDefaultOptions(&allocator), DT_AI_ERROR_FAILED,
                    "Getting an allocator", error)
-     || !dt_ort_check((input ? api->SessionGetInputName : api->SessionGetOutputName)(
-                        ctx->session, index, allocator, &name),
+     || !dt_ort_check((input ? api->SessionGetInputName : api->SessionGetOutputName)(ctx->session, index,
+                                                                                     allocator, &name),
                       DT_AI_ERROR_NO_MODEL, "Reading a tensor's name", error))
     return FALSE;
   slot->name = g_strdup(name);
   OrtStatus *status = api->AllocatorFree(allocator, name);
   if(status) api->ReleaseStatus(status);
-  gboolean ok
-    = dt_ort_check((input ? api->SessionGetInputTypeInfo : api->SessionGetOutputTypeInfo)(
-                     ctx->session, index, &type),
-                   DT_AI_ERROR_NO_MODEL, "Reading a tensor's type", error)
-      && _describe_tensor(ctx->ort, type, slot, error);
+  gboolean ok = dt_ort_check((input ? api->SessionGetInputTypeInfo
+                                    : api->SessionGetOutputTypeInfo)(ctx->session, index, &type),
+                             DT_AI_ERROR_NO_MODEL, "Reading a tensor's type", error)
+                && _describe_tensor(ctx->ort, type, slot, error);
   if(type) api->ReleaseTypeInfo(type);
   return ok;
 }
@@ -289,29 +286,27 @@ static gboolean _describe_side(dt_ai_context_t *ctx, gboolean input, GError **er
 static void _note_dynamic_outputs(dt_ai_context_t *ctx)
 {
   for(size_t i = 0; i < ctx->n_outputs; i++)
-    for(int d = 0; d < ctx->outputs[i].ndim; d++)
-      ctx->dynamic_outputs |= ctx->outputs[i].shape[d] <= 0;
+    for(int d = 0; d < ctx->outputs[i].ndim; d++) ctx->dynamic_outputs |= ctx->outputs[i].shape[d] <= 0;
 }
 
 /* --- creation and destruction --- */
 
-static gboolean _open_session(dt_ai_context_t *ctx, const char *path, const void *bytes,
-                              size_t size, const dt_ai_session_opts_t *opts, GError **error)
+static gboolean _open_session(dt_ai_context_t *ctx, const char *path, const void *bytes, size_t size,
+                              const dt_ai_session_opts_t *opts, GError **error)
 {
   const OrtApi *api = ctx->ort->api;
   OrtSessionOptions *options = NULL;
   const gint64 start = g_get_monotonic_time();
   const char *doing = "Opening the model";
-  gboolean ok = dt_ort_check(api->CreateSessionOptions(&options), DT_AI_ERROR_FAILED, doing, error)
-                && _configure(ctx->ort, options, opts, &ctx->provider, error)
-                && dt_ort_check(api->CreateSessionFromArray(ctx->ort->env, bytes, size, options,
-                                                            &ctx->session),
-                                DT_AI_ERROR_NO_MODEL, doing, error);
+  gboolean ok =
+      dt_ort_check(api->CreateSessionOptions(&options), DT_AI_ERROR_FAILED, doing, error)
+      && _configure(ctx->ort, options, opts, &ctx->provider, error)
+      && dt_ort_check(api->CreateSessionFromArray(ctx->ort->env, bytes, size, options, &ctx->session),
+                      DT_AI_ERROR_NO_MODEL, doing, error);
   if(options) api->ReleaseSessionOptions(options);
   if(ok)
     dt_log(DT_LOG_AI, "loading: %s, provider %s, session created in %.0f ms", path,
-           dt_ai_provider_to_string(ctx->provider),
-           1e-3 * (double)(g_get_monotonic_time() - start));
+           dt_ai_provider_to_string(ctx->provider), 1e-3 * (double)(g_get_monotonic_time() - start));
   return ok;
 }
 
@@ -325,8 +320,7 @@ dt_ai_context_t *dt_ai_session_create(const char *path, const void *bytes, size_
   ctx->ort = ort;
   ctx->provider = opts->provider;
   if(_open_session(ctx, path, bytes, size, opts, error)
-     && dt_ort_check(ort->api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault,
-                                                   &ctx->memory),
+     && dt_ort_check(ort->api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &ctx->memory),
                      DT_AI_ERROR_FAILED, "Describing memory", error)
      && _describe_side(ctx, TRUE, error) && _describe_side(ctx, FALSE, error))
   {
@@ -338,9 +332,9 @@ dt_ai_context_t *dt_ai_session_create(const char *path, const void *bytes, size_
   return NULL;
 }
 
-dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_file,
-                                     dt_ai_provider_t provider, dt_ai_opt_level_t opt_level,
-                                     const dt_ai_dim_override_t *dim_overrides, int n_overrides)
+dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_file, dt_ai_provider_t provider,
+                                     dt_ai_opt_level_t opt_level, const dt_ai_dim_override_t *dim_overrides,
+                                     int n_overrides)
 {
   GError *error = NULL;
   dt_ai_context_t *ctx = NULL;
@@ -352,13 +346,11 @@ dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_fi
     bytes = dt_ai_read_model_file(model_dir, model_file, &error);
   if(bytes)
   {
-    const dt_ai_session_opts_t opts = { .provider = provider,
-                                        .opt_level = opt_level,
-                                        .overrides = dim_overrides,
-                                        .n_overrides = n_overrides };
+    const dt_ai_session_opts_t opts = {
+      .provider = provider, .opt_level = opt_level, .overrides = dim_overrides, .n_overrides = n_overrides
+    };
     char *path = g_build_filename(model_dir, model_file ? model_file : "model.onnx", NULL);
-    ctx = dt_ai_session_create(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &opts,
-                               &error);
+    ctx = dt_ai_session_create(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &opts, &error);
     g_free(path);
     g_bytes_unref(bytes);
   }
@@ -434,9 +426,9 @@ static OrtValue *_wrap(_run_t *run, const dt_ai_tensor_t *t, void *data, dt_ai_d
   const size_t n = dt_ai_tensor_element_count(t->shape, t->ndim);
   const int row = _type_row(type);
   OrtValue *value = NULL;
-  dt_ort_check(run->ctx->ort->api->CreateTensorWithDataAsOrtValue(
-                 run->ctx->memory, data, n * _types[row].size, t->shape, (size_t)t->ndim,
-                 _types[row].onnx, &value),
+  dt_ort_check(run->ctx->ort->api->CreateTensorWithDataAsOrtValue(run->ctx->memory, data,
+                                                                  n * _types[row].size, t->shape,
+                                                                  (size_t)t->ndim, _types[row].onnx, &value),
                DT_AI_ERROR_FAILED, "Wrapping a tensor", run->error);
   return value;
 }
@@ -507,9 +499,10 @@ static gboolean _copy_output(_run_t *run, size_t i, dt_ai_tensor_t *t)
   if(n > run->capacity[i] || (int)ndim > t->ndim)
     return _fail(run->error, DT_AI_ERROR_FAILED,
                  "Output \"%s\" has %zu elements in %zu dimensions; the buffer given for it holds "
-                 "%zu in %d.", run->ctx->outputs[i].name, n, ndim, run->capacity[i], t->ndim);
-  if(!dt_ort_check(api->GetTensorMutableData(run->outputs[i], &data), DT_AI_ERROR_FAILED,
-                   "Reading an output", run->error))
+                 "%zu in %d.",
+                 run->ctx->outputs[i].name, n, ndim, run->capacity[i], t->ndim);
+  if(!dt_ort_check(api->GetTensorMutableData(run->outputs[i], &data), DT_AI_ERROR_FAILED, "Reading an output",
+                   run->error))
     return FALSE;
   const dt_ai_dtype_t given = run->ctx->outputs[i].type;
   if(t->type != given)
@@ -559,11 +552,10 @@ static gboolean _execute(_run_t *run, GCancellable *cancellable)
     return FALSE;
   _terminator_t terminator = { .api = api, .options = options };
   g_atomic_int_inc(&terminator.handshakes);
-  const gulong id
-    = cancellable ? g_cancellable_connect(cancellable, G_CALLBACK(_terminate), &terminator, NULL) : 0;
-  OrtStatus *status
-    = api->Run(ctx->session, options, ctx->input_names, (const OrtValue *const *)run->inputs,
-               ctx->n_inputs, ctx->output_names, ctx->n_outputs, run->outputs);
+  const gulong id =
+      cancellable ? g_cancellable_connect(cancellable, G_CALLBACK(_terminate), &terminator, NULL) : 0;
+  OrtStatus *status = api->Run(ctx->session, options, ctx->input_names, (const OrtValue *const *)run->inputs,
+                               ctx->n_inputs, ctx->output_names, ctx->n_outputs, run->outputs);
   if(cancellable) g_cancellable_disconnect(cancellable, id);
   (void)g_atomic_int_get(&terminator.handshakes);
   api->ReleaseRunOptions(options);
@@ -595,9 +587,8 @@ static void _release_run(_run_t *run)
   g_free(run->capacity);
 }
 
-static int _run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
-                dt_ai_tensor_t *outputs, int num_outputs, gboolean in_place,
-                GCancellable *cancellable, GError **error)
+static int _run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs, dt_ai_tensor_t *outputs,
+                int num_outputs, gboolean in_place, GCancellable *cancellable, GError **error)
 {
   if(!ctx)
   {
@@ -607,8 +598,8 @@ static int _run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
   if(num_inputs != (int)ctx->n_inputs || num_outputs != (int)ctx->n_outputs || !inputs || !outputs)
   {
     _fail(error, DT_AI_ERROR_USAGE,
-          "The model has %zu inputs and %zu outputs, but %d and %d tensors were given.",
-          ctx->n_inputs, ctx->n_outputs, num_inputs, num_outputs);
+          "The model has %zu inputs and %zu outputs, but %d and %d tensors were given.", ctx->n_inputs,
+          ctx->n_outputs, num_inputs, num_outputs);
     return DT_AI_RUN_COUNT_MISMATCH;
   }
   _run_t run = { .ctx = ctx,
@@ -629,8 +620,8 @@ static int _run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
   return result;
 }
 
-int dt_ai_run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
-              dt_ai_tensor_t *outputs, int num_outputs)
+int dt_ai_run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs, dt_ai_tensor_t *outputs,
+              int num_outputs)
 {
   GError *error = NULL;
   const int result = _run(ctx, inputs, num_inputs, outputs, num_outputs, FALSE, NULL, &error);
@@ -639,19 +630,17 @@ int dt_ai_run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
 }
 
 gboolean dt_ai_run_cancellable(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
-                               dt_ai_tensor_t *outputs, int num_outputs,
-                               GCancellable *cancellable, GError **error)
+                               dt_ai_tensor_t *outputs, int num_outputs, GCancellable *cancellable,
+                               GError **error)
 {
-  return _run(ctx, inputs, num_inputs, outputs, num_outputs, FALSE, cancellable, error)
-         == DT_AI_RUN_OK;
+  return _run(ctx, inputs, num_inputs, outputs, num_outputs, FALSE, cancellable, error) == DT_AI_RUN_OK;
 }
 
 gboolean dt_ai_run_in_place(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
                             dt_ai_tensor_t *outputs, int num_outputs, GCancellable *cancellable,
                             GError **error)
 {
-  return _run(ctx, inputs, num_inputs, outputs, num_outputs, TRUE, cancellable, error)
-         == DT_AI_RUN_OK;
+  return _run(ctx, inputs, num_inputs, outputs, num_outputs, TRUE, cancellable, error) == DT_AI_RUN_OK;
 }
 
 /* --- the public side of introspection --- */
@@ -725,8 +714,8 @@ int dt_ai_probe_provider(dt_ai_provider_t provider)
   const dt_ort_t *ort = dt_ort_get(&error);
   gboolean ok = ort != NULL;
   if(ok && provider != DT_AI_PROVIDER_AUTO)
-    ok = dt_ort_check(ort->api->CreateSessionOptions(&options), DT_AI_ERROR_PROVIDER,
-                      "Preparing the probe", &error)
+    ok = dt_ort_check(ort->api->CreateSessionOptions(&options), DT_AI_ERROR_PROVIDER, "Preparing the probe",
+                      &error)
          && _enable_acceleration(ort, &provider, options, &error);
   if(options) ort->api->ReleaseSessionOptions(options);
   if(!ok) dt_ai_take_last_error(error);

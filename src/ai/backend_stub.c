@@ -3,8 +3,8 @@
 #include "ai/backend.h"
 #include "ai/restore.h"
 
-#define NO_AI                                                                                                  \
-  "this build has no AI support; ask your distribution's package maintainer to enable it, or use an "         \
+#define NO_AI                                                                                                \
+  "this build has no AI support; ask your distribution's package maintainer to enable it, or use an "        \
   "official build"
 
 static gpointer _make_error(gpointer unused)
@@ -121,18 +121,17 @@ dt_ai_context_t *dt_ai_load_model(dt_ai_environment_t *env, const char *model_id
   return dt_ai_load_model_ext(env, model_id, model_file, provider, DT_AI_OPT_ALL, NULL, 0);
 }
 
-dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *model_id,
-                                      const char *model_file, dt_ai_provider_t provider,
-                                      dt_ai_opt_level_t opt_level,
+dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *model_id, const char *model_file,
+                                      dt_ai_provider_t provider, dt_ai_opt_level_t opt_level,
                                       const dt_ai_dim_override_t *dim_overrides, int n_overrides)
 {
   (void)env;
   return dt_ai_onnx_load_ext(model_id, model_file, provider, opt_level, dim_overrides, n_overrides);
 }
 
-dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_file,
-                                     dt_ai_provider_t provider, dt_ai_opt_level_t opt_level,
-                                     const dt_ai_dim_override_t *dim_overrides, int n_overrides)
+dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_file, dt_ai_provider_t provider,
+                                     dt_ai_opt_level_t opt_level, const dt_ai_dim_override_t *dim_overrides,
+                                     int n_overrides)
 {
   (void)model_dir;
   (void)model_file;

@@ -35,8 +35,8 @@ static void ORT_API_CALL _forward_log(void *param, OrtLoggingLevel severity, con
   (void)param;
   (void)category;
   (void)logid;
-  dt_log(DT_LOG_AI, "[onnxruntime] %s%s (%s)",
-         severity >= ORT_LOGGING_LEVEL_ERROR ? "error: " : "", message, location);
+  dt_log(DT_LOG_AI, "[onnxruntime] %s%s (%s)", severity >= ORT_LOGGING_LEVEL_ERROR ? "error: " : "", message,
+         location);
 }
 
 gboolean dt_ort_check(OrtStatus *status, int code, const char *doing, GError **error)
@@ -96,8 +96,8 @@ static dt_ort_t *_use_library(const char *path, const OrtApiBase *base, const ch
 
 static gboolean _create_env(dt_ort_t *ort)
 {
-  OrtStatus *status = ort->api->CreateEnvWithCustomLogger(
-    _forward_log, NULL, ORT_LOGGING_LEVEL_WARNING, "darktable-ai", &g_env);
+  OrtStatus *status = ort->api->CreateEnvWithCustomLogger(_forward_log, NULL, ORT_LOGGING_LEVEL_WARNING,
+                                                          "darktable-ai", &g_env);
   if(status)
   {
     _note_failure("%s: %s", ort->path, ort->api->GetErrorMessage(status));
@@ -174,8 +174,7 @@ static dt_ort_t *_try_system(void)
   dt_ort_t *ort = _try_library(ORT_LIBRARY_NAME, "the system's");
   /* Debian's soname carries the minor version */
   static const char *const names[] = { "libonnxruntime.so.1.21", "libonnxruntime.so" };
-  for(size_t i = 0; !ort && i < G_N_ELEMENTS(names); i++)
-    ort = _try_library(names[i], "the system's");
+  for(size_t i = 0; !ort && i < G_N_ELEMENTS(names); i++) ort = _try_library(names[i], "the system's");
   return ort;
 }
 
@@ -183,8 +182,8 @@ static dt_ort_t *_try_system(void)
 static char *_describe_failures(void)
 {
   if(_failures->len == 0) return NULL;
-  return g_strconcat("The ONNX Runtime that was asked for cannot be used, so another one runs:",
-                     _failures->str, NULL);
+  return g_strconcat(
+      "The ONNX Runtime that was asked for cannot be used, so another one runs:", _failures->str, NULL);
 }
 
 static gpointer _load_once(gpointer unused)

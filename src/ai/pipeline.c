@@ -67,8 +67,7 @@ static void *_prepare_all(void *data)
 static int _take(_pipeline_t *p)
 {
   pthread_mutex_lock(&p->lock);
-  while(!p->stop && p->taken < p->items && p->taken >= p->prepared)
-    pthread_cond_wait(&p->moved, &p->lock);
+  while(!p->stop && p->taken < p->items && p->taken >= p->prepared) pthread_cond_wait(&p->moved, &p->lock);
   const int item = p->stop || p->taken >= p->items ? -1 : p->taken++;
   pthread_mutex_unlock(&p->lock);
   return item;
@@ -117,18 +116,16 @@ static gboolean _start(_pipeline_t *p, pthread_t *thread, void *(*entry)(void *)
   return code == 0;
 }
 
-gboolean dt_pipeline_run(const dt_pipeline_ops_t *ops, void *data, int items, int slots,
-                         int workers, GCancellable *cancellable, GError **error)
+gboolean dt_pipeline_run(const dt_pipeline_ops_t *ops, void *data, int items, int slots, int workers,
+                         GCancellable *cancellable, GError **error)
 {
-  _pipeline_t p = { .ops = ops, .data = data, .items = items, .slots = slots,
-                    .cancellable = cancellable };
+  _pipeline_t p = { .ops = ops, .data = data, .items = items, .slots = slots, .cancellable = cancellable };
   pthread_mutex_init(&p.lock, NULL);
   pthread_cond_init(&p.moved, NULL);
   p.is_run = g_new0(gboolean, (gsize)slots);
   pthread_t *threads = g_new0(pthread_t, (gsize)workers + 1);
   int started = 0;
-  while(started <= workers && _start(&p, &threads[started], started ? _run_some : _prepare_all))
-    started++;
+  while(started <= workers && _start(&p, &threads[started], started ? _run_some : _prepare_all)) started++;
   _finish_all(&p);
   for(int i = 0; i < started; i++) pthread_join(threads[i], NULL);
   g_free(threads);

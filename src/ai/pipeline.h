@@ -29,7 +29,7 @@ typedef struct dt_pipeline_ops_t
  *
  * @param cancellable  may be NULL; checked between items
  * @return FALSE with the first error, or DT_AI_ERROR_CANCELLED */
-gboolean dt_pipeline_run(const dt_pipeline_ops_t *ops, void *data, int items, int slots,
-                         int workers, GCancellable *cancellable, GError **error);
+gboolean dt_pipeline_run(const dt_pipeline_ops_t *ops, void *data, int items, int slots, int workers,
+                         GCancellable *cancellable, GError **error);
 
 #endif

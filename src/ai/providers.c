@@ -41,8 +41,8 @@ static gboolean _runtime_offers(const dt_ort_t *ort, const char *name)
   return found;
 }
 
-gboolean dt_ai_provider_attach(const dt_ort_t *ort, dt_ai_provider_t provider,
-                               OrtSessionOptions *options, GError **error)
+gboolean dt_ai_provider_attach(const dt_ort_t *ort, dt_ai_provider_t provider, OrtSessionOptions *options,
+                               GError **error)
 {
   (void)options;
   if(provider == DT_AI_PROVIDER_CPU) return TRUE;

@@ -52,10 +52,10 @@ typedef struct _job_t
 
   _slot_t *slots;
   int n_slots;
-  float *sigma;    /* one plane of a window, or NULL */
-  float *band;     /* 3 × (core_h + 2 ramp) × width: output rows being put together */
-  float *carry;    /* 3 × 2 ramp × width: blended rows that the next band completes */
-  float *fade;     /* 2 ramp weights, rising */
+  float *sigma; /* one plane of a window, or NULL */
+  float *band;  /* 3 × (core_h + 2 ramp) × width: output rows being put together */
+  float *carry; /* 3 × 2 ramp × width: blended rows that the next band completes */
+  float *fade;  /* 2 ramp weights, rising */
 } _job_t;
 
 static double _seconds_since(gint64 start)
@@ -94,8 +94,7 @@ static gboolean _read_rows(_job_t *job, float *line, int until, GError **error)
     const int n = MIN(ROW_CHUNK, until - job->rows_read);
     if(!job->source->read(job->source, job->rows_read, n, line, error)) return FALSE;
     for(int i = 0; i < n; i++)
-      _encode_row(job, line + (size_t)i * (size_t)job->width * (size_t)job->channels,
-                  job->rows_read + i);
+      _encode_row(job, line + (size_t)i * (size_t)job->width * (size_t)job->channels, job->rows_read + i);
     job->rows_read += n;
   }
   return TRUE;
@@ -108,8 +107,7 @@ static gboolean _reserve_ring(_job_t *job, int rows, GError **error)
   if(rows <= job->ring_rows) return TRUE;
   _job_t grown = *job;
   grown.ring_rows = rows;
-  grown.ring = g_try_malloc_n((size_t)rows * (size_t)job->channels,
-                              (size_t)job->width * sizeof(float));
+  grown.ring = g_try_malloc_n((size_t)rows * (size_t)job->channels, (size_t)job->width * sizeof(float));
   if(!grown.ring)
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
@@ -170,8 +168,7 @@ static gboolean _prepare_tile(void *data, int item, int slot, GError **error)
   const gint64 start = g_get_monotonic_time();
   const _tile_t tile = _tile(job, item);
   float *line = job->line;
-  if(!_read_rows(job, line, MIN(job->height, tile.y0 + plan->core_h + plan->halo), error))
-    return FALSE;
+  if(!_read_rows(job, line, MIN(job->height, tile.y0 + plan->core_h + plan->halo), error)) return FALSE;
   const size_t w = (size_t)plan->window_w, plane = w * (size_t)plan->window_h;
   for(int i = 0; i < plan->window_h; i++)
   {
@@ -260,8 +257,7 @@ static void _blend_tile(_job_t *job, const _slot_t *slot, _tile_t tile)
     const float wy = _weight(job, i, p->core_h, tile.y0 == 0, last_y);
     for(int c = 0; c < 3; c++)
     {
-      const float *in = slot->out + (size_t)c * plane
-                        + (size_t)(y - tile.y0 + p->halo) * (size_t)p->window_w;
+      const float *in = slot->out + (size_t)c * plane + (size_t)(y - tile.y0 + p->halo) * (size_t)p->window_w;
       float *out = _band_row(job, c, i);
       for(int x = x_from; x < x_to; x++)
         out[x] += in[x - tile.x0 + p->halo] * wy
@@ -332,14 +328,15 @@ static gboolean _write_rows(_job_t *job, int until, int band_y, float *line, GEr
     for(int i = 0; i < n; i++)
     {
       const int y = job->rows_written + i;
-      finite &= _decode_row(job, y, y - band_y,
-                            line + (size_t)i * (size_t)job->width * (size_t)job->channels);
+      finite &=
+          _decode_row(job, y, y - band_y, line + (size_t)i * (size_t)job->width * (size_t)job->channels);
     }
     if(!finite)
     {
       g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED,
                   "The model %s computed values that are not numbers, near row %d. Try another model, "
-                  "or another provider.", job->ctx->model_id, job->rows_written);
+                  "or another provider.",
+                  job->ctx->model_id, job->rows_written);
       return FALSE;
     }
     if(!job->sink->write(job->sink, job->rows_written, n, line, error)) return FALSE;
@@ -353,8 +350,7 @@ static gboolean _end_band(_job_t *job, int core_y0, GError **error)
   const int ramp = _ramp(job), core_end = core_y0 + job->plan.core_h;
   const gboolean last = core_end >= job->height;
   float *line = job->line + (size_t)ROW_CHUNK * (size_t)job->width * (size_t)job->channels;
-  if(!_write_rows(job, last ? job->height : core_end - ramp, core_y0 - ramp, line, error))
-    return FALSE;
+  if(!_write_rows(job, last ? job->height : core_end - ramp, core_y0 - ramp, line, error)) return FALSE;
   for(int c = 0; c < 3; c++)
     for(int i = 0; i < 2 * ramp; i++)
       memcpy(_carry_row(job, c, i), _band_row(job, c, job->plan.core_h + i),
@@ -389,8 +385,8 @@ static gboolean _finish_tile(void *data, int item, int slot, GError **error)
 
 /* --- plans --- */
 
-dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height,
-                                     int channels, size_t extra_bytes)
+dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height, int channels,
+                                     size_t extra_bytes)
 {
   return (dt_tile_request_t){
     .width = width,
@@ -413,8 +409,8 @@ dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width,
   };
 }
 
-static void _publish_plan(const dt_restore_context_t *ctx, const dt_tile_plan_t *tiles, int width,
-                          int height, dt_restore_plan_t *plan)
+static void _publish_plan(const dt_restore_context_t *ctx, const dt_tile_plan_t *tiles, int width, int height,
+                          dt_restore_plan_t *plan)
 {
   *plan = (dt_restore_plan_t){
     .width = width,
@@ -434,8 +430,8 @@ static void _publish_plan(const dt_restore_context_t *ctx, const dt_tile_plan_t 
   g_strlcpy(plan->reason, ctx->reason, sizeof plan->reason);
 }
 
-gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels,
-                         size_t extra_bytes, dt_restore_plan_t *plan, GError **error)
+gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels, size_t extra_bytes,
+                         dt_restore_plan_t *plan, GError **error)
 {
   const dt_tile_request_t request = dt_restore_request(ctx, width, height, channels, extra_bytes);
   dt_tile_plan_t tiles;
@@ -449,7 +445,8 @@ static void _log_plan(const _job_t *job)
   const dt_tile_plan_t *p = &job->plan;
   dt_log(DT_LOG_AI | DT_LOG_TILING,
          "plan from row %d: %d×%d tiles of %d×%d, overlap %d, %.2f × the picture computed, %.0f of "
-         "%.0f MiB", job->first_row, p->cols, p->rows, p->window_w, p->window_h, p->halo,
+         "%.0f MiB",
+         job->first_row, p->cols, p->rows, p->window_w, p->window_h, p->halo,
          (double)p->computed / ((double)job->width * (job->height - job->first_row)),
          (double)p->memory / 1048576.0, (double)job->ctx->budget / 1048576.0);
 }
@@ -492,8 +489,8 @@ static gboolean _allocate_buffers(_job_t *job, GError **error)
   job->band = _try_floats(3 * (size_t)(p->core_h + 2 * _ramp(job)), (size_t)job->width, &ok);
   if(!ok)
   {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
-                "There is no memory for tiles of %d×%d pixels.", p->window_w, p->window_h);
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for tiles of %d×%d pixels.",
+                p->window_w, p->window_h);
     return FALSE;
   }
   const float sigma = (job->opts->sigma > 0 ? job->opts->sigma : DEFAULT_SIGMA) * SIGMA_SCALE;
@@ -503,9 +500,8 @@ static gboolean _allocate_buffers(_job_t *job, GError **error)
 
 static gboolean _make_plan(_job_t *job, int max_side, GError **error)
 {
-  dt_tile_request_t request = dt_restore_request(
-    job->ctx, job->width, job->height - job->rows_done, job->channels,
-    job->source->memory + job->sink->memory);
+  dt_tile_request_t request = dt_restore_request(job->ctx, job->width, job->height - job->rows_done,
+                                                 job->channels, job->source->memory + job->sink->memory);
   request.max_side = max_side;
   /* once under way, what the job holds is in the resident memory already; refusing now would lose
    * what is done, so a smaller tile is always allowed */
@@ -521,10 +517,9 @@ static gboolean _make_plan(_job_t *job, int max_side, GError **error)
 static gboolean _run_plan(_job_t *job, GError **error)
 {
   static const dt_pipeline_ops_t ops = { _prepare_tile, _run_tile, _finish_tile };
-  const gboolean ok
-    = _reserve_ring(job, job->plan.band_rows, error) && _allocate_buffers(job, error)
-      && dt_pipeline_run(&ops, job, job->plan.cols * job->plan.rows, job->n_slots, job->ctx->runs,
-                         job->opts->cancellable, error);
+  const gboolean ok = _reserve_ring(job, job->plan.band_rows, error) && _allocate_buffers(job, error)
+                      && dt_pipeline_run(&ops, job, job->plan.cols * job->plan.rows, job->n_slots,
+                                         job->ctx->runs, job->opts->cancellable, error);
   _free_buffers(job);
   return ok;
 }
@@ -547,8 +542,8 @@ static gboolean _run_all(_job_t *job, GError **error)
   {
     GError *reason = NULL;
     if(_run_plan(job, &reason)) return TRUE;
-    const gboolean again = g_error_matches(reason, DT_AI_ERROR, DT_AI_ERROR_MEMORY)
-                           && _step_down(job, reason, NULL);
+    const gboolean again =
+        g_error_matches(reason, DT_AI_ERROR, DT_AI_ERROR_MEMORY) && _step_down(job, reason, NULL);
     if(!again)
     {
       g_propagate_error(error, reason);
@@ -585,8 +580,7 @@ static void _cleanup_job(_job_t *job)
 }
 
 gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_row_sink_t *out,
-                            const dt_restore_opts_t *opts, dt_restore_report_t *report,
-                            GError **error)
+                            const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error)
 {
   const dt_restore_opts_t defaults = { 0 };
   dt_restore_report_t unused;
@@ -609,7 +603,7 @@ gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_r
     out->abandon(out);
   job.report->seconds = _seconds_since(start);
   dt_log(DT_LOG_AI | DT_LOG_PERF, "restored in %.3f s: reading %.3f, network %.3f, writing %.3f, %d retries",
-         job.report->seconds, job.report->read_seconds, job.report->run_seconds,
-         job.report->write_seconds, job.report->retries);
+         job.report->seconds, job.report->read_seconds, job.report->run_seconds, job.report->write_seconds,
+         job.report->retries);
   return ok;
 }

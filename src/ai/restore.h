@@ -19,11 +19,11 @@ G_BEGIN_DECLS
 typedef struct dt_restore_load_opts_t
 {
   dt_ai_provider_t provider; ///< default AUTO: the environment's choice
-  size_t memory;  ///< budget in bytes for everything; default: plugins/ai/memory, else a quarter of
-                  ///< the memory available
-  int threads;    ///< threads per run of the network; default: the cores, at most 4 per run
-  int runs;       ///< tiles computed side by side; default: cores / threads
-  int max_tile;   ///< longest side of a tile's window in pixels; default 2048
+  size_t memory; ///< budget in bytes for everything; default: plugins/ai/memory, else a quarter of
+                 ///< the memory available
+  int threads;   ///< threads per run of the network; default: the cores, at most 4 per run
+  int runs;      ///< tiles computed side by side; default: cores / threads
+  int max_tile;  ///< longest side of a tile's window in pixels; default 2048
   GCancellable *cancellable; ///< ends loading with DT_AI_ERROR_CANCELLED; borrowed during the call
 } dt_restore_load_opts_t;
 
@@ -35,11 +35,11 @@ typedef struct dt_restore_plan_t
   int overlap;                 ///< pixels on each side
   int columns, rows;           ///< of the grid of tiles
   int threads, runs;
-  gboolean exact;       ///< the result equals that of the untiled picture, bit for bit
-  char reason[160];     ///< when not exact: why, for people
-  int64_t computed;     ///< pixels that pass through the network, overlaps included
-  size_t memory;        ///< bytes needed for everything
-  size_t budget;        ///< bytes allowed
+  gboolean exact;   ///< the result equals that of the untiled picture, bit for bit
+  char reason[160]; ///< when not exact: why, for people
+  int64_t computed; ///< pixels that pass through the network, overlaps included
+  size_t memory;    ///< bytes needed for everything
+  size_t budget;    ///< bytes allowed
 } dt_restore_plan_t;
 
 /** What happened. */
@@ -81,9 +81,8 @@ typedef struct dt_restore_context_t dt_restore_context_t;
  *
  * The first time a model is used with a runtime and thread count, a few tiles of noise measure what
  * memory it needs and whether tiling is exact; the answers are kept in the cache directory. */
-dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task,
-                                      const char *model_id, const dt_restore_load_opts_t *opts,
-                                      GError **error);
+dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task, const char *model_id,
+                                      const dt_restore_load_opts_t *opts, GError **error);
 
 /** Frees the context. NULL is fine. */
 void dt_restore_free(dt_restore_context_t *ctx);
@@ -99,8 +98,8 @@ gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx);
  * @param channels     a dt_row_channels_t
  * @param extra_bytes  what reading and writing it hold (dt_row_source_t.memory and sink.memory)
  * @return FALSE with DT_AI_ERROR_MEMORY when it does not fit the budget */
-gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels,
-                         size_t extra_bytes, dt_restore_plan_t *plan, GError **error);
+gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels, size_t extra_bytes,
+                         dt_restore_plan_t *plan, GError **error);
 
 /** Restores one picture tile by tile.
  *
@@ -116,8 +115,7 @@ gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int c
  * @return FALSE with @p error set: DT_AI_ERROR_CANCELLED, _MEMORY, _INPUT, _OUTPUT, _FAILED
  * Thread-safety: one call per context at a time; contexts are independent. */
 gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_row_sink_t *out,
-                            const dt_restore_opts_t *opts, dt_restore_report_t *report,
-                            GError **error);
+                            const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error);
 
 G_END_DECLS
 

@@ -13,19 +13,19 @@
 /** What was measured with this model, runtime and thread count. */
 typedef struct dt_calibration_t
 {
-  double pixel_bytes;  ///< activations per window pixel, margin included
-  int arena_strategy;  ///< the runtime's arena_extend_strategy that needs less
-  gboolean exact;      ///< a tile equalled the same pixels of a larger window
+  double pixel_bytes; ///< activations per window pixel, margin included
+  int arena_strategy; ///< the runtime's arena_extend_strategy that needs less
+  gboolean exact;     ///< a tile equalled the same pixels of a larger window
 } dt_calibration_t;
 
 struct dt_restore_context_t
 {
   char *model_id;
-  char *path;      ///< of the model file
-  GBytes *bytes;   ///< the model file
+  char *path;    ///< of the model file
+  GBytes *bytes; ///< the model file
   dt_ai_context_t *session;
   dt_ai_provider_t provider; ///< as asked for, then as resolved
-  GCancellable *loading; ///< stops the measurements; NULL once loaded
+  GCancellable *loading;     ///< stops the measurements; NULL once loaded
   size_t budget;
   int threads, runs, max_tile;
 
@@ -35,7 +35,7 @@ struct dt_restore_context_t
   dt_onnx_locality_t locality;
   dt_calibration_t calibration;
   int halo, stride;
-  int ramp;        ///< pixels on each side of a core's edge that are blended, 0: exact
+  int ramp;         ///< pixels on each side of a core's edge that are blended, 0: exact
   char reason[160]; ///< why not exact
 };
 
@@ -43,11 +43,11 @@ struct dt_restore_context_t
 gboolean dt_restore_open_session(dt_restore_context_t *ctx, GError **error);
 
 /** Runs one window. @p in and @p out: planar RGB, @p sigma: one plane or NULL. */
-gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out,
-                               int width, int height, GCancellable *cancellable, GError **error);
+gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out, int width,
+                               int height, GCancellable *cancellable, GError **error);
 
 /** Fills the request of a tile plan for @p height rows from somewhere in the picture. */
-dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height,
-                                     int channels, size_t extra_bytes);
+dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height, int channels,
+                                     size_t extra_bytes);
 
 #endif

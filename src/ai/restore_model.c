@@ -21,7 +21,7 @@ static const double _margins[] = { [0] = 1.35, [1] = 1.1 };
 #define CALIBRATION_SCHEMA 1
 
 static gboolean _refuse(const dt_restore_context_t *ctx, GError **error, const char *format, ...)
-  G_GNUC_PRINTF(3, 4);
+    G_GNUC_PRINTF(3, 4);
 static gboolean _refuse(const dt_restore_context_t *ctx, GError **error, const char *format, ...)
 {
   va_list args;
@@ -30,7 +30,8 @@ static gboolean _refuse(const dt_restore_context_t *ctx, GError **error, const c
   va_end(args);
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
               "The model %s cannot be used for this: %s. Choose another with --model (see: "
-              "darktable-ai models list).", ctx->model_id, why);
+              "darktable-ai models list).",
+              ctx->model_id, why);
   g_free(why);
   return FALSE;
 }
@@ -42,16 +43,15 @@ static gboolean _check_image(const dt_restore_context_t *ctx, const char *what, 
                              int channels, GError **error)
 {
   if(!name || strcmp(name, wanted) != 0)
-    return _refuse(ctx, error, "its %s is called \"%s\" instead of \"%s\"", what, name ? name : "",
-                   wanted);
+    return _refuse(ctx, error, "its %s is called \"%s\" instead of \"%s\"", what, name ? name : "", wanted);
   if(type != DT_AI_FLOAT && type != DT_AI_FLOAT16)
     return _refuse(ctx, error, "its %s \"%s\" is not of a floating-point type", what, name);
-  if(ndim != 4)
-    return _refuse(ctx, error, "its %s \"%s\" has %d dimensions instead of 4", what, name, ndim);
+  if(ndim != 4) return _refuse(ctx, error, "its %s \"%s\" has %d dimensions instead of 4", what, name, ndim);
   if((shape[0] != 1 && shape[0] != -1) || (shape[1] != channels && shape[1] != -1))
     return _refuse(ctx, error,
                    "its %s \"%s\" has shape [%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
-                   ", H, W] instead of [1, %d, H, W]", what, name, shape[0], shape[1], channels);
+                   ", H, W] instead of [1, %d, H, W]",
+                   what, name, shape[0], shape[1], channels);
   return TRUE;
 }
 
@@ -69,11 +69,12 @@ static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
   int64_t in[4], map[4], out[4];
   const int n_in = dt_ai_get_input_count(ctx->session);
   if(n_in != 1 && n_in != 2)
-    return _refuse(ctx, error, "it has %d inputs; one (image) or two (image and noise map) are "
-                   "supported", n_in);
+    return _refuse(ctx, error,
+                   "it has %d inputs; one (image) or two (image and noise map) are "
+                   "supported",
+                   n_in);
   if(dt_ai_get_output_count(ctx->session) != 1)
-    return _refuse(ctx, error, "it has %d outputs instead of one",
-                   dt_ai_get_output_count(ctx->session));
+    return _refuse(ctx, error, "it has %d outputs instead of one", dt_ai_get_output_count(ctx->session));
   if(!_check_input(ctx, 0, "input", 3, in, error)) return FALSE;
   if(n_in == 2 && !_check_input(ctx, 1, "sigma", 1, map, error)) return FALSE;
   const int ndim = dt_ai_get_output_shape(ctx->session, 0, out, 4);
@@ -82,11 +83,10 @@ static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
     return FALSE;
   if(in[2] > 0 && in[3] > 0 && out[2] > 0 && out[3] > 0 && (in[2] != out[2] || in[3] != out[3]))
     return _refuse(ctx, error,
-                   "it turns %" G_GINT64_FORMAT "×%" G_GINT64_FORMAT " pixels into %"
-                   G_GINT64_FORMAT "×%" G_GINT64_FORMAT "; a denoise model must keep the size",
+                   "it turns %" G_GINT64_FORMAT "×%" G_GINT64_FORMAT " pixels into %" G_GINT64_FORMAT
+                   "×%" G_GINT64_FORMAT "; a denoise model must keep the size",
                    in[3], in[2], out[3], out[2]);
-  if(in[2] > G_MAXUINT16 || in[3] > G_MAXUINT16)
-    return _refuse(ctx, error, "its fixed size is absurd");
+  if(in[2] > G_MAXUINT16 || in[3] > G_MAXUINT16) return _refuse(ctx, error, "its fixed size is absurd");
   ctx->has_sigma = n_in == 2;
   if(in[2] > 0 && in[3] > 0)
   {
@@ -100,8 +100,10 @@ static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
 static gboolean _check_scale(const dt_restore_context_t *ctx, GError **error)
 {
   if(!ctx->locality.local || ctx->locality.scale == 1) return TRUE;
-  return _refuse(ctx, error, "its output is %d times the size of its input; a denoise model must "
-                 "keep the size", ctx->locality.scale);
+  return _refuse(ctx, error,
+                 "its output is %d times the size of its input; a denoise model must "
+                 "keep the size",
+                 ctx->locality.scale);
 }
 
 static void _read_attributes(dt_restore_context_t *ctx, const dt_manifest_t *manifest)
@@ -115,8 +117,7 @@ static void _read_attributes(dt_restore_context_t *ctx, const dt_manifest_t *man
     ctx->max_tile = MIN(ctx->max_tile, sizes[0]);
   /* networks trained on noise that was not cut off at black and white must see it; the range is
    * bounded all the same, because no network has seen what lies far outside */
-  const gboolean unclamped
-    = dt_manifest_attribute_bool(manifest, "unclamped", ctx->has_sigma);
+  const gboolean unclamped = dt_manifest_attribute_bool(manifest, "unclamped", ctx->has_sigma);
   ctx->low = unclamped ? -1.0f : 0.0f;
   ctx->high = unclamped ? 2.0f : 1.0f;
 }
@@ -154,8 +155,7 @@ static void _choose_overlap(dt_restore_context_t *ctx)
 
 /* --- sessions and single windows --- */
 
-static gboolean _open_session(dt_restore_context_t *ctx, size_t arena_limit, int strategy,
-                              GError **error)
+static gboolean _open_session(dt_restore_context_t *ctx, size_t arena_limit, int strategy, GError **error)
 {
   const dt_ai_session_opts_t opts = { .provider = ctx->provider,
                                       .threads = ctx->threads,
@@ -179,15 +179,14 @@ gboolean dt_restore_open_session(dt_restore_context_t *ctx, GError **error)
   return _open_session(ctx, MAX(limit, (size_t)16 << 20), ctx->calibration.arena_strategy, error);
 }
 
-gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out,
-                               int width, int height, GCancellable *cancellable, GError **error)
+gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out, int width,
+                               int height, GCancellable *cancellable, GError **error)
 {
   int64_t image[] = { 1, 3, height, width }, map[] = { 1, 1, height, width };
   int64_t result[] = { 1, 3, height, width };
   dt_ai_tensor_t inputs[] = { { in, DT_AI_FLOAT, image, 4 }, { sigma, DT_AI_FLOAT, map, 4 } };
   dt_ai_tensor_t output = { out, DT_AI_FLOAT, result, 4 };
-  return dt_ai_run_in_place(ctx->session, inputs, ctx->has_sigma ? 2 : 1, &output, 1, cancellable,
-                            error);
+  return dt_ai_run_in_place(ctx->session, inputs, ctx->has_sigma ? 2 : 1, &output, 1, cancellable, error);
 }
 
 /* --- calibration --- */
@@ -233,8 +232,8 @@ static gboolean _probe_run(dt_restore_context_t *ctx, _probe_t *p, GError **erro
   dt_ai_tensor_t inputs[] = { { p->in, DT_AI_FLOAT, image, 4 }, { p->sigma, DT_AI_FLOAT, map, 4 } };
   dt_ai_tensor_t output = { p->out, DT_AI_FLOAT, result, 4 };
   GError *cause = NULL;
-  const gboolean ok = dt_ai_run_cancellable(ctx->session, inputs, ctx->has_sigma ? 2 : 1, &output, 1,
-                                            ctx->loading, &cause);
+  const gboolean ok =
+      dt_ai_run_cancellable(ctx->session, inputs, ctx->has_sigma ? 2 : 1, &output, 1, ctx->loading, &cause);
   if(!ok
      && (g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_MEMORY)
          || g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_CANCELLED)))
@@ -242,13 +241,13 @@ static gboolean _probe_run(dt_restore_context_t *ctx, _probe_t *p, GError **erro
     g_propagate_error(error, cause);
     return FALSE;
   }
-  if(!ok) _refuse(ctx, error, "a trial run of %d×%d pixels failed: %s", p->width, p->height,
-                  cause->message);
+  if(!ok) _refuse(ctx, error, "a trial run of %d×%d pixels failed: %s", p->width, p->height, cause->message);
   g_clear_error(&cause);
   if(ok && (result[2] != p->height || result[3] != p->width))
     return _refuse(ctx, error,
                    "it turns %d×%d pixels into %" G_GINT64_FORMAT "×%" G_GINT64_FORMAT
-                   "; a denoise model must keep the size", p->width, p->height, result[3], result[2]);
+                   "; a denoise model must keep the size",
+                   p->width, p->height, result[3], result[2]);
   return ok;
 }
 
@@ -262,10 +261,10 @@ static gboolean _probes_agree(const _probe_t *a, const _probe_t *b, int margin)
   for(int c = 0; c < 3; c++)
     for(int y = y0; y < y1; y++)
     {
-      const size_t ia = ((size_t)c * (size_t)a->height + (size_t)(y - a->y0)) * (size_t)a->width
-                        + (size_t)(x0 - a->x0);
-      const size_t ib = ((size_t)c * (size_t)b->height + (size_t)(y - b->y0)) * (size_t)b->width
-                        + (size_t)(x0 - b->x0);
+      const size_t ia =
+          ((size_t)c * (size_t)a->height + (size_t)(y - a->y0)) * (size_t)a->width + (size_t)(x0 - a->x0);
+      const size_t ib =
+          ((size_t)c * (size_t)b->height + (size_t)(y - b->y0)) * (size_t)b->width + (size_t)(x0 - b->x0);
       if(memcmp(a->out + ia, b->out + ib, (size_t)(x1 - x0) * sizeof(float)) != 0) return FALSE;
     }
   return TRUE;
@@ -335,8 +334,8 @@ static char *_calibration_path(const dt_restore_context_t *ctx)
   char *cache = dt_paths_get(DT_DIR_CACHE);
   char *dir = g_strdup_printf("ai_v%d_%s_calibration", CALIBRATION_SCHEMA,
                               dt_ai_providers[ctx->provider].config_string);
-  char *file = g_strdup_printf("%.32s-ort%s-t%d-w%d.ini", hash, dt_ai_runtime_version(NULL),
-                               ctx->threads, ctx->fixed_w);
+  char *file = g_strdup_printf("%.32s-ort%s-t%d-w%d.ini", hash, dt_ai_runtime_version(NULL), ctx->threads,
+                               ctx->fixed_w);
   char *path = g_build_filename(cache, dir, file, NULL);
   g_free(file);
   g_free(dir);
@@ -401,9 +400,11 @@ static gboolean _choose_budget(const dt_restore_load_opts_t *opts, size_t *budge
   const guint64 bytes = set ? dt_conf_parse_size(setting) : dt_memory_available() / 4;
   *budget = opts->memory ? opts->memory : (size_t)bytes;
   if(*budget == 0)
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
-                "The setting plugins/ai/memory=%s is no size such as 500M or 2G. Correct it: darktable-ai prefs "
-                "reset plugins/ai/memory", setting);
+    g_set_error(
+        error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+        "The setting plugins/ai/memory=%s is no size such as 500M or 2G. Correct it: darktable-ai prefs "
+        "reset plugins/ai/memory",
+        setting);
   g_free(setting);
   return *budget != 0;
 }
@@ -414,12 +415,14 @@ static gboolean _choose_provider(dt_ai_environment_t *env, const dt_restore_load
 {
   *provider = opts->provider != DT_AI_PROVIDER_AUTO ? opts->provider : dt_ai_env_get_provider(env);
   char *setting = dt_conf_get_string(DT_CONF_AI_PROVIDER);
-  const gboolean ok = *provider != DT_AI_PROVIDER_AUTO || !setting || !*setting
-                      || dt_ai_provider_is_known(setting);
+  const gboolean ok =
+      *provider != DT_AI_PROVIDER_AUTO || !setting || !*setting || dt_ai_provider_is_known(setting);
   if(!ok)
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
-                "The setting plugins/ai/provider=%s names no execution provider. Correct it: darktable-ai prefs "
-                "reset plugins/ai/provider", setting);
+    g_set_error(
+        error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+        "The setting plugins/ai/provider=%s names no execution provider. Correct it: darktable-ai prefs "
+        "reset plugins/ai/provider",
+        setting);
   g_free(setting);
   return ok;
 }
@@ -434,8 +437,8 @@ static void _choose_threads(dt_restore_context_t *ctx, const dt_restore_load_opt
 
 static void _learn_locality(dt_restore_context_t *ctx)
 {
-  dt_onnx_graph_t *graph = dt_onnx_graph_parse(g_bytes_get_data(ctx->bytes, NULL),
-                                               g_bytes_get_size(ctx->bytes), NULL);
+  dt_onnx_graph_t *graph =
+      dt_onnx_graph_parse(g_bytes_get_data(ctx->bytes, NULL), g_bytes_get_size(ctx->bytes), NULL);
   if(graph) ctx->locality = dt_onnx_graph_locality(graph);
   dt_onnx_graph_destroy(graph);
 }
@@ -448,8 +451,8 @@ static gboolean _prepare(dt_restore_context_t *ctx, const dt_manifest_t *manifes
   _read_attributes(ctx, manifest);
   _choose_overlap(ctx);
   if(!_get_calibration(ctx, error)) return FALSE;
-  dt_log(DT_LOG_AI | DT_LOG_TILING, "%s: stride %d, receptive field radius %d, overlap %d, %s%s%s", ctx->model_id,
-         ctx->stride, ctx->locality.radius, ctx->halo, ctx->ramp ? "blended" : "exact",
+  dt_log(DT_LOG_AI | DT_LOG_TILING, "%s: stride %d, receptive field radius %d, overlap %d, %s%s%s",
+         ctx->model_id, ctx->stride, ctx->locality.radius, ctx->halo, ctx->ramp ? "blended" : "exact",
          ctx->ramp ? ": " : "", ctx->reason);
   return dt_restore_open_session(ctx, error);
 }
@@ -457,27 +460,26 @@ static gboolean _prepare(dt_restore_context_t *ctx, const dt_manifest_t *manifes
 static const dt_ai_model_info_t *_choose_model(dt_ai_environment_t *env, const char *task,
                                                const char *model_id, GError **error)
 {
-  const dt_ai_model_info_t *info = model_id ? dt_ai_get_model_info_by_id(env, model_id)
-                                            : dt_ai_env_get_active_model(env, task);
+  const dt_ai_model_info_t *info =
+      model_id ? dt_ai_get_model_info_by_id(env, model_id) : dt_ai_env_get_active_model(env, task);
   if(!info && model_id)
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
-                "There is no model \"%s\". See what is installed: darktable-ai models list",
-                model_id);
+                "There is no model \"%s\". See what is installed: darktable-ai models list", model_id);
   else if(!info)
     g_propagate_error(error, g_error_copy(dt_ai_last_error()));
   else if(strcmp(info->task_type, task) != 0)
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
                 "The model \"%s\" is for the task %s, not %s. See what is installed: darktable-ai "
-                "models list", info->id, info->task_type, task);
+                "models list",
+                info->id, info->task_type, task);
     return NULL;
   }
   return info;
 }
 
-dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task,
-                                      const char *model_id, const dt_restore_load_opts_t *opts,
-                                      GError **error)
+dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task, const char *model_id,
+                                      const dt_restore_load_opts_t *opts, GError **error)
 {
   const dt_restore_load_opts_t defaults = { 0 };
   if(!opts) opts = &defaults;

@@ -56,14 +56,12 @@ static void _fill_plan(const dt_tile_request_t *r, int core_w, int core_h, dt_ti
   plan->band_rows = _band_rows(r, plan->cols, core_h);
   const int64_t window = (int64_t)plan->window_w * plan->window_h;
   plan->computed = window * plan->cols * plan->rows;
-  const double tiles = (double)window
-                       * (r->pixel_bytes * r->runs + (double)r->slot_pixel_bytes * r->slots);
+  const double tiles = (double)window * (r->pixel_bytes * r->runs + (double)r->slot_pixel_bytes * r->slots);
   const double bands = (double)r->width
                        * ((double)plan->band_rows * (double)r->row_sample_bytes
                           + (double)(core_h + 2 * r->halo) * (double)r->out_sample_bytes);
   plan->memory = r->fixed_bytes + (size_t)(tiles + bands);
 }
-
 
 /* Fewer pixels win; among plans that are good @p enough the one that needs less memory does. That saves
  * a fifth of the memory, and keeps it nearly the same whatever the height of the picture. */
@@ -80,7 +78,8 @@ static gboolean _plan_fixed(const dt_tile_request_t *r, dt_tile_plan_t *plan, GE
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
                 "The model's fixed window of %d×%d pixels is too small for an overlap of %d on each "
-                "side.", r->fixed_w, r->fixed_h, r->halo);
+                "side.",
+                r->fixed_w, r->fixed_h, r->halo);
     return FALSE;
   }
   _fill_plan(r, core_w, core_h, plan);
@@ -147,6 +146,7 @@ gboolean dt_tile_plan(const dt_tile_request_t *r, dt_tile_plan_t *plan, GError *
   else if(!fits)
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
                 "The model looks %d pixels far, so windows of at most %d pixels leave no room for a "
-                "core. Allow larger tiles.", r->halo, r->max_side);
+                "core. Allow larger tiles.",
+                r->halo, r->max_side);
   return fits;
 }

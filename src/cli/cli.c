@@ -51,8 +51,7 @@ int dt_cli_exit_code(const GError *error)
   };
   if(error->domain != DT_AI_ERROR || error->code < 0 || error->code >= (int)G_N_ELEMENTS(codes))
     return DT_EXIT_FAILED;
-  if(error->code == DT_AI_ERROR_CANCELLED && dt_cli_signal_exit_code())
-    return dt_cli_signal_exit_code();
+  if(error->code == DT_AI_ERROR_CANCELLED && dt_cli_signal_exit_code()) return dt_cli_signal_exit_code();
   return codes[error->code];
 }
 
@@ -85,14 +84,11 @@ static struct
 static const GOptionEntry _global_entries[] = {
   { "debug", 'd', 0, G_OPTION_ARG_STRING_ARRAY, &_global.topics,
     "print diagnostics: ai, opencl, perf, pipe, tiling, memory, all (repeatable)", "TOPIC" },
-  { "configdir", 0, 0, G_OPTION_ARG_FILENAME, &_global.configdir, "settings and models live here",
-    "DIR" },
-  { "cachedir", 0, 0, G_OPTION_ARG_FILENAME, &_global.cachedir, "measurements and caches live here",
-    "DIR" },
+  { "configdir", 0, 0, G_OPTION_ARG_FILENAME, &_global.configdir, "settings and models live here", "DIR" },
+  { "cachedir", 0, 0, G_OPTION_ARG_FILENAME, &_global.cachedir, "measurements and caches live here", "DIR" },
   { "conf", 0, 0, G_OPTION_ARG_STRING_ARRAY, &_global.settings,
     "use a setting for this run only (repeatable)", "KEY=VALUE" },
-  { "version", 0, 0, G_OPTION_ARG_NONE, &_global.version, "print the version and what is built in",
-    NULL },
+  { "version", 0, 0, G_OPTION_ARG_NONE, &_global.version, "print the version and what is built in", NULL },
   { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
@@ -115,7 +111,8 @@ static gboolean _apply_topics(GError **error)
     {
       g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
                   "there is no diagnostic topic \"%s\"; choose from ai, opencl, perf, pipe, tiling, "
-                  "memory, all", *name);
+                  "memory, all",
+                  *name);
       return FALSE;
     }
     topics |= topic;
@@ -131,8 +128,7 @@ static gboolean _apply_settings(GError **error)
     char *equals = strchr(*setting, '=');
     if(!equals || equals == *setting)
     {
-      g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "--conf takes KEY=VALUE, not \"%s\"",
-                  *setting);
+      g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "--conf takes KEY=VALUE, not \"%s\"", *setting);
       return FALSE;
     }
     char *key = g_strndup(*setting, (gsize)(equals - *setting));
@@ -154,8 +150,8 @@ static void _print_version(void)
 {
   g_print("darktable-ai %s\n", DT_VERSION);
   g_print("AI support: %s\n", dt_ai_is_supported()
-                                ? "yes (ONNX Runtime is loaded when needed; see: darktable-ai doctor)"
-                                : "no, this build has no AI support");
+                                  ? "yes (ONNX Runtime is loaded when needed; see: darktable-ai doctor)"
+                                  : "no, this build has no AI support");
   g_print("Formats: TIFF, PNG, JPEG\n");
 }
 
@@ -202,24 +198,26 @@ static gboolean _parse(GOptionContext *context, int *argc, char ***argv, int *ex
 
 gboolean dt_cli_parse_global(int *argc, char ***argv, const char *overview, int *exit_code)
 {
-  GOptionContext *context = _new_context("COMMAND …", "AI restoration of photographs on your own "
-                                                      "machine.", overview);
+  GOptionContext *context = _new_context("COMMAND …",
+                                         "AI restoration of photographs on your own "
+                                         "machine.",
+                                         overview);
   g_option_context_add_main_entries(context, _global_entries, NULL);
   g_option_context_set_strict_posix(context, TRUE);
   g_set_prgname("darktable-ai");
   return _parse(context, argc, argv, exit_code);
 }
 
-gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *summary,
-                      const char *examples, const GOptionEntry *entries, int *exit_code)
+gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *summary, const char *examples,
+                      const GOptionEntry *entries, int *exit_code)
 {
   char *prgname = g_strconcat("darktable-ai ", (*argv)[0], NULL);
   g_set_prgname(prgname);
   g_free(prgname);
   GOptionContext *context = _new_context(usage, summary, examples);
   if(entries) g_option_context_add_main_entries(context, entries, NULL);
-  GOptionGroup *group = g_option_group_new("global", "Options of all commands",
-                                           "Show the options of all commands", NULL, NULL);
+  GOptionGroup *group =
+      g_option_group_new("global", "Options of all commands", "Show the options of all commands", NULL, NULL);
   g_option_group_add_entries(group, _global_entries);
   g_option_context_add_group(context, group);
   if(!_parse(context, argc, argv, exit_code)) return FALSE;
@@ -289,8 +287,10 @@ gboolean dt_cli_progress_mode(const char *name, dt_cli_progress_mode_t *mode)
   {
     const char *name;
     dt_cli_progress_mode_t mode;
-  } modes[] = { { "auto", DT_CLI_PROGRESS_AUTO },   { "bar", DT_CLI_PROGRESS_BAR },
-                { "plain", DT_CLI_PROGRESS_PLAIN }, { "json", DT_CLI_PROGRESS_JSON },
+  } modes[] = { { "auto", DT_CLI_PROGRESS_AUTO },
+                { "bar", DT_CLI_PROGRESS_BAR },
+                { "plain", DT_CLI_PROGRESS_PLAIN },
+                { "json", DT_CLI_PROGRESS_JSON },
                 { "none", DT_CLI_PROGRESS_NONE } };
   for(size_t i = 0; i < G_N_ELEMENTS(modes); i++)
     if(strcmp(name, modes[i].name) == 0)
@@ -312,7 +312,10 @@ void dt_cli_progress_begin(dt_cli_progress_t *p, const char *label)
 
 static void _draw_bar(const char *label, double fraction, double speed, double left)
 {
-  enum { WIDTH = 30 };
+  enum
+  {
+    WIDTH = 30
+  };
   const int full = (int)(fraction * WIDTH);
   char bar[WIDTH + 1];
   memset(bar, '#', (size_t)full);
@@ -338,7 +341,8 @@ void dt_cli_progress_update(double fraction, double megapixels, void *data)
   else
     fprintf(stderr,
             "{\"schema_version\":1,\"event\":\"progress\",\"fraction\":%.4f,\"mp_per_s\":%.3f,"
-            "\"seconds_left\":%.1f}\n", fraction, speed, left);
+            "\"seconds_left\":%.1f}\n",
+            fraction, speed, left);
   fflush(stderr);
 }
 

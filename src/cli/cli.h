@@ -29,20 +29,20 @@ enum
 typedef struct dt_cli_command_t
 {
   const char *name;
-  const char *summary; ///< one line, for the overview
+  const char *summary;               ///< one line, for the overview
   int (*run)(int argc, char **argv); ///< argv[0] is the command's name; returns the exit code
 } dt_cli_command_t;
 
-extern const dt_cli_command_t dt_cli_cmd_denoise, dt_cli_cmd_models, dt_cli_cmd_providers,
-  dt_cli_cmd_prefs, dt_cli_cmd_enable, dt_cli_cmd_disable, dt_cli_cmd_doctor;
+extern const dt_cli_command_t dt_cli_cmd_denoise, dt_cli_cmd_models, dt_cli_cmd_providers, dt_cli_cmd_prefs,
+    dt_cli_cmd_enable, dt_cli_cmd_disable, dt_cli_cmd_doctor;
 
 /** Parses a command's options; the global ones are accepted here as well.
  *
  * @param usage     what follows the command's name, e.g. "FILE…"; NULL: nothing may
  * @param examples  shown at the end of --help
  * @return TRUE to go on, with argc and argv left with the operands; FALSE to return *exit_code */
-gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *summary,
-                      const char *examples, const GOptionEntry *entries, int *exit_code);
+gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *summary, const char *examples,
+                      const GOptionEntry *entries, int *exit_code);
 
 /** The global options, for main(): stops at the first operand, the command.
  * @param overview  shown at the end of --help

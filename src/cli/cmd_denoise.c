@@ -26,8 +26,8 @@ static const GOptionEntry _entries[] = {
   { "output", 'o', 0, G_OPTION_ARG_FILENAME, &_opt.output,
     "where to write; default: NAME_denoise.tif beside the input", "FILE|DIR" },
   { "model", 0, 0, G_OPTION_ARG_STRING, &_opt.model, "use this model instead of the active one", "ID" },
-  { "provider", 0, 0, G_OPTION_ARG_STRING, &_opt.provider,
-    "run on this execution provider or not at all", "P" },
+  { "provider", 0, 0, G_OPTION_ARG_STRING, &_opt.provider, "run on this execution provider or not at all",
+    "P" },
   { "sigma", 0, 0, G_OPTION_ARG_DOUBLE, &_opt.sigma,
     "noise level 1 to 255, for models that take one (default 25)", "S" },
   { "memory", 0, 0, G_OPTION_ARG_STRING, &_opt.memory,
@@ -38,7 +38,8 @@ static const GOptionEntry _entries[] = {
   { "quality", 0, 0, G_OPTION_ARG_INT, &_opt.quality, "JPEG quality 1 to 100 (default 95)", "Q" },
   { "icc", 0, 0, G_OPTION_ARG_FILENAME, &_opt.icc,
     "output colour profile: a file, or srgb, adobergb, prophoto, rec2020, display-p3 (also with "
-    "-linear)", "PROFILE" },
+    "-linear)",
+    "PROFILE" },
   { "assume-profile", 0, 0, G_OPTION_ARG_FILENAME, &_opt.assume,
     "read the input with this profile instead of its own", "PROFILE" },
   { "threads", 0, 0, G_OPTION_ARG_INT, &_opt.threads, "threads for the network", "N" },
@@ -52,8 +53,8 @@ static const GOptionEntry _entries[] = {
   { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
-static const char _examples[]
-  = "Examples:\n"
+static const char _examples[] =
+    "Examples:\n"
     "  darktable-ai denoise photo.jpg                     writes photo_denoise.tif\n"
     "  darktable-ai denoise -o out/ *.tif                 a batch into a directory\n"
     "  darktable-ai denoise --memory 1G -o clean.png noisy.png\n"
@@ -92,8 +93,7 @@ static gboolean _parse_provider(dt_ai_provider_t *provider, GError **error)
   if(!_opt.provider) return TRUE;
   *provider = dt_ai_provider_from_string(_opt.provider);
   if(dt_ai_provider_is_known(_opt.provider)) return TRUE;
-  return _usage(error, "There is no execution provider \"%s\". See: darktable-ai providers",
-                _opt.provider);
+  return _usage(error, "There is no execution provider \"%s\". See: darktable-ai providers", _opt.provider);
 }
 
 static gboolean _check_options(int files, dt_denoise_job_t *job, dt_restore_load_opts_t *load,
@@ -127,8 +127,8 @@ static double _megapixels(const dt_restore_plan_t *plan)
   return 1e-6 * plan->width * plan->height;
 }
 
-static void _print_plan(const char *input, const char *output, const char *model,
-                        dt_ai_provider_t provider, const dt_restore_plan_t *plan)
+static void _print_plan(const char *input, const char *output, const char *model, dt_ai_provider_t provider,
+                        const dt_restore_plan_t *plan)
 {
   const double effort = (double)plan->computed / ((double)plan->width * plan->height);
   if(_opt.json)
@@ -151,13 +151,14 @@ static void _print_plan(const char *input, const char *output, const char *model
   }
   printf("%s -> %s\n", input, output);
   printf("  picture   %d×%d, %.1f MP\n", plan->width, plan->height, _megapixels(plan));
-  printf("  model     %s on %s, %d threads × %d\n", model, dt_ai_provider_to_string(provider),
-         plan->threads, plan->runs);
+  printf("  model     %s on %s, %d threads × %d\n", model, dt_ai_provider_to_string(provider), plan->threads,
+         plan->runs);
   printf("  tiles     %d×%d of %d×%d pixels, overlap %d, %.2f × the picture computed\n", plan->columns,
          plan->rows, plan->tile_width, plan->tile_height, plan->overlap, effort);
-  printf("  seams     %s%s\n", plan->exact ? "none: bit-identical to the untiled picture" : "blended: ",
-         plan->reason);
-  printf("  memory    %.0f MiB of %.0f MiB\n", (double)plan->memory / 1048576, (double)plan->budget / 1048576);
+  printf("  seams     %s%s\n",
+         plan->exact ? "none: bit-identical to the untiled picture" : "blended: ", plan->reason);
+  printf("  memory    %.0f MiB of %.0f MiB\n", (double)plan->memory / 1048576,
+         (double)plan->budget / 1048576);
 }
 
 static void _print_result(const char *input, const char *output, const char *model,
@@ -173,7 +174,8 @@ static void _print_result(const char *input, const char *output, const char *mod
                (double)dt_memory_peak() / 1048576);
     if(r->retries)
       dt_cli_say("%s: memory ran out %d times; went on with tiles of %d×%d pixels. --memory sets the "
-                 "budget.", input, r->retries, r->plan.tile_width, r->plan.tile_height);
+                 "budget.",
+                 input, r->retries, r->plan.tile_width, r->plan.tile_height);
     return;
   }
   fputs("{\"schema_version\":1,\"event\":\"done\",\"input\":", stdout);
@@ -186,8 +188,8 @@ static void _print_result(const char *input, const char *output, const char *mod
          "\"tile_width\":%d,\"tile_height\":%d,\"columns\":%d,\"rows\":%d,\"peak_memory\":%" G_GUINT64_FORMAT
          ",\"read_seconds\":%.3f,\"run_seconds\":%.3f,\"write_seconds\":%.3f}\n",
          dt_ai_providers[r->provider].config_string, r->seconds, speed, r->plan.exact ? "true" : "false",
-         r->retries, r->plan.tile_width, r->plan.tile_height, r->plan.columns, r->plan.rows,
-         dt_memory_peak(), r->read_seconds, r->run_seconds, r->write_seconds);
+         r->retries, r->plan.tile_width, r->plan.tile_height, r->plan.columns, r->plan.rows, dt_memory_peak(),
+         r->read_seconds, r->run_seconds, r->write_seconds);
 }
 
 /* --- work --- */
@@ -222,7 +224,8 @@ static gboolean _claim_output(const char *output, GError **error)
   if(g_hash_table_add(_written, g_canonicalize_filename(output, NULL))) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
               "%s: another file of this batch was written there already. Denoise the two separately, with "
-              "different names for -o.", output);
+              "different names for -o.",
+              output);
   return FALSE;
 }
 
@@ -231,8 +234,8 @@ static gboolean _write_one(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_
 {
   dt_restore_report_t report;
   char *note = NULL;
-  const gboolean ok = _claim_output(output, error)
-                      && dt_denoise_file(ctx, job, input, output, &report, &note, error);
+  const gboolean ok =
+      _claim_output(output, error) && dt_denoise_file(ctx, job, input, output, &report, &note, error);
   dt_cli_progress_end(progress);
   if(ok) _print_result(input, output, dt_restore_get_model_id(ctx), &report);
   if(ok && note) dt_cli_say("%s: %s", output, note);
@@ -271,8 +274,8 @@ static int _denoise_one(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli
 }
 
 /* One failing file does not end a batch; a cancelled one does. */
-static int _denoise_all(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli_progress_t *progress,
-                        int n, char **files)
+static int _denoise_all(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli_progress_t *progress, int n,
+                        char **files)
 {
   int failed = 0, code = DT_EXIT_OK;
   for(int i = 0; i < n && !dt_cli_signal_exit_code(); i++)
@@ -315,8 +318,7 @@ static int _denoise(int argc, char **argv)
                    "Removes noise from photographs (TIFF, PNG, JPEG). The originals are not touched.",
                    _examples, _entries, &code))
     return code;
-  dt_restore_load_opts_t load = { .threads = MAX(_opt.threads, 0),
-                                  .cancellable = dt_cli_catch_signals() };
+  dt_restore_load_opts_t load = { .threads = MAX(_opt.threads, 0), .cancellable = dt_cli_catch_signals() };
   dt_denoise_job_t job = { .output = _opt.output,
                            .assume_profile = _opt.assume,
                            .profile = _opt.icc,

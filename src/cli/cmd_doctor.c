@@ -48,8 +48,8 @@ static int _check_runtime(void)
 static int _doctor(int argc, char **argv)
 {
   int code = DT_EXIT_OK;
-  if(!dt_cli_parse(&argc, &argv, NULL,
-                   "Shows versions, directories, models, providers, and what is wrong.", NULL, NULL, &code))
+  if(!dt_cli_parse(&argc, &argv, NULL, "Shows versions, directories, models, providers, and what is wrong.",
+                   NULL, NULL, &code))
     return code;
   const gboolean on = dt_conf_get_bool(DT_CONF_AI_ENABLED);
   printf("%-12s %s\n", "version", DT_VERSION);
@@ -63,7 +63,8 @@ static int _doctor(int argc, char **argv)
   if(!dt_ai_is_supported())
   {
     printf("%-12s this build has no AI support; ask your distribution's package maintainer to enable it, or "
-           "use an official build\n", "AI");
+           "use an official build\n",
+           "AI");
     return DT_EXIT_OK;
   }
   printf("%-12s %s\n", "AI", on ? "switched on" : "switched off; switch it on with: darktable-ai enable");
@@ -76,5 +77,5 @@ static int _doctor(int argc, char **argv)
   return _check_runtime();
 }
 
-const dt_cli_command_t dt_cli_cmd_doctor
-  = { "doctor", "show versions, directories and what is wrong", _doctor };
+const dt_cli_command_t dt_cli_cmd_doctor = { "doctor", "show versions, directories and what is wrong",
+                                             _doctor };

@@ -25,9 +25,12 @@ static void _print_json(const dt_ai_model_info_t *info, gboolean active)
   const struct
   {
     const char *key, *text;
-  } fields[] = { { "id", info->id },         { "name", info->name },
-                 { "task", info->task_type }, { "version", info->version },
-                 { "arch", info->arch },     { "description", info->description },
+  } fields[] = { { "id", info->id },
+                 { "name", info->name },
+                 { "task", info->task_type },
+                 { "version", info->version },
+                 { "arch", info->arch },
+                 { "description", info->description },
                  { "directory", info->directory } };
   fputs("{\"schema_version\":1", stdout);
   for(size_t i = 0; i < G_N_ELEMENTS(fields); i++)

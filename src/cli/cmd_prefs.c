@@ -10,11 +10,8 @@
 static const char *_origin_name(dt_conf_origin_t origin)
 {
   static const char *const names[] = {
-    [DT_CONF_UNSET] = "unset",
-    [DT_CONF_DEFAULT] = "default",
-    [DT_CONF_DARKTABLERC] = "darktablerc",
-    [DT_CONF_AIRC] = "darktable-airc",
-    [DT_CONF_OVERRIDE] = "--conf",
+    [DT_CONF_UNSET] = "unset",         [DT_CONF_DEFAULT] = "default", [DT_CONF_DARKTABLERC] = "darktablerc",
+    [DT_CONF_AIRC] = "darktable-airc", [DT_CONF_OVERRIDE] = "--conf",
   };
   return names[origin];
 }

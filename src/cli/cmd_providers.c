@@ -32,8 +32,8 @@ static int _providers(int argc, char **argv)
 {
   int code = DT_EXIT_OK;
   if(!dt_cli_parse(&argc, &argv, NULL,
-                   "Tries each execution provider of this platform and says which ones work.", NULL,
-                   _entries, &code))
+                   "Tries each execution provider of this platform and says which ones work.", NULL, _entries,
+                   &code))
     return code;
   if(!dt_conf_get_bool(DT_CONF_AI_ENABLED) || !dt_ai_is_supported())
   {
@@ -48,5 +48,5 @@ static int _providers(int argc, char **argv)
   return DT_EXIT_OK;
 }
 
-const dt_cli_command_t dt_cli_cmd_providers
-  = { "providers", "show which execution providers work here", _providers };
+const dt_cli_command_t dt_cli_cmd_providers = { "providers", "show which execution providers work here",
+                                                _providers };

@@ -20,23 +20,24 @@
 /* The loops are compiled a second time for processors with wider vectors, which halves their time;
  * the C library picks one when the program starts. Both give the same bits, for neither fuses
  * multiplication and addition. Sanitizers do not get along with such functions. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) &&                 \
-    !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)                              \
+    && !defined(__SANITIZE_THREAD__)
 #define FOR_WIDE_VECTORS __attribute__((target_clones("avx2", "default")))
 #else
 #define FOR_WIDE_VECTORS
 #endif
 
-const dt_curve_t dt_curve_linear = {.g = 1.0, .a = 1.0, .c = 1.0};
+const dt_curve_t dt_curve_linear = { .g = 1.0, .a = 1.0, .c = 1.0 };
 const dt_curve_t dt_curve_srgb = {
-    .g = 2.4, .a = 1.0 / 1.055, .b = 0.055 / 1.055, .c = 1.0 / 12.92, .d = 0.04045};
-const dt_curve_t dt_curve_adobergb = {.g = 563.0 / 256.0, .a = 1.0};
-const dt_curve_t dt_curve_prophoto = {.g = 1.8, .a = 1.0, .c = 1.0 / 16.0, .d = 16.0 / 512.0};
-const dt_curve_t dt_curve_rec2020 = {.g = 1.0 / 0.45,
-                                     .a = 1.0 / 1.09929682680944,
-                                     .b = 0.09929682680944 / 1.09929682680944,
-                                     .c = 1.0 / 4.5,
-                                     .d = 4.5 * 0.018053968510807};
+  .g = 2.4, .a = 1.0 / 1.055, .b = 0.055 / 1.055, .c = 1.0 / 12.92, .d = 0.04045
+};
+const dt_curve_t dt_curve_adobergb = { .g = 563.0 / 256.0, .a = 1.0 };
+const dt_curve_t dt_curve_prophoto = { .g = 1.8, .a = 1.0, .c = 1.0 / 16.0, .d = 16.0 / 512.0 };
+const dt_curve_t dt_curve_rec2020 = { .g = 1.0 / 0.45,
+                                      .a = 1.0 / 1.09929682680944,
+                                      .b = 0.09929682680944 / 1.09929682680944,
+                                      .c = 1.0 / 4.5,
+                                      .d = 4.5 * 0.018053968510807 };
 
 /** x^g, prepared: g as a short head, whose product with a whole number is exact, and a tail. */
 typedef struct _power_t
@@ -78,30 +79,30 @@ static _power_t _prepare_power(double g)
 {
   // eleven bits and the seven of an exponent fit a float's mantissa with room to spare
   const float head = (float)(nearbyint(g * 1024.0) / 1024.0);
-  return (_power_t){head, (float)(g - (double)head), (float)(g * 1.4426950408889634)};
+  return (_power_t){ head, (float)(g - (double)head), (float)(g * 1.4426950408889634) };
 }
 
 static _plan_t _plan_decode(const dt_curve_t *k)
 {
-  return (_plan_t){.power = _prepare_power(k->g),
-                   .shift = (float)(k->b / k->a),
-                   .scale = (float)pow(k->a, k->g),
-                   .offset = (float)k->e,
-                   .limit = (float)k->d,
-                   .slope = (float)k->c,
-                   .base = (float)k->f};
+  return (_plan_t){ .power = _prepare_power(k->g),
+                    .shift = (float)(k->b / k->a),
+                    .scale = (float)pow(k->a, k->g),
+                    .offset = (float)k->e,
+                    .limit = (float)k->d,
+                    .slope = (float)k->c,
+                    .base = (float)k->f };
 }
 
 static _plan_t _plan_encode(const dt_curve_t *k)
 {
   const double base = k->a * k->d + k->b;
-  return (_plan_t){.power = _prepare_power(1.0 / k->g),
-                   .shift = (float)-k->e,
-                   .scale = (float)(1.0 / k->a),
-                   .offset = (float)(-k->b / k->a),
-                   .limit = (float)((base > 0.0 ? pow(base, k->g) : 0.0) + k->e),
-                   .slope = k->c > 0.0 ? (float)(1.0 / k->c) : 0.0f,
-                   .base = k->c > 0.0 ? (float)(-k->f / k->c) : 0.0f};
+  return (_plan_t){ .power = _prepare_power(1.0 / k->g),
+                    .shift = (float)-k->e,
+                    .scale = (float)(1.0 / k->a),
+                    .offset = (float)(-k->b / k->a),
+                    .limit = (float)((base > 0.0 ? pow(base, k->g) : 0.0) + k->e),
+                    .slope = k->c > 0.0 ? (float)(1.0 / k->c) : 0.0f,
+                    .base = k->c > 0.0 ? (float)(-k->f / k->c) : 0.0f };
 }
 
 /** Natural logarithm of 1 + r for r in [-0.293, 0.414] (Cephes, logf). */
@@ -165,8 +166,7 @@ static inline void _apply_block(const _plan_t *plan, const float *in, float *out
 {
   float block[BLOCK];
   memcpy(block, in, sizeof(block));
-  for(int i = 0; i < BLOCK; i++)
-    block[i] = _apply(plan, block[i]);
+  for(int i = 0; i < BLOCK; i++) block[i] = _apply(plan, block[i]);
   memcpy(out, block, sizeof(block));
 }
 
@@ -174,10 +174,9 @@ FOR_WIDE_VECTORS static void _apply_all(const _plan_t *plan, const float *in, fl
 {
   const _plan_t local = *plan; // not aliased by out: stays in registers
   size_t i = 0;
-  for(; i + BLOCK <= n; i += BLOCK)
-    _apply_block(&local, in + i, out + i);
+  for(; i + BLOCK <= n; i += BLOCK) _apply_block(&local, in + i, out + i);
   if(i == n) return;
-  float block[BLOCK] = {0};
+  float block[BLOCK] = { 0 };
   memcpy(block, in + i, (n - i) * sizeof(float));
   _apply_block(&local, block, block);
   memcpy(out + i, block, (n - i) * sizeof(float));
@@ -214,21 +213,21 @@ void dt_curve_encode(const dt_curve_t *curve, const float *in, float *out, size_
 
 void dt_srgb_decode(const float *in, float *out, size_t n)
 {
-  static const _plan_t plan = {.power = {2.400390625f, -0.000390625f, 3.46246809813335f},
-                               .shift = 0.055f,
-                               .scale = 0.87941546140213f,
-                               .limit = 0.04045f,
-                               .slope = (float)(1.0 / 12.92)};
+  static const _plan_t plan = { .power = { 2.400390625f, -0.000390625f, 3.46246809813335f },
+                                .shift = 0.055f,
+                                .scale = 0.87941546140213f,
+                                .limit = 0.04045f,
+                                .slope = (float)(1.0 / 12.92) };
   _apply_all(&plan, in, out, n);
 }
 
 void dt_srgb_encode(const float *in, float *out, size_t n)
 {
-  static const _plan_t plan = {.power = {0.4169921875f, -0.000325520833333f, 0.601122933703735f},
-                               .scale = 1.055f,
-                               .offset = -0.055f,
-                               .limit = 0.0031308072830676845f,
-                               .slope = 12.92f};
+  static const _plan_t plan = { .power = { 0.4169921875f, -0.000325520833333f, 0.601122933703735f },
+                                .scale = 1.055f,
+                                .offset = -0.055f,
+                                .limit = 0.0031308072830676845f,
+                                .slope = 12.92f };
   _apply_all(&plan, in, out, n);
 }
 

@@ -137,8 +137,7 @@ gboolean dt_conf_get_bool(const char *key)
   static const char *const words[] = { "TRUE", "1", "yes", "on" };
   char *value = dt_conf_get_string(key);
   gboolean result = FALSE;
-  for(size_t i = 0; value && i < G_N_ELEMENTS(words); i++)
-    result |= g_ascii_strcasecmp(value, words[i]) == 0;
+  for(size_t i = 0; value && i < G_N_ELEMENTS(words); i++) result |= g_ascii_strcasecmp(value, words[i]) == 0;
   g_free(value);
   return result;
 }
@@ -147,8 +146,7 @@ gint64 dt_conf_get_int(const char *key, gint64 fallback)
 {
   char *value = dt_conf_get_string(key);
   gint64 number;
-  if(!value || !g_ascii_string_to_signed(value, 10, G_MININT64, G_MAXINT64, &number, NULL))
-    number = fallback;
+  if(!value || !g_ascii_string_to_signed(value, 10, G_MININT64, G_MAXINT64, &number, NULL)) number = fallback;
   g_free(value);
   return number;
 }
@@ -215,8 +213,7 @@ static gboolean _replace_file(const char *dir, const char *key, const char *valu
     g_clear_error(&cause);
     text = _edit_text(old ? old : "", key, value);
     ok = g_file_set_contents_full(path, text, -1,
-                                  G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,
-                                  &cause);
+                                  G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, &cause);
   }
   if(!ok)
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
@@ -250,8 +247,8 @@ static gboolean _store(const char *key, const char *value, GError **error)
 static gboolean _check_pair(const char *key, const char *value, GError **error)
 {
   const size_t n = strlen(key);
-  if(n && *key != '#' && !g_ascii_isspace(key[0]) && !g_ascii_isspace(key[n - 1])
-     && !strpbrk(key, "=\n\r") && !strpbrk(value, "\n\r"))
+  if(n && *key != '#' && !g_ascii_isspace(key[0]) && !g_ascii_isspace(key[n - 1]) && !strpbrk(key, "=\n\r")
+     && !strpbrk(value, "\n\r"))
     return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
               "\"%s\" cannot be a setting's name or value: neither may contain line breaks, and a "
@@ -299,8 +296,7 @@ char **dt_conf_list(void)
   GHashTable *set = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   pthread_mutex_lock(&_lock);
   _load_once();
-  for(size_t i = 0; i < G_N_ELEMENTS(_defaults); i++)
-    g_hash_table_add(set, g_strdup(_defaults[i].key));
+  for(size_t i = 0; i < G_N_ELEMENTS(_defaults); i++) g_hash_table_add(set, g_strdup(_defaults[i].key));
   _collect_keys(_darktablerc, set);
   _collect_keys(_airc, set);
   _collect_keys(_overrides, set);

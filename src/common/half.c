@@ -67,8 +67,7 @@ static inline float _single(uint16_t half)
 
   const uint32_t normal = (size << 13) + REBIAS;
   const uint32_t subnormal = _bits(_value(FLOAT_HALF_MIN | size << 13) - _value(FLOAT_HALF_MIN));
-  const uint32_t special =
-      FLOAT_INFINITY | size << 13 | _select(size > HALF_INFINITY, FLOAT_QUIET, 0);
+  const uint32_t special = FLOAT_INFINITY | size << 13 | _select(size > HALF_INFINITY, FLOAT_QUIET, 0);
 
   const uint32_t finite = _select(size < HALF_MIN, subnormal, normal);
   return _value(sign | _select(size >= HALF_INFINITY, special, finite));
@@ -76,12 +75,10 @@ static inline float _single(uint16_t half)
 
 void dt_float_to_half(const float *restrict in, uint16_t *restrict out, size_t count)
 {
-  for(size_t i = 0; i < count; i++)
-    out[i] = _half(in[i]);
+  for(size_t i = 0; i < count; i++) out[i] = _half(in[i]);
 }
 
 void dt_half_to_float(const uint16_t *restrict in, float *restrict out, size_t count)
 {
-  for(size_t i = 0; i < count; i++)
-    out[i] = _single(in[i]);
+  for(size_t i = 0; i < count; i++) out[i] = _single(in[i]);
 }

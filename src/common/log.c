@@ -10,9 +10,8 @@ static const struct
   const char *name;
   unsigned topics;
 } _topics[] = {
-  { "ai", DT_LOG_AI },         { "opencl", DT_LOG_OPENCL }, { "perf", DT_LOG_PERF },
-  { "pipe", DT_LOG_PIPE },     { "tiling", DT_LOG_TILING }, { "memory", DT_LOG_MEMORY },
-  { "all", DT_LOG_ALL },
+  { "ai", DT_LOG_AI },         { "opencl", DT_LOG_OPENCL }, { "perf", DT_LOG_PERF }, { "pipe", DT_LOG_PIPE },
+  { "tiling", DT_LOG_TILING }, { "memory", DT_LOG_MEMORY }, { "all", DT_LOG_ALL },
 };
 
 static struct

@@ -66,8 +66,7 @@ static JsonNode *_parse_object(const char *path, const char *text, GError **erro
   GError *cause = NULL;
   JsonNode *root = json_from_string(text, &cause);
   if(root && JSON_NODE_HOLDS_OBJECT(root)) return root;
-  char *why = g_strdup_printf("it is not a JSON object%s%s", cause ? ": " : "",
-                              cause ? cause->message : "");
+  char *why = g_strdup_printf("it is not a JSON object%s%s", cause ? ": " : "", cause ? cause->message : "");
   _refuse(error, path, why);
   g_free(why);
   g_clear_error(&cause);
@@ -106,8 +105,8 @@ static char *_dup_object(JsonObject *object, const char *key)
 static gint64 _get_int(JsonObject *object, const char *key, gint64 fallback)
 {
   JsonNode *node = json_object_get_member(object, key);
-  const gboolean number = node && JSON_NODE_HOLDS_VALUE(node)
-                          && json_node_get_value_type(node) == G_TYPE_INT64;
+  const gboolean number =
+      node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64;
   return number ? json_node_get_int(node) : fallback;
 }
 
@@ -121,8 +120,7 @@ static gboolean _check(const dt_manifest_t *m, const char *path, GError **error)
 {
   if(!m->id) return _refuse(error, path, "it has no \"id\" (a string)");
   if(!m->name) return _refuse(error, path, "it has no \"name\" (a string)");
-  if(!dt_manifest_id_is_safe(m->id))
-    return _refuse(error, path, "its \"id\" is not a plain file name");
+  if(!dt_manifest_id_is_safe(m->id)) return _refuse(error, path, "its \"id\" is not a plain file name");
   if(strcmp(m->backend, "onnx") != 0)
     return _refuse(error, path, "its \"backend\" is not \"onnx\", the only one supported");
   if(m->num_inputs < 1 || m->num_inputs > 16)
@@ -166,9 +164,10 @@ dt_manifest_t *dt_manifest_read(const char *directory, GError **error)
 void dt_manifest_free(dt_manifest_t *m)
 {
   if(!m) return;
-  char *strings[] = { m->id,         m->name,     m->description,   m->task,       m->backend,
-                      m->arch,       m->version,  m->attributes,    m->cpu_only,   m->coreml_format,
-                      m->model_card, m->directory };
+  char *strings[] = {
+    m->id,      m->name,       m->description, m->task,          m->backend,    m->arch,
+    m->version, m->attributes, m->cpu_only,    m->coreml_format, m->model_card, m->directory
+  };
   for(size_t i = 0; i < G_N_ELEMENTS(strings); i++) g_free(strings[i]);
   g_free(m);
 }

@@ -13,20 +13,20 @@
 
 typedef struct dt_manifest_t
 {
-  char *id;          ///< unique, a plain file name; required
-  char *name;        ///< for people; required
-  char *description; ///< default ""
-  char *task;        ///< default "general"
-  char *backend;     ///< default "onnx"
-  char *arch;        ///< default "generic"
-  char *version;     ///< default ""
-  int num_inputs;    ///< default 1
-  gboolean tiling;   ///< informational, default FALSE
-  char *attributes;  ///< JSON text of the object, or NULL
-  char *cpu_only;    ///< JSON text, or NULL
+  char *id;            ///< unique, a plain file name; required
+  char *name;          ///< for people; required
+  char *description;   ///< default ""
+  char *task;          ///< default "general"
+  char *backend;       ///< default "onnx"
+  char *arch;          ///< default "generic"
+  char *version;       ///< default ""
+  int num_inputs;      ///< default 1
+  gboolean tiling;     ///< informational, default FALSE
+  char *attributes;    ///< JSON text of the object, or NULL
+  char *cpu_only;      ///< JSON text, or NULL
   char *coreml_format; ///< JSON text, or NULL
-  char *model_card;  ///< JSON text of the object, or NULL
-  char *directory;   ///< absolute path of the model's directory
+  char *model_card;    ///< JSON text of the object, or NULL
+  char *directory;     ///< absolute path of the model's directory
 } dt_manifest_t;
 
 /** Reads `<directory>/config.json`.
@@ -43,15 +43,12 @@ gboolean dt_manifest_id_is_safe(const char *id);
 /** Attributes with typed access. @p key may be dotted: "model_x2.input_sizes" looks into the nested
  * object first and falls back to the last part at the top level. A value of another type, or JSON
  * null, counts as absent. @{ */
-gboolean dt_manifest_attribute_bool(const dt_manifest_t *manifest, const char *key,
-                                    gboolean fallback);
-double dt_manifest_attribute_double(const dt_manifest_t *manifest, const char *key,
-                                    double fallback);
+gboolean dt_manifest_attribute_bool(const dt_manifest_t *manifest, const char *key, gboolean fallback);
+double dt_manifest_attribute_double(const dt_manifest_t *manifest, const char *key, double fallback);
 /** @return (transfer full) or NULL */
 char *dt_manifest_attribute_string(const dt_manifest_t *manifest, const char *key);
 /** @return number of elements written to @p values, at most @p max */
-int dt_manifest_attribute_ints(const dt_manifest_t *manifest, const char *key, int *values,
-                               int max);
+int dt_manifest_attribute_ints(const dt_manifest_t *manifest, const char *key, int *values, int max);
 /** @} */
 
 #endif

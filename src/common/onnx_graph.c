@@ -129,7 +129,7 @@ enum
 static gboolean _take(dt_onnx_bytes_t *in, uint64_t size, dt_onnx_bytes_t *out)
 {
   if(size > in->size) return FALSE;
-  *out = (dt_onnx_bytes_t){in->at, (size_t)size};
+  *out = (dt_onnx_bytes_t){ in->at, (size_t)size };
   in->at += size;
   in->size -= (size_t)size;
   return TRUE;
@@ -152,8 +152,7 @@ static gboolean _read_varint(dt_onnx_bytes_t *in, uint64_t *value)
 static uint64_t _little_endian(const uint8_t *at, size_t size)
 {
   uint64_t value = 0;
-  for(size_t i = size; i-- > 0;)
-    value = value << 8 | at[i];
+  for(size_t i = size; i-- > 0;) value = value << 8 | at[i];
   return value;
 }
 
@@ -170,23 +169,18 @@ static gboolean _read_value(dt_onnx_bytes_t *in, uint32_t wire, _field_t *field)
 {
   switch(wire)
   {
-  case VARINT:
-    return _read_varint(in, &field->number);
-  case FIXED64:
-    return _read_fixed(in, 8, &field->number);
-  case FIXED32:
-    return _read_fixed(in, 4, &field->number);
-  case BYTES:
-    return _read_varint(in, &field->number) && _take(in, field->number, &field->bytes);
-  default:
-    return FALSE;
+  case VARINT: return _read_varint(in, &field->number);
+  case FIXED64: return _read_fixed(in, 8, &field->number);
+  case FIXED32: return _read_fixed(in, 4, &field->number);
+  case BYTES: return _read_varint(in, &field->number) && _take(in, field->number, &field->bytes);
+  default: return FALSE;
   }
 }
 
 static gboolean _read_field(dt_onnx_bytes_t *in, _field_t *field)
 {
   uint64_t tag = 0;
-  *field = (_field_t){0};
+  *field = (_field_t){ 0 };
   if(!_read_varint(in, &tag) || tag > G_MAXUINT32 || tag < TAG(1, 0)) return FALSE;
   field->tag = (uint32_t)tag;
   return _read_value(in, field->tag & 7, field);
@@ -221,8 +215,8 @@ static gboolean _fail(_parser_t *parser, const char *trouble)
 // Bits of one element as raw_data stores it, 0 when unknown or of no fixed size.
 static unsigned _bits_of_type(int type)
 {
-  static const uint8_t bits[] = {0,  32,  8,  8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64,
-                                 64, 128, 16, 8, 8,  8,  8,  4,  4, 4, 8,  2,  2};
+  static const uint8_t bits[] = { 0,  32,  8,  8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64,
+                                  64, 128, 16, 8, 8,  8,  8,  4,  4, 4, 8,  2,  2 };
   return type > 0 && type < (int)G_N_ELEMENTS(bits) ? bits[type] : 0;
 }
 
@@ -231,8 +225,7 @@ static gboolean _add_dim(dt_onnx_tensor_t *tensor, uint64_t dim)
   if(dim > G_MAXINT64) return FALSE;
   if(tensor->rank < DT_ONNX_MAX_RANK) tensor->dims[tensor->rank] = (int64_t)dim;
   if(tensor->rank < G_MAXINT) tensor->rank++;
-  if(!g_uint64_checked_mul(&tensor->elements, tensor->elements, dim))
-    tensor->elements = G_MAXUINT64;
+  if(!g_uint64_checked_mul(&tensor->elements, tensor->elements, dim)) tensor->elements = G_MAXUINT64;
   return TRUE;
 }
 
@@ -248,23 +241,15 @@ static gboolean _read_tensor_field(const _field_t *field, dt_onnx_tensor_t *tens
 {
   switch(field->tag)
   {
-  case TENSOR_DIMS:
-    return _add_dim(tensor, field->number);
-  case TENSOR_DIMS_PACKED:
-    return _add_packed_dims(tensor, field->bytes);
-  case TENSOR_DATA_TYPE:
-    tensor->type = (int)field->number;
-    break;
-  case TENSOR_NAME:
-    tensor->name = field->bytes;
-    break;
+  case TENSOR_DIMS: return _add_dim(tensor, field->number);
+  case TENSOR_DIMS_PACKED: return _add_packed_dims(tensor, field->bytes);
+  case TENSOR_DATA_TYPE: tensor->type = (int)field->number; break;
+  case TENSOR_NAME: tensor->name = field->bytes; break;
   case TENSOR_RAW_DATA:
     tensor->raw = field->bytes;
     tensor->has_raw = TRUE;
     break;
-  case TENSOR_EXTERNAL_DATA:
-    tensor->external = TRUE;
-    break;
+  case TENSOR_EXTERNAL_DATA: tensor->external = TRUE; break;
   case TENSOR_DATA_LOCATION:
     // 0 is "in this file"; whatever else there may be one day is not.
     tensor->external |= field->number != 0;
@@ -274,25 +259,20 @@ static gboolean _read_tensor_field(const _field_t *field, dt_onnx_tensor_t *tens
   case TENSOR_INT64_DATA:
   case TENSOR_DOUBLE_DATA:
   case TENSOR_UINT64_DATA:
-  case TENSOR_STRING_DATA:
-    tensor->payload += field->bytes.size + 1;
-    break;
+  case TENSOR_STRING_DATA: tensor->payload += field->bytes.size + 1; break;
   case TENSOR_FLOAT_DATA_PACKED:
   case TENSOR_INT32_DATA_PACKED:
   case TENSOR_INT64_DATA_PACKED:
   case TENSOR_DOUBLE_DATA_PACKED:
-  case TENSOR_UINT64_DATA_PACKED:
-    tensor->payload += field->bytes.size;
-    break;
-  default:
-    break;
+  case TENSOR_UINT64_DATA_PACKED: tensor->payload += field->bytes.size; break;
+  default: break;
   }
   return TRUE;
 }
 
 gboolean dt_onnx_read_tensor(dt_onnx_bytes_t in, dt_onnx_tensor_t *tensor)
 {
-  *tensor = (dt_onnx_tensor_t){.elements = 1};
+  *tensor = (dt_onnx_tensor_t){ .elements = 1 };
   _field_t field;
   while(in.size)
     if(!_read_field(&in, &field) || !_read_tensor_field(&field, tensor)) return FALSE;
@@ -305,8 +285,7 @@ static gboolean _payload_matches(const dt_onnx_tensor_t *tensor)
   if(tensor->external) return TRUE; // refused as such, by whoever loads models
   const unsigned bits = _bits_of_type(tensor->type);
   if(tensor->has_raw && bits)
-    return tensor->elements <= MAX_BYTES * 8 &&
-           (tensor->elements * bits + 7) / 8 == tensor->raw.size;
+    return tensor->elements <= MAX_BYTES * 8 && (tensor->elements * bits + 7) / 8 == tensor->raw.size;
   // Typed fields spend at least a byte on one value, or on the four that fit into it.
   return tensor->elements <= 8 * (tensor->payload + tensor->raw.size);
 }
@@ -340,8 +319,7 @@ static void _clear_value(void *data)
 {
   dt_onnx_value_t *value = data;
   g_free(value->name);
-  for(int i = 0; i < DT_ONNX_MAX_RANK; i++)
-    g_free(value->symbols[i]);
+  for(int i = 0; i < DT_ONNX_MAX_RANK; i++) g_free(value->symbols[i]);
 }
 
 // Names that leave this file become C strings, so they must be text without a NUL.
@@ -357,8 +335,7 @@ static gboolean _copy_text(_parser_t *parser, dt_onnx_bytes_t bytes, char **text
 
 static gboolean _parse_dim(_parser_t *parser, dt_onnx_bytes_t in, dt_onnx_value_t *value)
 {
-  if(value->rank >= DT_ONNX_MAX_RANK)
-    return _fail(parser, "an input or output has too many dimensions");
+  if(value->rank >= DT_ONNX_MAX_RANK) return _fail(parser, "an input or output has too many dimensions");
   const int i = value->rank++;
   value->dims[i] = -1;
   _field_t field;
@@ -428,7 +405,7 @@ static gboolean _parse_value_fields(_parser_t *parser, dt_onnx_bytes_t in, dt_on
 static gboolean _parse_value(_parser_t *parser, dt_onnx_bytes_t in, GArray *values)
 {
   if(values->len >= MAX_VALUES) return _fail(parser, "it has too many inputs or outputs");
-  dt_onnx_value_t value = {.rank = -1};
+  dt_onnx_value_t value = { .rank = -1 };
   const gboolean ok = _parse_value_fields(parser, in, &value);
   g_array_append_val(values, value); // the array frees it in any case
   return ok;
@@ -459,20 +436,15 @@ static gboolean _check_attribute(_parser_t *parser, dt_onnx_bytes_t in, gboolean
     switch(field.tag)
     {
     case ATTRIBUTE_T:
-    case ATTRIBUTE_TENSORS:
-      ok = _check_tensor(parser, field.bytes, &tensor);
-      break;
+    case ATTRIBUTE_TENSORS: ok = _check_tensor(parser, field.bytes, &tensor); break;
     case ATTRIBUTE_SPARSE_TENSOR:
-    case ATTRIBUTE_SPARSE_TENSORS:
-      ok = _check_sparse_tensor(parser, field.bytes, NULL);
-      break;
+    case ATTRIBUTE_SPARSE_TENSORS: ok = _check_sparse_tensor(parser, field.bytes, NULL); break;
     case ATTRIBUTE_G:
     case ATTRIBUTE_GRAPHS:
       *subgraph = TRUE;
       ok = _parse_subgraph(parser, field.bytes);
       break;
-    default:
-      break;
+    default: break;
     }
   }
   return ok;
@@ -492,23 +464,13 @@ static gboolean _parse_node_field(_parser_t *parser, const _field_t *field, dt_o
 {
   switch(field->tag)
   {
-  case NODE_INPUT:
-    return _add_name(parser, parser->graph->node_inputs, field->bytes, keep);
-  case NODE_OUTPUT:
-    return _add_name(parser, parser->graph->node_outputs, field->bytes, keep);
-  case NODE_ATTRIBUTE:
-    return _check_attribute(parser, field->bytes, &node->subgraph);
-  case NODE_NAME:
-    node->name = field->bytes;
-    break;
-  case NODE_OP_TYPE:
-    node->op = field->bytes;
-    break;
-  case NODE_DOMAIN:
-    node->domain = field->bytes;
-    break;
-  default:
-    break;
+  case NODE_INPUT: return _add_name(parser, parser->graph->node_inputs, field->bytes, keep);
+  case NODE_OUTPUT: return _add_name(parser, parser->graph->node_outputs, field->bytes, keep);
+  case NODE_ATTRIBUTE: return _check_attribute(parser, field->bytes, &node->subgraph);
+  case NODE_NAME: node->name = field->bytes; break;
+  case NODE_OP_TYPE: node->op = field->bytes; break;
+  case NODE_DOMAIN: node->domain = field->bytes; break;
+  default: break;
   }
   return TRUE;
 }
@@ -524,9 +486,9 @@ static gboolean _parse_node(_parser_t *parser, dt_onnx_bytes_t in, gboolean keep
 {
   if(++parser->nodes > MAX_NODES) return _fail(parser, "it has too many nodes");
   dt_onnx_graph_t *graph = parser->graph;
-  dt_onnx_node_t node = {.message = in,
-                         .first_input = graph->node_inputs->len,
-                         .first_output = graph->node_outputs->len};
+  dt_onnx_node_t node = { .message = in,
+                          .first_input = graph->node_inputs->len,
+                          .first_output = graph->node_outputs->len };
   _field_t field;
   while(in.size)
     if(!_read_field(&in, &field) || !_parse_node_field(parser, &field, &node, keep)) return FALSE;
@@ -536,14 +498,13 @@ static gboolean _parse_node(_parser_t *parser, dt_onnx_bytes_t in, gboolean keep
   return _note_domain(parser, node.domain);
 }
 
-static gboolean _add_constant(_parser_t *parser, dt_onnx_bytes_t name, dt_onnx_bytes_t tensor,
-                              gboolean keep)
+static gboolean _add_constant(_parser_t *parser, dt_onnx_bytes_t name, dt_onnx_bytes_t tensor, gboolean keep)
 {
   GArray *constants = parser->graph->constants;
   if(name.size > MAX_NAME) return _fail(parser, "a name is too long");
   if(!keep) return TRUE;
   if(constants->len >= MAX_TENSORS) return _fail(parser, "it has too many initialisers");
-  const dt_onnx_constant_t constant = {name, tensor};
+  const dt_onnx_constant_t constant = { name, tensor };
   g_array_append_val(constants, constant);
   return TRUE;
 }
@@ -556,27 +517,20 @@ static gboolean _parse_initialiser(_parser_t *parser, dt_onnx_bytes_t in, gboole
 
 static gboolean _parse_sparse_initialiser(_parser_t *parser, dt_onnx_bytes_t in, gboolean keep)
 {
-  dt_onnx_bytes_t name = {0};
-  return _check_sparse_tensor(parser, in, &name) &&
-         _add_constant(parser, name, (dt_onnx_bytes_t){0}, keep);
+  dt_onnx_bytes_t name = { 0 };
+  return _check_sparse_tensor(parser, in, &name) && _add_constant(parser, name, (dt_onnx_bytes_t){ 0 }, keep);
 }
 
 static gboolean _parse_graph_field(_parser_t *parser, const _field_t *field, gboolean keep)
 {
   switch(field->tag)
   {
-  case GRAPH_NODE:
-    return _parse_node(parser, field->bytes, keep);
-  case GRAPH_INITIALIZER:
-    return _parse_initialiser(parser, field->bytes, keep);
-  case GRAPH_SPARSE_INITIALIZER:
-    return _parse_sparse_initialiser(parser, field->bytes, keep);
-  case GRAPH_INPUT:
-    return !keep || _parse_value(parser, field->bytes, parser->graph->inputs);
-  case GRAPH_OUTPUT:
-    return !keep || _parse_value(parser, field->bytes, parser->graph->outputs);
-  default:
-    return TRUE;
+  case GRAPH_NODE: return _parse_node(parser, field->bytes, keep);
+  case GRAPH_INITIALIZER: return _parse_initialiser(parser, field->bytes, keep);
+  case GRAPH_SPARSE_INITIALIZER: return _parse_sparse_initialiser(parser, field->bytes, keep);
+  case GRAPH_INPUT: return !keep || _parse_value(parser, field->bytes, parser->graph->inputs);
+  case GRAPH_OUTPUT: return !keep || _parse_value(parser, field->bytes, parser->graph->outputs);
+  default: return TRUE;
   }
 }
 
@@ -592,7 +546,7 @@ static gboolean _parse_graph(_parser_t *parser, dt_onnx_bytes_t in, gboolean kee
 
 static gboolean _parse_opset(_parser_t *parser, dt_onnx_bytes_t in)
 {
-  dt_onnx_bytes_t domain = {0};
+  dt_onnx_bytes_t domain = { 0 };
   uint64_t version = 0;
   _field_t field;
   while(in.size)
@@ -627,8 +581,7 @@ static gboolean _check_function(_parser_t *parser, dt_onnx_bytes_t in)
   {
     if(!_read_field(&in, &field)) return FALSE;
     if(field.tag == FUNCTION_NODE && !_parse_node(parser, field.bytes, FALSE)) return FALSE;
-    if(field.tag == FUNCTION_ATTRIBUTE && !_check_attribute(parser, field.bytes, &subgraph))
-      return FALSE;
+    if(field.tag == FUNCTION_ATTRIBUTE && !_check_attribute(parser, field.bytes, &subgraph)) return FALSE;
   }
   return TRUE;
 }
@@ -637,17 +590,11 @@ static gboolean _parse_model_field(_parser_t *parser, const _field_t *field)
 {
   switch(field->tag)
   {
-  case MODEL_GRAPH:
-    parser->has_graph = TRUE;
-    return _parse_graph(parser, field->bytes, TRUE);
-  case MODEL_OPSET_IMPORT:
-    return _parse_opset(parser, field->bytes);
-  case MODEL_TRAINING_INFO:
-    return _check_training(parser, field->bytes);
-  case MODEL_FUNCTION:
-    return _check_function(parser, field->bytes);
-  default:
-    return TRUE;
+  case MODEL_GRAPH: parser->has_graph = TRUE; return _parse_graph(parser, field->bytes, TRUE);
+  case MODEL_OPSET_IMPORT: return _parse_opset(parser, field->bytes);
+  case MODEL_TRAINING_INFO: return _check_training(parser, field->bytes);
+  case MODEL_FUNCTION: return _check_function(parser, field->bytes);
+  default: return TRUE;
   }
 }
 
@@ -676,7 +623,7 @@ static void _drop_initialised_inputs(dt_onnx_graph_t *graph)
   for(guint i = graph->inputs->len; i-- > 0;)
   {
     const char *name = g_array_index(graph->inputs, dt_onnx_value_t, i).name;
-    const dt_onnx_bytes_t key = {(const uint8_t *)name, strlen(name)};
+    const dt_onnx_bytes_t key = { (const uint8_t *)name, strlen(name) };
     if(g_tree_lookup(graph->constants_by_name, &key)) g_array_remove_index(graph->inputs, i);
   }
 }
@@ -705,7 +652,7 @@ static dt_onnx_graph_t *_new_graph(void)
 
 static dt_onnx_attribute_t _read_attribute(dt_onnx_bytes_t in)
 {
-  dt_onnx_attribute_t attribute = {.message = in};
+  dt_onnx_attribute_t attribute = { .message = in };
   _field_t field;
   while(in.size && _read_field(&in, &field))
   {
@@ -729,8 +676,7 @@ gboolean dt_onnx_next_attribute(dt_onnx_bytes_t *rest, dt_onnx_attribute_t *attr
   return FALSE;
 }
 
-static gboolean _find_attribute(const dt_onnx_node_t *node, const char *name,
-                                dt_onnx_attribute_t *attribute)
+static gboolean _find_attribute(const dt_onnx_node_t *node, const char *name, dt_onnx_attribute_t *attribute)
 {
   dt_onnx_bytes_t rest = node->message;
   while(dt_onnx_next_attribute(&rest, attribute))
@@ -744,12 +690,11 @@ int64_t dt_onnx_integer_attribute(const dt_onnx_node_t *node, const char *name, 
   return _find_attribute(node, name, &attribute) ? attribute.integer : fallback;
 }
 
-dt_onnx_bytes_t dt_onnx_text_attribute(const dt_onnx_node_t *node, const char *name,
-                                       const char *fallback)
+dt_onnx_bytes_t dt_onnx_text_attribute(const dt_onnx_node_t *node, const char *name, const char *fallback)
 {
   dt_onnx_attribute_t attribute;
   if(_find_attribute(node, name, &attribute)) return attribute.text;
-  return (dt_onnx_bytes_t){(const uint8_t *)fallback, strlen(fallback)};
+  return (dt_onnx_bytes_t){ (const uint8_t *)fallback, strlen(fallback) };
 }
 
 static void _add_number(dt_onnx_numbers_t *numbers, double value)
@@ -783,8 +728,7 @@ static void _add_packed(dt_onnx_numbers_t *numbers, dt_onnx_bytes_t packed, size
 }
 
 // Reads a repeated field of @p type in both its spellings, one by one and packed.
-static void _collect_numbers(dt_onnx_bytes_t in, uint32_t field_number, int type,
-                             dt_onnx_numbers_t *numbers)
+static void _collect_numbers(dt_onnx_bytes_t in, uint32_t field_number, int type, dt_onnx_numbers_t *numbers)
 {
   const uint32_t wire = type == TYPE_FLOAT ? FIXED32 : VARINT;
   const size_t size = type == TYPE_FLOAT ? 4 : 0;
@@ -797,8 +741,8 @@ static void _collect_numbers(dt_onnx_bytes_t in, uint32_t field_number, int type
 }
 
 // Reads attribute @p name as a list of @p type, of which @p field holds the values.
-static gboolean _list_attribute(const dt_onnx_node_t *node, const char *name, uint32_t field,
-                                int type, dt_onnx_numbers_t *numbers)
+static gboolean _list_attribute(const dt_onnx_node_t *node, const char *name, uint32_t field, int type,
+                                dt_onnx_numbers_t *numbers)
 {
   dt_onnx_attribute_t attribute;
   numbers->count = 0;
@@ -807,14 +751,12 @@ static gboolean _list_attribute(const dt_onnx_node_t *node, const char *name, ui
   return TRUE;
 }
 
-gboolean dt_onnx_integers_attribute(const dt_onnx_node_t *node, const char *name,
-                                    dt_onnx_numbers_t *numbers)
+gboolean dt_onnx_integers_attribute(const dt_onnx_node_t *node, const char *name, dt_onnx_numbers_t *numbers)
 {
   return _list_attribute(node, name, ATTRIBUTE_INTS, TYPE_INT64, numbers);
 }
 
-gboolean dt_onnx_floats_attribute(const dt_onnx_node_t *node, const char *name,
-                                  dt_onnx_numbers_t *numbers)
+gboolean dt_onnx_floats_attribute(const dt_onnx_node_t *node, const char *name, dt_onnx_numbers_t *numbers)
 {
   return _list_attribute(node, name, ATTRIBUTE_FLOATS, TYPE_FLOAT, numbers);
 }
@@ -834,15 +776,11 @@ static uint32_t _data_field(int type)
 {
   switch(type)
   {
-  case TYPE_FLOAT:
-    return TENSOR_FLOAT_DATA >> 3;
+  case TYPE_FLOAT: return TENSOR_FLOAT_DATA >> 3;
   case TYPE_INT32:
-  case TYPE_BOOL:
-    return TENSOR_INT32_DATA >> 3;
-  case TYPE_INT64:
-    return TENSOR_INT64_DATA >> 3;
-  default:
-    return 0;
+  case TYPE_BOOL: return TENSOR_INT32_DATA >> 3;
+  case TYPE_INT64: return TENSOR_INT64_DATA >> 3;
+  default: return 0;
   }
 }
 
@@ -850,8 +788,7 @@ gboolean dt_onnx_tensor_numbers(dt_onnx_bytes_t message, dt_onnx_numbers_t *numb
 {
   dt_onnx_tensor_t tensor;
   numbers->count = 0;
-  if(!dt_onnx_read_tensor(message, &tensor) || tensor.external || !_data_field(tensor.type))
-    return FALSE;
+  if(!dt_onnx_read_tensor(message, &tensor) || tensor.external || !_data_field(tensor.type)) return FALSE;
   if(tensor.has_raw)
     _add_packed(numbers, tensor.raw, _bits_of_type(tensor.type) / 8, tensor.type);
   else
@@ -863,8 +800,8 @@ gboolean dt_onnx_tensor_numbers(dt_onnx_bytes_t message, dt_onnx_numbers_t *numb
 
 dt_onnx_graph_t *dt_onnx_graph_parse(const void *data, size_t size, GError **error)
 {
-  _parser_t parser = {.graph = _new_graph()};
-  if(_parse_model(&parser, (dt_onnx_bytes_t){data, size}))
+  _parser_t parser = { .graph = _new_graph() };
+  if(_parse_model(&parser, (dt_onnx_bytes_t){ data, size }))
   {
     _index_constants(parser.graph);
     _drop_initialised_inputs(parser.graph);

@@ -92,13 +92,10 @@ gboolean dt_onnx_attribute_numbers(dt_onnx_bytes_t message, dt_onnx_numbers_t *n
 gboolean dt_onnx_next_attribute(dt_onnx_bytes_t *rest, dt_onnx_attribute_t *attribute);
 /** The value of attribute @p name, or @p fallback when @p node has none. */
 int64_t dt_onnx_integer_attribute(const dt_onnx_node_t *node, const char *name, int64_t fallback);
-dt_onnx_bytes_t dt_onnx_text_attribute(const dt_onnx_node_t *node, const char *name,
-                                       const char *fallback);
+dt_onnx_bytes_t dt_onnx_text_attribute(const dt_onnx_node_t *node, const char *name, const char *fallback);
 /** The values of attribute @p name; FALSE, and an empty list, when @p node has none. */
-gboolean dt_onnx_integers_attribute(const dt_onnx_node_t *node, const char *name,
-                                    dt_onnx_numbers_t *numbers);
-gboolean dt_onnx_floats_attribute(const dt_onnx_node_t *node, const char *name,
-                                  dt_onnx_numbers_t *numbers);
+gboolean dt_onnx_integers_attribute(const dt_onnx_node_t *node, const char *name, dt_onnx_numbers_t *numbers);
+gboolean dt_onnx_floats_attribute(const dt_onnx_node_t *node, const char *name, dt_onnx_numbers_t *numbers);
 
 /* --- what a tensor depends on, onnx_locality.c --- */
 
@@ -159,8 +156,8 @@ static inline int64_t dt_onnx_floor_div(int64_t a, int64_t b)
 /* What operators do to an axis. @p out is overwritten; all return FALSE once the walk is refused. */
 
 gboolean dt_onnx_copy_axis(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, dt_onnx_axis_t *out);
-gboolean dt_onnx_slide(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input,
-                       const dt_onnx_window_t *window, dt_onnx_axis_t *out);
+gboolean dt_onnx_slide(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, const dt_onnx_window_t *window,
+                       dt_onnx_axis_t *out);
 /** Every sample becomes @p factor samples that see the same. */
 gboolean dt_onnx_replicate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, int64_t factor,
                            dt_onnx_axis_t *out);

@@ -73,10 +73,9 @@ static gboolean _init_axis(dt_onnx_walk_t *walk, dt_onnx_axis_t *axis, int64_t p
   walk->stride = _lcm(walk->stride, step);
   if(walk->stride > MAX_STEP) return dt_onnx_refuse(walk, "makes the total stride too large");
   if(!_spend(walk, period)) return FALSE;
-  *axis = (dt_onnx_axis_t){(int)period, (int)step, (int)extra, g_new(dt_onnx_span_t, period)};
+  *axis = (dt_onnx_axis_t){ (int)period, (int)step, (int)extra, g_new(dt_onnx_span_t, period) };
   // Empty: the union with anything is that thing.
-  for(int r = 0; r < period; r++)
-    axis->span[r] = (dt_onnx_span_t){G_MAXINT32, G_MININT32};
+  for(int r = 0; r < period; r++) axis->span[r] = (dt_onnx_span_t){ G_MAXINT32, G_MININT32 };
   return TRUE;
 }
 
@@ -89,13 +88,13 @@ static _reach_t _reach_of(const dt_onnx_axis_t *axis, int64_t sample)
 {
   const int64_t periods = dt_onnx_floor_div(sample, axis->period);
   const dt_onnx_span_t *span = &axis->span[sample - periods * axis->period];
-  return (_reach_t){periods * axis->step + span->lo, periods * axis->step + span->hi};
+  return (_reach_t){ periods * axis->step + span->lo, periods * axis->step + span->hi };
 }
 
 static gboolean _widen(dt_onnx_walk_t *walk, dt_onnx_axis_t *axis, int r, _reach_t reach)
 {
-  if(reach.lo < -DT_ONNX_MAX_REACH || reach.hi > DT_ONNX_MAX_REACH ||
-     reach.lo > DT_ONNX_MAX_REACH || reach.hi < -DT_ONNX_MAX_REACH)
+  if(reach.lo < -DT_ONNX_MAX_REACH || reach.hi > DT_ONNX_MAX_REACH || reach.lo > DT_ONNX_MAX_REACH
+     || reach.hi < -DT_ONNX_MAX_REACH)
     return dt_onnx_refuse(walk, "sees too far");
   dt_onnx_span_t *span = &axis->span[r];
   span->lo = MIN(span->lo, (int32_t)reach.lo);
@@ -115,8 +114,7 @@ gboolean dt_onnx_copy_axis(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, dt_on
 // unless something was cropped before.
 static void _reach_border(dt_onnx_axis_t *axis, gboolean before, gboolean after)
 {
-  for(int r = 0; before && r < axis->period; r++)
-    axis->span[r].lo = MIN(axis->span[r].lo, axis->step - 1);
+  for(int r = 0; before && r < axis->period; r++) axis->span[r].lo = MIN(axis->span[r].lo, axis->step - 1);
   for(int r = 0; after && r < axis->period; r++)
   {
     const int64_t periods = dt_onnx_floor_div((int64_t)axis->extra + r, axis->period);
@@ -137,8 +135,8 @@ static int64_t _window_extra(const dt_onnx_window_t *window, int64_t extra)
   return count;
 }
 
-static gboolean _slide_sample(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in,
-                              const dt_onnx_window_t *window, dt_onnx_axis_t *out, int r)
+static gboolean _slide_sample(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, const dt_onnx_window_t *window,
+                              dt_onnx_axis_t *out, int r)
 {
   const int64_t first = window->stride * r - window->before;
   // Taps repeat the phases of the period: the first of each sees farthest left, the last right.
@@ -149,8 +147,8 @@ static gboolean _slide_sample(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in,
   return TRUE;
 }
 
-gboolean dt_onnx_slide(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input,
-                       const dt_onnx_window_t *window, dt_onnx_axis_t *out)
+gboolean dt_onnx_slide(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, const dt_onnx_window_t *window,
+                       dt_onnx_axis_t *out)
 {
   const int64_t period = input->period / _gcd(input->period, window->stride);
   const int64_t step = input->step * (window->stride * period / input->period);
@@ -164,8 +162,7 @@ gboolean dt_onnx_slide(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input,
       (extra - 1) * window->stride - window->before + window->dilation * (window->kernel - 1);
   _reach_border(&in, window->before > 0, last >= input->extra);
   gboolean ok = TRUE;
-  for(int r = 0; ok && r < period; r++)
-    ok = _slide_sample(walk, &in, window, out, r);
+  for(int r = 0; ok && r < period; r++) ok = _slide_sample(walk, &in, window, out, r);
   g_free(in.span);
   return ok;
 }
@@ -174,16 +171,14 @@ gboolean dt_onnx_replicate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *in, int64
                            dt_onnx_axis_t *out)
 {
   if(!_init_axis(walk, out, in->period * factor, in->step, in->extra * factor)) return FALSE;
-  for(int r = 0; r < out->period; r++)
-    out->span[r] = in->span[r / factor];
+  for(int r = 0; r < out->period; r++) out->span[r] = in->span[r / factor];
   return TRUE;
 }
 
 gboolean dt_onnx_interpolate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, int64_t factor,
                              gboolean centred, dt_onnx_axis_t *out)
 {
-  if(!_init_axis(walk, out, input->period * factor, input->step, input->extra * factor))
-    return FALSE;
+  if(!_init_axis(walk, out, input->period * factor, input->step, input->extra * factor)) return FALSE;
   dt_onnx_axis_t in = *input;
   in.span = g_memdup2(input->span, sizeof(dt_onnx_span_t) * (size_t)input->period);
   _reach_border(&in, centred, TRUE);
@@ -191,8 +186,7 @@ gboolean dt_onnx_interpolate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, 
   for(int r = 0; ok && r < out->period; r++)
   {
     const int64_t left = r / factor - (centred && r % factor < factor / 2);
-    ok = _widen(walk, out, r, _reach_of(&in, left)) &&
-         _widen(walk, out, r, _reach_of(&in, left + 1));
+    ok = _widen(walk, out, r, _reach_of(&in, left)) && _widen(walk, out, r, _reach_of(&in, left + 1));
   }
   g_free(in.span);
   return ok;
@@ -200,13 +194,12 @@ gboolean dt_onnx_interpolate(dt_onnx_walk_t *walk, const dt_onnx_axis_t *input, 
 
 gboolean dt_onnx_join_axis(dt_onnx_walk_t *walk, dt_onnx_axis_t *axis, const dt_onnx_axis_t *other)
 {
-  if((int64_t)axis->step * other->period != (int64_t)other->step * axis->period ||
-     axis->extra != other->extra)
+  if((int64_t)axis->step * other->period != (int64_t)other->step * axis->period
+     || axis->extra != other->extra)
     return dt_onnx_refuse(walk, "joins images of different sizes");
   const int64_t period = _lcm(axis->period, other->period);
-  dt_onnx_axis_t both = {0};
-  if(!_init_axis(walk, &both, period, axis->step * (period / axis->period), axis->extra))
-    return FALSE;
+  dt_onnx_axis_t both = { 0 };
+  if(!_init_axis(walk, &both, period, axis->step * (period / axis->period), axis->extra)) return FALSE;
   gboolean ok = TRUE;
   for(int r = 0; ok && r < period; r++)
     ok = _widen(walk, &both, r, _reach_of(axis, r)) && _widen(walk, &both, r, _reach_of(other, r));
@@ -235,8 +228,7 @@ static dt_onnx_state_t *_constant_state(dt_onnx_walk_t *walk, const dt_onnx_cons
 }
 
 // Image inputs start the walk: one sample per pixel that sees itself. All must be of one size.
-static gboolean _start_image(dt_onnx_walk_t *walk, const dt_onnx_value_t *value,
-                             dt_onnx_state_t *state)
+static gboolean _start_image(dt_onnx_walk_t *walk, const dt_onnx_value_t *value, dt_onnx_state_t *state)
 {
   state->image = TRUE;
   for(int i = 0; i < 2; i++)
@@ -246,7 +238,7 @@ static gboolean _start_image(dt_onnx_walk_t *walk, const dt_onnx_value_t *value,
       return dt_onnx_refuse(walk, "joins images of different sizes");
     if(size) walk->fixed[i] = size;
     if(!_init_axis(walk, &state->axis[i], 1, 1, 0)) return FALSE;
-    state->axis[i].span[0] = (dt_onnx_span_t){0, 0};
+    state->axis[i].span[0] = (dt_onnx_span_t){ 0, 0 };
   }
   return TRUE;
 }
@@ -308,8 +300,7 @@ static gboolean _visit(dt_onnx_walk_t *walk)
   // Further outputs (indices, masks, statistics) stay unknown; only Split's are like the first.
   const guint count = dt_onnx_equals(node->op, "Split") ? node->outputs : MIN(node->outputs, 1);
   for(guint i = 0; i < count; i++)
-    _name_state(walk,
-                &g_array_index(walk->graph->node_outputs, dt_onnx_bytes_t, node->first_output + i),
+    _name_state(walk, &g_array_index(walk->graph->node_outputs, dt_onnx_bytes_t, node->first_output + i),
                 out);
   return TRUE;
 }
@@ -322,16 +313,14 @@ static GTree *_index_producers(const dt_onnx_graph_t *graph)
     const dt_onnx_node_t *node = &g_array_index(graph->nodes, dt_onnx_node_t, n);
     for(guint i = 0; i < node->outputs; i++)
     {
-      dt_onnx_bytes_t *name =
-          &g_array_index(graph->node_outputs, dt_onnx_bytes_t, node->first_output + i);
+      dt_onnx_bytes_t *name = &g_array_index(graph->node_outputs, dt_onnx_bytes_t, node->first_output + i);
       if(name->size) g_tree_insert(producers, name, GUINT_TO_POINTER(n + 1));
     }
   }
   return producers;
 }
 
-static void _mark_producer(GTree *producers, const dt_onnx_bytes_t *name, gboolean *needed,
-                           GArray *pending)
+static void _mark_producer(GTree *producers, const dt_onnx_bytes_t *name, gboolean *needed, GArray *pending)
 {
   const guint producer = GPOINTER_TO_UINT(g_tree_lookup(producers, name));
   if(!producer || needed[producer - 1]) return;
@@ -353,8 +342,7 @@ static gboolean *_needed_nodes(const dt_onnx_graph_t *graph, const dt_onnx_bytes
     const dt_onnx_node_t *node = &g_array_index(graph->nodes, dt_onnx_node_t, last);
     g_array_set_size(pending, pending->len - 1);
     for(guint i = 0; i < node->inputs; i++)
-      _mark_producer(producers,
-                     &g_array_index(graph->node_inputs, dt_onnx_bytes_t, node->first_input + i),
+      _mark_producer(producers, &g_array_index(graph->node_inputs, dt_onnx_bytes_t, node->first_input + i),
                      needed, pending);
   }
   g_array_unref(pending);
@@ -432,7 +420,7 @@ static void _explain(const dt_onnx_walk_t *walk, char *reason, size_t size)
 
 static dt_onnx_locality_t _conclude(dt_onnx_walk_t *walk, const dt_onnx_state_t *output)
 {
-  dt_onnx_locality_t locality = {0};
+  dt_onnx_locality_t locality = { 0 };
   if(output && _check_output(walk, output))
   {
     locality.local = TRUE;
@@ -449,12 +437,12 @@ static dt_onnx_locality_t _conclude(dt_onnx_walk_t *walk, const dt_onnx_state_t 
 
 dt_onnx_locality_t dt_onnx_graph_locality(const dt_onnx_graph_t *graph)
 {
-  dt_onnx_walk_t walk = {.graph = graph,
-                         .stride = 1,
-                         .states = g_ptr_array_new_with_free_func(_free_state),
-                         .by_name = g_tree_new(dt_onnx_compare_bytes)};
+  dt_onnx_walk_t walk = { .graph = graph,
+                          .stride = 1,
+                          .states = g_ptr_array_new_with_free_func(_free_state),
+                          .by_name = g_tree_new(dt_onnx_compare_bytes) };
   const char *name = g_array_index(graph->outputs, dt_onnx_value_t, 0).name;
-  const dt_onnx_bytes_t key = {(const uint8_t *)name, strlen(name)};
+  const dt_onnx_bytes_t key = { (const uint8_t *)name, strlen(name) };
   const dt_onnx_state_t *output = NULL;
   // Before operator set 7 broadcasting was spelled otherwise, and functions can redefine anything.
   if(graph->opset < 7)

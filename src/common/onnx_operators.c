@@ -51,21 +51,19 @@ static gboolean _is_channel_axis(double axis)
 
 /* --- rules, one per kind of operator --- */
 
-static gboolean _copy_image(dt_onnx_walk_t *walk, const dt_onnx_state_t *image,
-                            dt_onnx_state_t *out)
+static gboolean _copy_image(dt_onnx_walk_t *walk, const dt_onnx_state_t *image, dt_onnx_state_t *out)
 {
   out->image = TRUE;
-  return dt_onnx_copy_axis(walk, &image->axis[0], &out->axis[0]) &&
-         dt_onnx_copy_axis(walk, &image->axis[1], &out->axis[1]);
+  return dt_onnx_copy_axis(walk, &image->axis[0], &out->axis[0])
+         && dt_onnx_copy_axis(walk, &image->axis[1], &out->axis[1]);
 }
 
 // Joins @p image into @p out, which may still be empty.
-static gboolean _join_image(dt_onnx_walk_t *walk, const dt_onnx_state_t *image,
-                            dt_onnx_state_t *out)
+static gboolean _join_image(dt_onnx_walk_t *walk, const dt_onnx_state_t *image, dt_onnx_state_t *out)
 {
   if(!out->image) return _copy_image(walk, image, out);
-  return dt_onnx_join_axis(walk, &out->axis[0], &image->axis[0]) &&
-         dt_onnx_join_axis(walk, &out->axis[1], &image->axis[1]);
+  return dt_onnx_join_axis(walk, &out->axis[0], &image->axis[0])
+         && dt_onnx_join_axis(walk, &out->axis[1], &image->axis[1]);
 }
 
 // Whether a constant is the same for every pixel when broadcast to an image.
@@ -139,8 +137,8 @@ static gboolean _rule_channel_axis(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
 static gboolean _only_channel_axes(dt_onnx_walk_t *walk, guint input)
 {
   dt_onnx_numbers_t axes;
-  if(!dt_onnx_integers_attribute(walk->node, "axes", &axes) &&
-     !_constant_numbers(dt_onnx_input(walk, input), &axes))
+  if(!dt_onnx_integers_attribute(walk->node, "axes", &axes)
+     && !_constant_numbers(dt_onnx_input(walk, input), &axes))
     return FALSE;
   for(int i = 0; i < axes.count; i++)
     if(!_is_channel_axis(axes.value[i])) return FALSE;
@@ -171,16 +169,15 @@ static gboolean _rule_quantize(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
 
 static gboolean _window_in_bounds(const dt_onnx_window_t *window)
 {
-  return window->kernel >= 1 && window->kernel <= MAX_WINDOW && window->stride >= 1 &&
-         window->stride <= MAX_WINDOW && window->dilation >= 1 && window->dilation <= MAX_WINDOW &&
-         ABS(window->before) <= MAX_WINDOW && ABS(window->after) <= MAX_WINDOW;
+  return window->kernel >= 1 && window->kernel <= MAX_WINDOW && window->stride >= 1
+         && window->stride <= MAX_WINDOW && window->dilation >= 1 && window->dilation <= MAX_WINDOW
+         && ABS(window->before) <= MAX_WINDOW && ABS(window->after) <= MAX_WINDOW;
 }
 
 static int64_t _clamped(double value)
 {
-  return value >= -2.0 * DT_ONNX_MAX_REACH && value <= 2.0 * DT_ONNX_MAX_REACH
-             ? (int64_t)value
-             : 2 * DT_ONNX_MAX_REACH;
+  return value >= -2.0 * DT_ONNX_MAX_REACH && value <= 2.0 * DT_ONNX_MAX_REACH ? (int64_t)value
+                                                                               : 2 * DT_ONNX_MAX_REACH;
 }
 
 // Fills one member of both windows from a list of two, or of four for pads.
@@ -228,8 +225,7 @@ static gboolean _read_padding(const dt_onnx_node_t *node, const dt_onnx_state_t 
   // Runtimes disagree on what SAME means for dilated kernels.
   if(window[0].dilation != 1 || window[1].dilation != 1) return FALSE;
   if(!upper && !dt_onnx_equals(how, "SAME_LOWER")) return FALSE;
-  for(int i = 0; i < 2; i++)
-    _pad_same(&image->axis[i], &window[i], upper);
+  for(int i = 0; i < 2; i++) _pad_same(&image->axis[i], &window[i], upper);
   return TRUE;
 }
 
@@ -239,33 +235,32 @@ static gboolean _slide_image(dt_onnx_walk_t *walk, int64_t kernel[2], dt_onnx_st
   const dt_onnx_node_t *node = walk->node;
   const dt_onnx_state_t *image = _image(walk);
   if(!image) return FALSE;
-  int64_t strides[2] = {1, 1}, dilations[2] = {1, 1};
-  if(!_read_pair(node, "kernel_shape", kernel) || !_read_pair(node, "strides", strides) ||
-     !_read_pair(node, "dilations", dilations))
+  int64_t strides[2] = { 1, 1 }, dilations[2] = { 1, 1 };
+  if(!_read_pair(node, "kernel_shape", kernel) || !_read_pair(node, "strides", strides)
+     || !_read_pair(node, "dilations", dilations))
     return dt_onnx_refuse(walk, "is not two-dimensional");
   const gboolean ceil = dt_onnx_integer_attribute(node, "ceil_mode", 0) != 0;
   dt_onnx_window_t window[2];
   for(int i = 0; i < 2; i++)
-    window[i] = (dt_onnx_window_t){kernel[i], strides[i], dilations[i], 0, 0, ceil};
-  if(!_window_in_bounds(&window[0]) || !_window_in_bounds(&window[1]) ||
-     !_read_padding(node, image, window) || !_window_in_bounds(&window[0]) ||
-     !_window_in_bounds(&window[1]))
+    window[i] = (dt_onnx_window_t){ kernel[i], strides[i], dilations[i], 0, 0, ceil };
+  if(!_window_in_bounds(&window[0]) || !_window_in_bounds(&window[1]) || !_read_padding(node, image, window)
+     || !_window_in_bounds(&window[0]) || !_window_in_bounds(&window[1]))
     return dt_onnx_refuse(walk, "has a window that cannot be followed");
   out->image = TRUE;
-  return dt_onnx_slide(walk, &image->axis[0], &window[0], &out->axis[0]) &&
-         dt_onnx_slide(walk, &image->axis[1], &window[1], &out->axis[1]);
+  return dt_onnx_slide(walk, &image->axis[0], &window[0], &out->axis[0])
+         && dt_onnx_slide(walk, &image->axis[1], &window[1], &out->axis[1]);
 }
 
 static gboolean _rule_pool(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
 {
-  int64_t kernel[2] = {0, 0};
+  int64_t kernel[2] = { 0, 0 };
   return _slide_image(walk, kernel, out);
 }
 
 static gboolean _convolve(dt_onnx_walk_t *walk, guint weight_input, dt_onnx_state_t *out)
 {
   const dt_onnx_state_t *weight = dt_onnx_input(walk, weight_input);
-  int64_t kernel[2] = {0, 0};
+  int64_t kernel[2] = { 0, 0 };
   if(weight && weight->rank == 4)
   {
     kernel[0] = MIN(weight->dims[2], DT_ONNX_MAX_REACH);
@@ -284,20 +279,19 @@ static gboolean _rule_quantized_conv(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   return _convolve(walk, 3, out);
 }
 
-static gboolean _replicate_image(dt_onnx_walk_t *walk, const int64_t factor[2],
-                                 dt_onnx_state_t *out)
+static gboolean _replicate_image(dt_onnx_walk_t *walk, const int64_t factor[2], dt_onnx_state_t *out)
 {
   const dt_onnx_state_t *image = _image(walk);
   out->image = TRUE;
-  return image && dt_onnx_replicate(walk, &image->axis[0], factor[0], &out->axis[0]) &&
-         dt_onnx_replicate(walk, &image->axis[1], factor[1], &out->axis[1]);
+  return image && dt_onnx_replicate(walk, &image->axis[0], factor[0], &out->axis[0])
+         && dt_onnx_replicate(walk, &image->axis[1], factor[1], &out->axis[1]);
 }
 
 static gboolean _rule_depth_to_space(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
 {
   const int64_t block = dt_onnx_integer_attribute(walk->node, "blocksize", 0);
   if(block < 1 || block > MAX_FACTOR) return dt_onnx_refuse(walk, "has no usable block size");
-  const int64_t factor[2] = {block, block};
+  const int64_t factor[2] = { block, block };
   return _replicate_image(walk, factor, out);
 }
 
@@ -309,10 +303,10 @@ static gboolean _rule_space_to_depth(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   if(block < 1 || block > MAX_FACTOR) return dt_onnx_refuse(walk, "has no usable block size");
   if(image->axis[0].extra % block || image->axis[1].extra % block)
     return dt_onnx_refuse(walk, "does not divide the image evenly");
-  const dt_onnx_window_t window = {block, block, 1, 0, 0, FALSE};
+  const dt_onnx_window_t window = { block, block, 1, 0, 0, FALSE };
   out->image = TRUE;
-  return dt_onnx_slide(walk, &image->axis[0], &window, &out->axis[0]) &&
-         dt_onnx_slide(walk, &image->axis[1], &window, &out->axis[1]);
+  return dt_onnx_slide(walk, &image->axis[0], &window, &out->axis[0])
+         && dt_onnx_slide(walk, &image->axis[1], &window, &out->axis[1]);
 }
 
 // Samples along an axis when the model's image size is fixed, 0 when it is open.
@@ -323,8 +317,7 @@ static int64_t _axis_length(const dt_onnx_walk_t *walk, const dt_onnx_axis_t *ax
 }
 
 // The factors of Resize or Upsample, from scales or, in models of fixed size, from sizes.
-static gboolean _resize_factors(dt_onnx_walk_t *walk, const dt_onnx_state_t *image,
-                                double factor[2])
+static gboolean _resize_factors(dt_onnx_walk_t *walk, const dt_onnx_state_t *image, double factor[2])
 {
   const guint scales_at = walk->graph->opset >= 11 ? 2 : 1;
   dt_onnx_numbers_t list;
@@ -336,8 +329,7 @@ static gboolean _resize_factors(dt_onnx_walk_t *walk, const dt_onnx_state_t *ima
     factor[1] = list.value[3];
     return TRUE;
   }
-  if(list.count > 0 || !_constant_numbers(dt_onnx_input(walk, 3), &list) || list.count != 4)
-    return FALSE;
+  if(list.count > 0 || !_constant_numbers(dt_onnx_input(walk, 3), &list) || list.count != 4) return FALSE;
   for(int i = 0; i < 2; i++)
   {
     const int64_t length = _axis_length(walk, &image->axis[i], i);
@@ -353,34 +345,29 @@ static gboolean _nearest_replicates(const dt_onnx_walk_t *walk, int64_t factor)
   if(factor == 1 || walk->graph->opset < 11) return TRUE;
   const dt_onnx_bytes_t where =
       dt_onnx_text_attribute(walk->node, "coordinate_transformation_mode", "half_pixel");
-  const dt_onnx_bytes_t which =
-      dt_onnx_text_attribute(walk->node, "nearest_mode", "round_prefer_floor");
+  const dt_onnx_bytes_t which = dt_onnx_text_attribute(walk->node, "nearest_mode", "round_prefer_floor");
   const gboolean floors = dt_onnx_equals(which, "floor");
   const gboolean prefers_floor = dt_onnx_equals(which, "round_prefer_floor");
   if(dt_onnx_equals(where, "asymmetric")) return floors || (prefers_floor && factor == 2);
   if(dt_onnx_equals(where, "tf_half_pixel_for_nn")) return floors;
-  if(!dt_onnx_equals(where, "half_pixel") && !dt_onnx_equals(where, "pytorch_half_pixel"))
-    return FALSE;
+  if(!dt_onnx_equals(where, "half_pixel") && !dt_onnx_equals(where, "pytorch_half_pixel")) return FALSE;
   return prefers_floor || dt_onnx_equals(which, "round_prefer_ceil");
 }
 
-static gboolean _resize_linear(dt_onnx_walk_t *walk, const dt_onnx_state_t *image,
-                               const int64_t factor[2], dt_onnx_state_t *out)
+static gboolean _resize_linear(dt_onnx_walk_t *walk, const dt_onnx_state_t *image, const int64_t factor[2],
+                               dt_onnx_state_t *out)
 {
-  const dt_onnx_bytes_t where =
-      dt_onnx_text_attribute(walk->node, "coordinate_transformation_mode",
-                             walk->graph->opset >= 11 ? "half_pixel" : "asymmetric");
+  const dt_onnx_bytes_t where = dt_onnx_text_attribute(
+      walk->node, "coordinate_transformation_mode", walk->graph->opset >= 11 ? "half_pixel" : "asymmetric");
   const gboolean asymmetric = dt_onnx_equals(where, "asymmetric");
-  if(!asymmetric && !dt_onnx_equals(where, "half_pixel") &&
-     !dt_onnx_equals(where, "pytorch_half_pixel"))
+  if(!asymmetric && !dt_onnx_equals(where, "half_pixel") && !dt_onnx_equals(where, "pytorch_half_pixel"))
     return dt_onnx_refuse(walk, "depends on the size of the image");
   out->image = TRUE;
   for(int i = 0; i < 2; i++)
   {
     // Only powers of two have exact weights, the same wherever the window lies.
     if(factor[i] & (factor[i] - 1)) return dt_onnx_refuse(walk, "is linear, by no power of two");
-    if(!dt_onnx_interpolate(walk, &image->axis[i], factor[i], !asymmetric, &out->axis[i]))
-      return FALSE;
+    if(!dt_onnx_interpolate(walk, &image->axis[i], factor[i], !asymmetric, &out->axis[i])) return FALSE;
   }
   return TRUE;
 }
@@ -391,8 +378,7 @@ static gboolean _rule_resize(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   double scale[2];
   int64_t factor[2];
   if(!image) return FALSE;
-  if(!_resize_factors(walk, image, scale))
-    return dt_onnx_refuse(walk, "resizes by an unknown factor");
+  if(!_resize_factors(walk, image, scale)) return dt_onnx_refuse(walk, "resizes by an unknown factor");
   for(int i = 0; i < 2; i++)
   {
     factor[i] = _clamped(scale[i]);
@@ -401,16 +387,16 @@ static gboolean _rule_resize(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   }
   const dt_onnx_bytes_t mode = dt_onnx_text_attribute(walk->node, "mode", "nearest");
   if(dt_onnx_equals(mode, "linear")) return _resize_linear(walk, image, factor, out);
-  if(!dt_onnx_equals(mode, "nearest") || !_nearest_replicates(walk, factor[0]) ||
-     !_nearest_replicates(walk, factor[1]))
+  if(!dt_onnx_equals(mode, "nearest") || !_nearest_replicates(walk, factor[0])
+     || !_nearest_replicates(walk, factor[1]))
     return dt_onnx_refuse(walk, "does more than repeat pixels");
   return _replicate_image(walk, factor, out);
 }
 
 static gboolean _pad_amounts(dt_onnx_walk_t *walk, dt_onnx_numbers_t *pads)
 {
-  if(!dt_onnx_integers_attribute(walk->node, "pads", pads) &&
-     !_constant_numbers(dt_onnx_input(walk, 1), pads))
+  if(!dt_onnx_integers_attribute(walk->node, "pads", pads)
+     && !_constant_numbers(dt_onnx_input(walk, 1), pads))
     return FALSE;
   // Without `axes`, the pads before all four axes, then those after; none to the batch.
   return pads->count == 8 && pads->value[0] == 0 && pads->value[4] == 0 && !dt_onnx_input(walk, 3);
@@ -422,18 +408,17 @@ static gboolean _rule_pad(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   const dt_onnx_bytes_t mode = dt_onnx_text_attribute(walk->node, "mode", "constant");
   dt_onnx_numbers_t pads;
   if(!image) return FALSE;
-  if(!dt_onnx_equals(mode, "constant") && !dt_onnx_equals(mode, "reflect") &&
-     !dt_onnx_equals(mode, "edge"))
+  if(!dt_onnx_equals(mode, "constant") && !dt_onnx_equals(mode, "reflect") && !dt_onnx_equals(mode, "edge"))
     return dt_onnx_refuse(walk, "brings in the opposite border");
   if(!_pad_amounts(walk, &pads)) return dt_onnx_refuse(walk, "pads by an unknown amount");
   out->image = TRUE;
   for(int i = 0; i < 2; i++)
   {
-    const dt_onnx_window_t window = {.kernel = 1,
-                                     .stride = 1,
-                                     .dilation = 1,
-                                     .before = _clamped(pads.value[2 + i]),
-                                     .after = _clamped(pads.value[6 + i])};
+    const dt_onnx_window_t window = { .kernel = 1,
+                                      .stride = 1,
+                                      .dilation = 1,
+                                      .before = _clamped(pads.value[2 + i]),
+                                      .after = _clamped(pads.value[6 + i]) };
     if(!_window_in_bounds(&window)) return dt_onnx_refuse(walk, "pads by too much");
     if(!dt_onnx_slide(walk, &image->axis[i], &window, &out->axis[i])) return FALSE;
   }
@@ -454,34 +439,33 @@ typedef struct _operators_t
 } _operators_t;
 
 static const _operators_t _local_operators[] = {
-    {"Relu Sigmoid Tanh Erf Abs Neg Exp Sign Floor Ceil Round Identity PRelu HardSwish Not "
-     "Add Sub Mul Div Pow Min Max Sum Mean Where And Or Xor Equal Less Greater LessOrEqual "
-     "GreaterOrEqual",
-     _rule_elementwise, ""},
-    {"LeakyRelu ThresholdedRelu HardSigmoid", _rule_elementwise, "alpha beta"},
-    {"Clip", _rule_elementwise, "min max"},
-    {"Gelu", _rule_elementwise, "approximate"},
-    {"Cast", _rule_elementwise, "to saturate"},
-    {"Dropout", _rule_dropout, "ratio seed"},
-    {"BatchNormalization", _rule_batch_normalization, "epsilon momentum training_mode"},
-    {"Concat", _rule_concat, "axis"},
-    {"Split", _rule_channel_axis, "axis split num_outputs"},
-    {"Softmax", _rule_channel_axis, "axis"},
-    {"Slice", _rule_slice, "axes starts ends"},
-    {"ReduceMean ReduceSum ReduceMax ReduceMin", _rule_reduce,
-     "axes keepdims noop_with_empty_axes"},
-    {"QuantizeLinear DequantizeLinear", _rule_quantize, "axis saturate"},
-    {"Conv", _rule_conv, "auto_pad dilations group kernel_shape pads strides"},
-    {"QLinearConv", _rule_quantized_conv, "auto_pad dilations group kernel_shape pads strides"},
-    {"MaxPool AveragePool", _rule_pool,
-     "auto_pad ceil_mode count_include_pad dilations kernel_shape pads storage_order strides"},
-    {"DepthToSpace", _rule_depth_to_space, "blocksize mode"},
-    {"SpaceToDepth", _rule_space_to_depth, "blocksize"},
-    {"Resize", _rule_resize,
-     "mode coordinate_transformation_mode nearest_mode cubic_coeff_a exclude_outside "
-     "extrapolation_value"},
-    {"Upsample", _rule_resize, "mode scales"},
-    {"Pad", _rule_pad, "mode pads value"},
+  { "Relu Sigmoid Tanh Erf Abs Neg Exp Sign Floor Ceil Round Identity PRelu HardSwish Not "
+    "Add Sub Mul Div Pow Min Max Sum Mean Where And Or Xor Equal Less Greater LessOrEqual "
+    "GreaterOrEqual",
+    _rule_elementwise, "" },
+  { "LeakyRelu ThresholdedRelu HardSigmoid", _rule_elementwise, "alpha beta" },
+  { "Clip", _rule_elementwise, "min max" },
+  { "Gelu", _rule_elementwise, "approximate" },
+  { "Cast", _rule_elementwise, "to saturate" },
+  { "Dropout", _rule_dropout, "ratio seed" },
+  { "BatchNormalization", _rule_batch_normalization, "epsilon momentum training_mode" },
+  { "Concat", _rule_concat, "axis" },
+  { "Split", _rule_channel_axis, "axis split num_outputs" },
+  { "Softmax", _rule_channel_axis, "axis" },
+  { "Slice", _rule_slice, "axes starts ends" },
+  { "ReduceMean ReduceSum ReduceMax ReduceMin", _rule_reduce, "axes keepdims noop_with_empty_axes" },
+  { "QuantizeLinear DequantizeLinear", _rule_quantize, "axis saturate" },
+  { "Conv", _rule_conv, "auto_pad dilations group kernel_shape pads strides" },
+  { "QLinearConv", _rule_quantized_conv, "auto_pad dilations group kernel_shape pads strides" },
+  { "MaxPool AveragePool", _rule_pool,
+    "auto_pad ceil_mode count_include_pad dilations kernel_shape pads storage_order strides" },
+  { "DepthToSpace", _rule_depth_to_space, "blocksize mode" },
+  { "SpaceToDepth", _rule_space_to_depth, "blocksize" },
+  { "Resize", _rule_resize,
+    "mode coordinate_transformation_mode nearest_mode cubic_coeff_a exclude_outside "
+    "extrapolation_value" },
+  { "Upsample", _rule_resize, "mode scales" },
+  { "Pad", _rule_pad, "mode pads value" },
 };
 
 // Operators that would be local, were their last bits not a matter of where the window lies.
@@ -540,14 +524,12 @@ static void _read_constant_node(const dt_onnx_node_t *node, dt_onnx_state_t *out
     out->rank = tensor.rank;
     memcpy(out->dims, tensor.dims, sizeof(out->dims));
   }
-  else if(dt_onnx_equals(attribute.name, "value_float") ||
-          dt_onnx_equals(attribute.name, "value_int"))
+  else if(dt_onnx_equals(attribute.name, "value_float") || dt_onnx_equals(attribute.name, "value_int"))
   {
     out->attribute = attribute.message;
     out->rank = 0;
   }
-  else if(dt_onnx_equals(attribute.name, "value_floats") ||
-          dt_onnx_equals(attribute.name, "value_ints"))
+  else if(dt_onnx_equals(attribute.name, "value_floats") || dt_onnx_equals(attribute.name, "value_ints"))
     out->attribute = attribute.message;
 }
 
@@ -578,7 +560,7 @@ static void _fold(dt_onnx_walk_t *walk, const _operators_t *row, dt_onnx_state_t
   if(dt_onnx_equals(walk->node->op, "Identity") || row->rule == _rule_quantize)
   {
     *out = *first;
-    if(row->rule == _rule_quantize) out->tensor = out->attribute = (dt_onnx_bytes_t){0};
+    if(row->rule == _rule_quantize) out->tensor = out->attribute = (dt_onnx_bytes_t){ 0 };
   }
   else if(row->rule == _rule_elementwise)
   {
@@ -602,11 +584,9 @@ static gboolean _reads_image(dt_onnx_walk_t *walk, gboolean *ok)
   return image;
 }
 
-static gboolean _evaluate_constant(dt_onnx_walk_t *walk, const _operators_t *row,
-                                   dt_onnx_state_t *out)
+static gboolean _evaluate_constant(dt_onnx_walk_t *walk, const _operators_t *row, dt_onnx_state_t *out)
 {
-  if(_word_index(_random_operators, walk->node->op) >= 0)
-    return dt_onnx_refuse(walk, "makes random numbers");
+  if(_word_index(_random_operators, walk->node->op) >= 0) return dt_onnx_refuse(walk, "makes random numbers");
   _fold(walk, row, out);
   return TRUE;
 }
@@ -617,8 +597,7 @@ gboolean dt_onnx_evaluate(dt_onnx_walk_t *walk, dt_onnx_state_t *out)
   gboolean ok;
   const gboolean image = _reads_image(walk, &ok);
   if(!ok) return FALSE;
-  if(!dt_onnx_is_default_domain(node->domain))
-    return dt_onnx_refuse(walk, "is no standard operator");
+  if(!dt_onnx_is_default_domain(node->domain)) return dt_onnx_refuse(walk, "is no standard operator");
   if(node->subgraph) return dt_onnx_refuse(walk, "runs a graph of its own");
   const _operators_t *row = _find_operators(node->op);
   if(!image) return _evaluate_constant(walk, row, out);

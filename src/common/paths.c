@@ -22,12 +22,10 @@ dt_platform_t dt_paths_platform(void)
 static char *_windows_default(dt_dir_t dir, const char *(*get_env)(const char *name))
 {
   const char *base = get_env(dir == DT_DIR_CACHE ? "LOCALAPPDATA" : "APPDATA");
-  return g_strconcat(base && *base ? base : "C:", "\\darktable", dir == DT_DIR_CACHE ? "\\cache" : "",
-                     NULL);
+  return g_strconcat(base && *base ? base : "C:", "\\darktable", dir == DT_DIR_CACHE ? "\\cache" : "", NULL);
 }
 
-char *dt_paths_default(dt_platform_t platform, dt_dir_t dir,
-                       const char *(*get_env)(const char *name))
+char *dt_paths_default(dt_platform_t platform, dt_dir_t dir, const char *(*get_env)(const char *name))
 {
   static const struct
   {
@@ -91,8 +89,8 @@ char *dt_paths_bundled_models(void)
   char *program = dt_paths_program_dir();
   if(!program) return NULL;
   /* installed: bin or lib beside share; in the build tree: bin or lib beside data */
-  static const char *const places[] = { "../share/darktable-ai/models",
-                                        "../../share/darktable-ai/models", "../data/models" };
+  static const char *const places[] = { "../share/darktable-ai/models", "../../share/darktable-ai/models",
+                                        "../data/models" };
   char *found = NULL;
   for(size_t i = 0; i < G_N_ELEMENTS(places) && !found; i++)
   {

@@ -33,8 +33,7 @@ dt_platform_t dt_paths_platform(void);
  * ~/.cache, data ~/.local/share); Windows uses %APPDATA%\darktable and %LOCALAPPDATA%\darktable for
  * the cache.
  * @return the path (transfer full) */
-char *dt_paths_default(dt_platform_t platform, dt_dir_t dir,
-                       const char *(*get_env)(const char *name));
+char *dt_paths_default(dt_platform_t platform, dt_dir_t dir, const char *(*get_env)(const char *name));
 
 /** Moves @p dir for this process; NULL restores the default. Call before other threads start. */
 void dt_paths_set(dt_dir_t dir, const char *path);

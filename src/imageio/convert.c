@@ -16,8 +16,8 @@
 
 size_t dt_sample_size(dt_sample_t sample)
 {
-  static const size_t sizes[] = {[DT_SAMPLE_U8] = 1,  [DT_SAMPLE_U16] = 2, [DT_SAMPLE_U32] = 4,
-                                 [DT_SAMPLE_F16] = 2, [DT_SAMPLE_F32] = 4, [DT_SAMPLE_F64] = 8};
+  static const size_t sizes[] = { [DT_SAMPLE_U8] = 1,  [DT_SAMPLE_U16] = 2, [DT_SAMPLE_U32] = 4,
+                                  [DT_SAMPLE_F16] = 2, [DT_SAMPLE_F32] = 4, [DT_SAMPLE_F64] = 8 };
   return sizes[sample];
 }
 
@@ -70,8 +70,7 @@ void dt_trc_decode(const dt_trc_t *trc, const float *in, float *out, size_t n)
   if(!trc->size)
     dt_curve_decode(&trc->curve, in, out, n);
   else
-    for(size_t i = 0; i < n; i++)
-      out[i] = _decode_point(trc, in[i]);
+    for(size_t i = 0; i < n; i++) out[i] = _decode_point(trc, in[i]);
 }
 
 void dt_trc_encode(const dt_trc_t *trc, const float *in, float *out, size_t n)
@@ -79,8 +78,7 @@ void dt_trc_encode(const dt_trc_t *trc, const float *in, float *out, size_t n)
   if(!trc->size)
     dt_curve_encode(&trc->curve, in, out, n);
   else
-    for(size_t i = 0; i < n; i++)
-      out[i] = _encode_point(trc, in[i]);
+    for(size_t i = 0; i < n; i++) out[i] = _encode_point(trc, in[i]);
 }
 
 void dt_icc_fill_luts(dt_icc_t *icc, dt_sample_t sample)
@@ -94,8 +92,7 @@ void dt_icc_fill_luts(dt_icc_t *icc, dt_sample_t sample)
   for(int c = 0; c < count; c++)
   {
     float *lut = icc->luts + size * (size_t)c;
-    for(size_t i = 0; i < size; i++)
-      lut[i] = (float)i / (float)(size - 1);
+    for(size_t i = 0; i < size; i++) lut[i] = (float)i / (float)(size - 1);
     dt_trc_decode(&icc->trc[c], lut, lut, size);
   }
 }
@@ -103,8 +100,7 @@ void dt_icc_fill_luts(dt_icc_t *icc, dt_sample_t sample)
 size_t dt_icc_memory(const dt_icc_t *icc)
 {
   size_t bytes = sizeof(*icc) + icc->lut_size * sizeof(float) * (icc->one_curve ? 1 : 3);
-  for(int i = 0; i < 3; i++)
-    bytes += (size_t)icc->trc[i].size * sizeof(float);
+  for(int i = 0; i < 3; i++) bytes += (size_t)icc->trc[i].size * sizeof(float);
   // a general profile keeps its tables, as floats and once for each direction
   if(icc->is_general) bytes += (size_t)4 << 20;
   return bytes;
@@ -114,20 +110,17 @@ size_t dt_icc_memory(const dt_icc_t *icc)
 
 static void _take_channel(const float *block, int channels, int c, float *plane, size_t n)
 {
-  for(size_t i = 0; i < n; i++)
-    plane[i] = block[i * (size_t)channels + (size_t)c];
+  for(size_t i = 0; i < n; i++) plane[i] = block[i * (size_t)channels + (size_t)c];
 }
 
 static void _put_channel(float *block, int channels, int c, const float *plane, size_t n)
 {
-  for(size_t i = 0; i < n; i++)
-    block[i * (size_t)channels + (size_t)c] = plane[i];
+  for(size_t i = 0; i < n; i++) block[i * (size_t)channels + (size_t)c] = plane[i];
 }
 
 typedef void (*_curve_fn)(const dt_trc_t *, const float *, float *, size_t);
 
-static void _apply_curves(const dt_icc_t *icc, _curve_fn apply, float *block, int channels,
-                          size_t n)
+static void _apply_curves(const dt_icc_t *icc, _curve_fn apply, float *block, int channels, size_t n)
 {
   float plane[BLOCK];
   if(icc->one_curve)
@@ -154,10 +147,9 @@ static void _apply_matrix(const double m[9], float *block, int channels, size_t 
   }
 }
 
-static void _apply_transform(cmsHTRANSFORM transform, int colours, float *block, int channels,
-                             size_t n)
+static void _apply_transform(cmsHTRANSFORM transform, int colours, float *block, int channels, size_t n)
 {
-  float in[BLOCK * 3] = {0}, out[BLOCK * 3];
+  float in[BLOCK * 3] = { 0 }, out[BLOCK * 3];
   for(size_t i = 0; i < n; i++)
     for(int c = 0; c < colours; c++)
       in[i * (size_t)colours + (size_t)c] = block[i * (size_t)channels + (size_t)c];
@@ -196,8 +188,7 @@ static float _widen_half(uint16_t half)
 {
   const uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
   const uint32_t size = half & 0x7fffu;
-  uint32_t bits =
-      size >= 0x7c00u ? 0x7f800000u | (size & 0x3ffu) << 13 : (size << 13) + (112u << 23);
+  uint32_t bits = size >= 0x7c00u ? 0x7f800000u | (size & 0x3ffu) << 13 : (size << 13) + (112u << 23);
   float value;
   if(size < 0x400u)
     value = (float)size * 0x1p-24f;
@@ -219,33 +210,26 @@ static void _widen(dt_sample_t sample, const void *in, float *out, size_t n)
   switch(sample)
   {
   case DT_SAMPLE_U8:
-    for(size_t i = 0; i < n; i++)
-      out[i] = (float)u8[i] / 255.0f;
+    for(size_t i = 0; i < n; i++) out[i] = (float)u8[i] / 255.0f;
     break;
   case DT_SAMPLE_U16:
-    for(size_t i = 0; i < n; i++)
-      out[i] = (float)u16[i] / 65535.0f;
+    for(size_t i = 0; i < n; i++) out[i] = (float)u16[i] / 65535.0f;
     break;
   case DT_SAMPLE_U32:
-    for(size_t i = 0; i < n; i++)
-      out[i] = (float)((double)u32[i] / 4294967295.0);
+    for(size_t i = 0; i < n; i++) out[i] = (float)((double)u32[i] / 4294967295.0);
     break;
   case DT_SAMPLE_F16:
-    for(size_t i = 0; i < n; i++)
-      out[i] = _widen_half(u16[i]);
+    for(size_t i = 0; i < n; i++) out[i] = _widen_half(u16[i]);
     break;
-  case DT_SAMPLE_F32:
-    memcpy(out, in, n * sizeof(float));
-    break;
+  case DT_SAMPLE_F32: memcpy(out, in, n * sizeof(float)); break;
   case DT_SAMPLE_F64:
-    for(size_t i = 0; i < n; i++)
-      out[i] = (float)f64[i];
+    for(size_t i = 0; i < n; i++) out[i] = (float)f64[i];
     break;
   }
 }
 
-static void _decode_block(const dt_icc_t *icc, dt_sample_t sample, int channels, const void *in,
-                          float *out, size_t n)
+static void _decode_block(const dt_icc_t *icc, dt_sample_t sample, int channels, const void *in, float *out,
+                          size_t n)
 {
   float alpha[BLOCK];
   const gboolean has_alpha = DT_ROW_HAS_ALPHA(channels);
@@ -257,14 +241,12 @@ static void _decode_block(const dt_icc_t *icc, dt_sample_t sample, int channels,
 
 static void _look_up_8(const float *lut, const uint8_t *in, float *out, size_t n, int step)
 {
-  for(size_t i = 0, end = n * (size_t)step; i < end; i += (size_t)step)
-    out[i] = lut[in[i]];
+  for(size_t i = 0, end = n * (size_t)step; i < end; i += (size_t)step) out[i] = lut[in[i]];
 }
 
 static void _look_up_16(const float *lut, const uint16_t *in, float *out, size_t n, int step)
 {
-  for(size_t i = 0, end = n * (size_t)step; i < end; i += (size_t)step)
-    out[i] = lut[in[i]];
+  for(size_t i = 0, end = n * (size_t)step; i < end; i += (size_t)step) out[i] = lut[in[i]];
 }
 
 static void _scale_alpha(dt_sample_t sample, int channels, const void *in, float *out, size_t n)
@@ -277,8 +259,8 @@ static void _scale_alpha(dt_sample_t sample, int channels, const void *in, float
 }
 
 /** The way of 8 and 16-bit files: curves from tables, then the matrix. */
-static void _decode_by_luts(const dt_icc_t *icc, dt_sample_t sample, int channels, const void *in,
-                            float *out, size_t n)
+static void _decode_by_luts(const dt_icc_t *icc, dt_sample_t sample, int channels, const void *in, float *out,
+                            size_t n)
 {
   if(DT_ROW_HAS_ALPHA(channels)) _scale_alpha(sample, channels, in, out, n);
   const gboolean flat = icc->one_curve && !DT_ROW_HAS_ALPHA(channels);
@@ -295,8 +277,8 @@ static void _decode_by_luts(const dt_icc_t *icc, dt_sample_t sample, int channel
   if(!icc->is_rec709) _apply_matrix(icc->to_rec709, out, channels, n);
 }
 
-void dt_icc_decode(const dt_icc_t *icc, dt_sample_t sample, int channels, const void *in,
-                   float *out, size_t n)
+void dt_icc_decode(const dt_icc_t *icc, dt_sample_t sample, int channels, const void *in, float *out,
+                   size_t n)
 {
   const size_t pixel = dt_sample_size(sample) * (size_t)channels;
   for(size_t i = 0; i < n; i += BLOCK)
@@ -326,14 +308,12 @@ static inline float _clamp_unit(float x)
 
 static void _narrow_8(const float *in, uint8_t *out, size_t n)
 {
-  for(size_t i = 0; i < n; i++)
-    out[i] = (uint8_t)(int32_t)(_clamp_unit(in[i]) * 255.0f + 0.5f);
+  for(size_t i = 0; i < n; i++) out[i] = (uint8_t)(int32_t)(_clamp_unit(in[i]) * 255.0f + 0.5f);
 }
 
 static void _narrow_16(const float *in, uint16_t *out, size_t n)
 {
-  for(size_t i = 0; i < n; i++)
-    out[i] = (uint16_t)(int32_t)(_clamp_unit(in[i]) * 65535.0f + 0.5f);
+  for(size_t i = 0; i < n; i++) out[i] = (uint16_t)(int32_t)(_clamp_unit(in[i]) * 65535.0f + 0.5f);
 }
 
 static void _narrow(dt_sample_t sample, const float *in, void *out, size_t n)
@@ -353,13 +333,12 @@ static void _unassociate(float *block, int channels, size_t n)
   {
     float *p = block + i * (size_t)channels;
     const float alpha = p[channels - 1];
-    for(int c = 0; c < channels - 1 && alpha > 0.0f; c++)
-      p[c] /= alpha;
+    for(int c = 0; c < channels - 1 && alpha > 0.0f; c++) p[c] /= alpha;
   }
 }
 
-static void _encode_block(const dt_icc_t *icc, dt_sample_t sample, int channels,
-                          gboolean unassociate, const float *in, void *out, size_t n)
+static void _encode_block(const dt_icc_t *icc, dt_sample_t sample, int channels, gboolean unassociate,
+                          const float *in, void *out, size_t n)
 {
   float block[BLOCK * MAX_CHANNELS], alpha[BLOCK];
   const gboolean has_alpha = DT_ROW_HAS_ALPHA(channels);
@@ -376,6 +355,6 @@ void dt_icc_encode(const dt_icc_t *icc, dt_sample_t sample, int channels, gboole
 {
   const size_t pixel = dt_sample_size(sample) * (size_t)channels;
   for(size_t i = 0; i < n; i += BLOCK)
-    _encode_block(icc, sample, channels, unassociate, in + i * (size_t)channels,
-                  (char *)out + i * pixel, MIN(n - i, (size_t)BLOCK));
+    _encode_block(icc, sample, channels, unassociate, in + i * (size_t)channels, (char *)out + i * pixel,
+                  MIN(n - i, (size_t)BLOCK));
 }

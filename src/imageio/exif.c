@@ -30,20 +30,18 @@ static gboolean _read_at(const _source_t *source, uint64_t offset, void *data, s
 uint64_t dt_exif_get_uint(const uint8_t *bytes, int size, gboolean big_endian)
 {
   uint64_t value = 0;
-  for(int i = 0; i < size; i++)
-    value = value << 8 | bytes[big_endian ? i : size - 1 - i];
+  for(int i = 0; i < size; i++) value = value << 8 | bytes[big_endian ? i : size - 1 - i];
   return value;
 }
 
 void dt_exif_put_uint(uint8_t *bytes, int size, gboolean big_endian, uint64_t value)
 {
-  for(int i = 0; i < size; i++, value >>= 8)
-    bytes[big_endian ? size - 1 - i : i] = (uint8_t)value;
+  for(int i = 0; i < size; i++, value >>= 8) bytes[big_endian ? size - 1 - i : i] = (uint8_t)value;
 }
 
 size_t dt_exif_type_size(unsigned type)
 {
-  static const uint8_t sizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8};
+  static const uint8_t sizes[] = { 0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8 };
   return type < sizeof(sizes) ? sizes[type] : 0;
 }
 
@@ -57,9 +55,9 @@ size_t dt_exif_word_size(unsigned type)
 /** Tags of a picture's own directory that say something about the picture rather than its storage. */
 static gboolean _is_descriptive(uint16_t tag)
 {
-  static const uint16_t tags[] = {269,   270,   271,   272,   274,   282,   283,   285,   296,
-                                  305,   306,   315,   316,   700,   18246, 18249, 33432, 33723,
-                                  34377, 34675, 40091, 40092, 40093, 40094, 40095};
+  static const uint16_t tags[] = { 269,   270,   271,   272,   274,   282,   283,   285,   296,
+                                   305,   306,   315,   316,   700,   18246, 18249, 33432, 33723,
+                                   34377, 34675, 40091, 40092, 40093, 40094, 40095 };
   for(size_t i = 0; i < G_N_ELEMENTS(tags); i++)
     if(tags[i] == tag) return TRUE;
   return FALSE;
@@ -67,8 +65,8 @@ static gboolean _is_descriptive(uint16_t tag)
 
 static gboolean _is_pointer(dt_ifd_t ifd, uint16_t tag)
 {
-  return (ifd == DT_IFD_MAIN && (tag == DT_TAG_EXIF_IFD || tag == DT_TAG_GPS_IFD)) ||
-         (ifd == DT_IFD_EXIF && tag == DT_TAG_INTEROP_IFD);
+  return (ifd == DT_IFD_MAIN && (tag == DT_TAG_EXIF_IFD || tag == DT_TAG_GPS_IFD))
+         || (ifd == DT_IFD_EXIF && tag == DT_TAG_INTEROP_IFD);
 }
 
 static void _clear_entry(void *data)
@@ -91,8 +89,7 @@ dt_exif_t *dt_exif_create(void)
 void dt_exif_destroy(dt_exif_t *exif)
 {
   if(!exif) return;
-  for(int i = 0; i < DT_IFD_COUNT; i++)
-    g_array_unref(exif->ifds[i]);
+  for(int i = 0; i < DT_IFD_COUNT; i++) g_array_unref(exif->ifds[i]);
   g_free(exif);
 }
 
@@ -132,8 +129,8 @@ static void _read_entry(_source_t *source, dt_exif_t *exif, dt_ifd_t ifd, uint64
   const int word = source->big_tiff ? 8 : 4; // of count and offset
   uint8_t raw[20];
   if(!_read_at(source, at, raw, source->big_tiff ? 20 : 12)) return;
-  dt_exif_entry_t entry = {.tag = (uint16_t)dt_exif_get_uint(raw, 2, source->big_endian),
-                           .type = (uint16_t)dt_exif_get_uint(raw + 2, 2, source->big_endian)};
+  dt_exif_entry_t entry = { .tag = (uint16_t)dt_exif_get_uint(raw, 2, source->big_endian),
+                            .type = (uint16_t)dt_exif_get_uint(raw + 2, 2, source->big_endian) };
   const uint64_t count = dt_exif_get_uint(raw + 4, word, source->big_endian);
   const uint64_t offset = dt_exif_get_uint(raw + 4 + word, word, source->big_endian);
   const size_t unit = dt_exif_type_size(entry.type);
@@ -158,8 +155,7 @@ static void _read_ifd(_source_t *source, dt_exif_t *exif, dt_ifd_t ifd, uint64_t
   const int head = source->big_tiff ? 8 : 2, step = source->big_tiff ? 20 : 12;
   uint8_t raw[8];
   if(offset == 0 || !_read_at(source, offset, raw, (size_t)head)) return;
-  const uint64_t count =
-      MIN(dt_exif_get_uint(raw, head, source->big_endian), (uint64_t)MAX_ENTRIES);
+  const uint64_t count = MIN(dt_exif_get_uint(raw, head, source->big_endian), (uint64_t)MAX_ENTRIES);
   for(uint64_t i = 0; i < count; i++)
     _read_entry(source, exif, ifd, offset + (uint64_t)head + i * (uint64_t)step);
   g_array_sort(exif->ifds[ifd], dt_exif_compare_entries);
@@ -167,7 +163,7 @@ static void _read_ifd(_source_t *source, dt_exif_t *exif, dt_ifd_t ifd, uint64_t
 
 static dt_exif_t *_read_structure(_source_t *source)
 {
-  uint8_t head[16] = {0};
+  uint8_t head[16] = { 0 };
   if(!_read_at(source, 0, head, 8)) return NULL;
   source->big_endian = head[0] == 'M';
   if(head[0] != head[1] || (head[0] != 'I' && head[0] != 'M')) return NULL;
@@ -185,7 +181,7 @@ static dt_exif_t *_read_structure(_source_t *source)
 
 dt_exif_t *dt_exif_read_file(const dt_input_t *input)
 {
-  _source_t source = {.input = input, .size = input->size};
+  _source_t source = { .input = input, .size = input->size };
   return _read_structure(&source);
 }
 
@@ -193,7 +189,7 @@ dt_exif_t *dt_exif_read_bytes(GBytes *bytes)
 {
   gsize size;
   const uint8_t *data = g_bytes_get_data(bytes, &size);
-  _source_t source = {.bytes = data, .size = size};
+  _source_t source = { .bytes = data, .size = size };
   return _read_structure(&source);
 }
 
@@ -217,8 +213,7 @@ double dt_exif_get_number(const dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, dou
   const dt_exif_entry_t *entry = dt_exif_find(exif, ifd, tag);
   if(!entry) return otherwise;
   const uint8_t *bytes = g_bytes_get_data(entry->value, NULL);
-  const double first =
-      (double)dt_exif_get_uint(bytes, (int)dt_exif_word_size(entry->type), exif->big_endian);
+  const double first = (double)dt_exif_get_uint(bytes, (int)dt_exif_word_size(entry->type), exif->big_endian);
   if(entry->type == DT_TYPE_SHORT || entry->type == DT_TYPE_LONG) return first;
   if(entry->type != DT_TYPE_RATIONAL) return otherwise;
   const double second = (double)dt_exif_get_uint(bytes + 4, 4, exif->big_endian);
@@ -245,8 +240,7 @@ void dt_exif_set_number(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, uint16_t ty
   const size_t size = type == DT_TYPE_SHORT ? 2 : 4;
   dt_exif_put_uint(raw, (int)size, exif->big_endian, value);
   dt_exif_remove(exif, ifd, tag);
-  const dt_exif_entry_t entry = {
-      .tag = tag, .type = type, .count = 1, .value = g_bytes_new(raw, size)};
+  const dt_exif_entry_t entry = { .tag = tag, .type = type, .count = 1, .value = g_bytes_new(raw, size) };
   g_array_append_val(exif->ifds[ifd], entry);
   g_array_sort(exif->ifds[ifd], dt_exif_compare_entries);
 }

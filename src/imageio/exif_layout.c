@@ -20,13 +20,13 @@ static int _find_note_ifd(const uint8_t *note, size_t size)
   {
     const char *head;
     int length, ifd;
-  } known[] = {{"SONY DSC \0\0\0", 12, 12},
-               {"SONY CAM \0\0\0", 12, 12},
-               {"Panasonic\0\0\0", 12, 12},
-               {"OLYMP\0", 6, 8},
-               {"AOC\0", 4, 6},
-               {"Nikon\0\1", 7, 8},
-               {"LEICA\0\0\0", 8, 8}};
+  } known[] = { { "SONY DSC \0\0\0", 12, 12 },
+                { "SONY CAM \0\0\0", 12, 12 },
+                { "Panasonic\0\0\0", 12, 12 },
+                { "OLYMP\0", 6, 8 },
+                { "AOC\0", 4, 6 },
+                { "Nikon\0\1", 7, 8 },
+                { "LEICA\0\0\0", 8, 8 } };
   for(size_t i = 0; i < G_N_ELEMENTS(known); i++)
     if(size > (size_t)known[i].length && memcmp(note, known[i].head, (size_t)known[i].length) == 0)
       return known[i].ifd;
@@ -65,8 +65,7 @@ static void _move_maker_note(uint8_t *note, size_t size, gboolean big_endian, ui
   if(count == 0 || (size_t)ifd + 2 + count * 12 > size) return;
   for(int move = 0; move < 2; move++)
     for(size_t i = 0; i < count; i++)
-      if(!_move_note_entry(note + ifd + 2 + i * 12, big_endian, origin, size, target, move == 1))
-        return;
+      if(!_move_note_entry(note + ifd + 2 + i * 12, big_endian, origin, size, target, move == 1)) return;
 }
 
 // --- Laying out
@@ -89,13 +88,13 @@ static void _append_number(_target_t *target, int size, uint64_t value)
 
 static void _align(_target_t *target)
 {
-  static const uint8_t zeros[8] = {0};
+  static const uint8_t zeros[8] = { 0 };
   g_byte_array_append(target->bytes, zeros, (8 - target->bytes->len % 8) % 8);
 }
 
 /** A copy of an entry's value for the target: byte order and maker note offsets adapted. */
-static GByteArray *_copy_value(const dt_exif_t *exif, const dt_exif_entry_t *entry,
-                               const _target_t *target, uint64_t position)
+static GByteArray *_copy_value(const dt_exif_t *exif, const dt_exif_entry_t *entry, const _target_t *target,
+                               uint64_t position)
 {
   gsize size;
   const uint8_t *value = g_bytes_get_data(entry->value, &size);
@@ -112,14 +111,12 @@ static GByteArray *_copy_value(const dt_exif_t *exif, const dt_exif_entry_t *ent
 }
 
 /** Whether @p entry can be said in the target. */
-static gboolean _is_possible(const dt_exif_t *exif, const dt_exif_entry_t *entry,
-                             const _target_t *target)
+static gboolean _is_possible(const dt_exif_t *exif, const dt_exif_entry_t *entry, const _target_t *target)
 {
   gsize size;
   const uint8_t *value = g_bytes_get_data(entry->value, &size);
   if(!target->big_tiff && entry->type >= TYPE_LONG8) return FALSE;
-  if(entry->tag != DT_TAG_MAKER_NOTE || exif->big_endian == target->big_endian ||
-     _has_own_base(value, size))
+  if(entry->tag != DT_TAG_MAKER_NOTE || exif->big_endian == target->big_endian || _has_own_base(value, size))
     return TRUE;
   target->layout->lost_maker_note = TRUE;
   return FALSE;
@@ -138,8 +135,9 @@ static GArray *_merge_entries(const dt_exif_t *exif, dt_ifd_t ifd, const uint16_
   }
   for(; *pointers; pointers++)
   {
-    const dt_exif_entry_t pointer = {
-        .tag = *pointers, .type = target->big_tiff ? TYPE_IFD8 : DT_TYPE_LONG, .count = 1};
+    const dt_exif_entry_t pointer = { .tag = *pointers,
+                                      .type = target->big_tiff ? TYPE_IFD8 : DT_TYPE_LONG,
+                                      .count = 1 };
     g_array_append_val(merged, pointer);
   }
   g_array_sort(merged, dt_exif_compare_entries);
@@ -163,8 +161,7 @@ static void _append_table(const GArray *entries, _target_t *target)
 }
 
 /** Puts one value into its @p slot of the table, or behind everything with its offset there. */
-static void _append_value(const dt_exif_t *exif, const dt_exif_entry_t *entry, size_t slot,
-                          _target_t *target)
+static void _append_value(const dt_exif_t *exif, const dt_exif_entry_t *entry, size_t slot, _target_t *target)
 {
   const int word = target->big_tiff ? 8 : 4;
   const gboolean inside = g_bytes_get_size(entry->value) <= (gsize)word;
@@ -183,8 +180,7 @@ static void _append_value(const dt_exif_t *exif, const dt_exif_entry_t *entry, s
 
 /** Writes a directory at the end of the target, its values behind it. @p pointers are filled in by
  * the caller later; returns the directory's offset in the buffer. */
-static size_t _append_ifd(const dt_exif_t *exif, dt_ifd_t ifd, const uint16_t *pointers,
-                          _target_t *target)
+static size_t _append_ifd(const dt_exif_t *exif, dt_ifd_t ifd, const uint16_t *pointers, _target_t *target)
 {
   GArray *entries = _merge_entries(exif, ifd, pointers, target);
   _align(target);
@@ -194,8 +190,7 @@ static size_t _append_ifd(const dt_exif_t *exif, dt_ifd_t ifd, const uint16_t *p
   for(guint i = 0; i < entries->len; i++)
   {
     const dt_exif_entry_t *entry = &g_array_index(entries, dt_exif_entry_t, i);
-    if(entry->value)
-      _append_value(exif, entry, start + head + i * (4 + 2 * word) + 4 + word, target);
+    if(entry->value) _append_value(exif, entry, start + head + i * (4 + 2 * word) + 4 + word, target);
   }
   g_array_unref(entries);
   return start;
@@ -220,7 +215,7 @@ static void _set_pointer(_target_t *target, size_t start, uint16_t tag, uint64_t
 static void _append_subdirectories(const dt_exif_t *exif, _target_t *target)
 {
   const gboolean interop = exif->ifds[DT_IFD_INTEROP]->len > 0;
-  const uint16_t none[] = {0}, below[] = {interop ? DT_TAG_INTEROP_IFD : 0, 0};
+  const uint16_t none[] = { 0 }, below[] = { interop ? DT_TAG_INTEROP_IFD : 0, 0 };
   if(exif->ifds[DT_IFD_EXIF]->len > 0 || interop)
   {
     const size_t start = _append_ifd(exif, DT_IFD_EXIF, below, target);
@@ -238,12 +233,12 @@ static void _append_subdirectories(const dt_exif_t *exif, _target_t *target)
 GBytes *dt_exif_layout_for_tiff(const dt_exif_t *exif, uint64_t base, gboolean big_tiff,
                                 dt_exif_layout_t *layout)
 {
-  *layout = (dt_exif_layout_t){0};
-  _target_t target = {.bytes = g_byte_array_new(),
-                      .base = base,
-                      .big_endian = G_BYTE_ORDER == G_BIG_ENDIAN,
-                      .big_tiff = big_tiff,
-                      .layout = layout};
+  *layout = (dt_exif_layout_t){ 0 };
+  _target_t target = { .bytes = g_byte_array_new(),
+                       .base = base,
+                       .big_endian = G_BYTE_ORDER == G_BIG_ENDIAN,
+                       .big_tiff = big_tiff,
+                       .layout = layout };
   _append_subdirectories(exif, &target);
   GBytes *bytes = g_byte_array_free_to_bytes(target.bytes);
   if(layout->exif || layout->gps) return bytes;
@@ -253,15 +248,14 @@ GBytes *dt_exif_layout_for_tiff(const dt_exif_t *exif, uint64_t base, gboolean b
 
 GBytes *dt_exif_to_bytes(const dt_exif_t *exif)
 {
-  dt_exif_layout_t layout = {0};
-  _target_t target = {
-      .bytes = g_byte_array_new(), .big_endian = exif->big_endian, .layout = &layout};
+  dt_exif_layout_t layout = { 0 };
+  _target_t target = { .bytes = g_byte_array_new(), .big_endian = exif->big_endian, .layout = &layout };
   const gboolean has_exif = exif->ifds[DT_IFD_EXIF]->len + exif->ifds[DT_IFD_INTEROP]->len > 0;
   const gboolean has_gps = exif->ifds[DT_IFD_GPS]->len > 0;
-  const uint16_t pointers[] = {has_exif  ? DT_TAG_EXIF_IFD
-                               : has_gps ? DT_TAG_GPS_IFD
-                                         : 0,
-                               has_exif && has_gps ? DT_TAG_GPS_IFD : 0, 0};
+  const uint16_t pointers[] = { has_exif  ? DT_TAG_EXIF_IFD
+                                : has_gps ? DT_TAG_GPS_IFD
+                                          : 0,
+                                has_exif && has_gps ? DT_TAG_GPS_IFD : 0, 0 };
   g_byte_array_append(target.bytes, (const guint8 *)(exif->big_endian ? "MM" : "II"), 2);
   _append_number(&target, 2, 42);
   _append_number(&target, 4, 8);

@@ -27,8 +27,8 @@
 // --- Small matrices
 
 /** Linear Rec.709 to the D50 connection space: the primaries adapted from D65 with Bradford. */
-static const double _rec709_to_pcs[9] = {0.4360747, 0.3850649, 0.1430804, 0.2225045, 0.7168786,
-                                         0.0606169, 0.0139322, 0.0971045, 0.7141733};
+static const double _rec709_to_pcs[9] = { 0.4360747, 0.3850649, 0.1430804, 0.2225045, 0.7168786,
+                                          0.0606169, 0.0139322, 0.0971045, 0.7141733 };
 
 static gboolean _invert(const double m[9], double out[9])
 {
@@ -37,11 +37,10 @@ static gboolean _invert(const double m[9], double out[9])
   const double c2 = m[3] * m[7] - m[4] * m[6];
   const double det = m[0] * c0 + m[1] * c1 + m[2] * c2;
   if(!(fabs(det) > 1e-9)) return FALSE;
-  const double adjugate[9] = {c0, m[2] * m[7] - m[1] * m[8], m[1] * m[5] - m[2] * m[4],
-                              c1, m[0] * m[8] - m[2] * m[6], m[2] * m[3] - m[0] * m[5],
-                              c2, m[1] * m[6] - m[0] * m[7], m[0] * m[4] - m[1] * m[3]};
-  for(int i = 0; i < 9; i++)
-    out[i] = adjugate[i] / det;
+  const double adjugate[9] = { c0, m[2] * m[7] - m[1] * m[8], m[1] * m[5] - m[2] * m[4],
+                               c1, m[0] * m[8] - m[2] * m[6], m[2] * m[3] - m[0] * m[5],
+                               c2, m[1] * m[6] - m[0] * m[7], m[0] * m[4] - m[1] * m[3] };
+  for(int i = 0; i < 9; i++) out[i] = adjugate[i] / det;
   return TRUE;
 }
 
@@ -61,8 +60,7 @@ static void _align_white(double m[9])
     const double *want = _rec709_to_pcs + 3 * r;
     const double factor = (want[0] + want[1] + want[2]) / (m[3 * r] + m[3 * r + 1] + m[3 * r + 2]);
     if(!(fabs(factor - 1.0) < 5e-3)) continue;
-    for(int c = 0; c < 3; c++)
-      m[3 * r + c] *= factor;
+    for(int c = 0; c < 3; c++) m[3 * r + c] *= factor;
   }
 }
 
@@ -82,8 +80,7 @@ static gboolean _is_near(const dt_trc_t *trc, const dt_curve_t *known)
     POINTS = 256
   };
   float x[POINTS], y[POINTS];
-  for(int i = 0; i < POINTS; i++)
-    x[i] = (float)i / (POINTS - 1);
+  for(int i = 0; i < POINTS; i++) x[i] = (float)i / (POINTS - 1);
   dt_trc_decode(trc, x, y, POINTS);
   dt_curve_decode(known, x, x, POINTS);
   for(int i = 0; i < POINTS; i++)
@@ -94,10 +91,10 @@ static gboolean _is_near(const dt_trc_t *trc, const dt_curve_t *known)
 /** Replaces a curve that is one of the known ones but for rounding. */
 static void _snap_curve(dt_trc_t *trc)
 {
-  static const dt_curve_t gamma_18 = {.g = 1.8, .a = 1.0}, gamma_22 = {.g = 2.2, .a = 1.0};
-  const dt_curve_t *const known[] = {&dt_curve_srgb,     &dt_curve_linear,  &dt_curve_adobergb,
-                                     &dt_curve_prophoto, &dt_curve_rec2020, &gamma_18,
-                                     &gamma_22};
+  static const dt_curve_t gamma_18 = { .g = 1.8, .a = 1.0 }, gamma_22 = { .g = 2.2, .a = 1.0 };
+  const dt_curve_t *const known[] = { &dt_curve_srgb,     &dt_curve_linear,  &dt_curve_adobergb,
+                                      &dt_curve_prophoto, &dt_curve_rec2020, &gamma_18,
+                                      &gamma_22 };
   for(size_t i = 0; i < G_N_ELEMENTS(known); i++)
     if(_is_near(trc, known[i]))
     {
@@ -110,9 +107,8 @@ static void _snap_curve(dt_trc_t *trc)
 
 static gboolean _is_invertible(const dt_curve_t *k)
 {
-  return k->g >= 0.1 && k->g <= 10.0 && k->a > 1e-3 && k->a < 100.0 && k->b >= 0.0 && k->b < 10.0 &&
-         k->d >= 0.0 && k->d < 1.0 && (k->d == 0.0 || k->c > 1e-6) && fabs(k->e) < 0.5 &&
-         fabs(k->f) < 0.5;
+  return k->g >= 0.1 && k->g <= 10.0 && k->a > 1e-3 && k->a < 100.0 && k->b >= 0.0 && k->b < 10.0
+         && k->d >= 0.0 && k->d < 1.0 && (k->d == 0.0 || k->c > 1e-6) && fabs(k->e) < 0.5 && fabs(k->f) < 0.5;
 }
 
 /** Takes over a parametric curve of a profile if it behaves well. */
@@ -122,11 +118,11 @@ static gboolean _read_parametric(const cmsToneCurve *tone, dt_curve_t *k)
   const int type = cmsGetToneCurveParametricType(tone);
   if(!p) return FALSE;
   if(type == 1)
-    *k = (dt_curve_t){.g = p[0], .a = 1.0};
+    *k = (dt_curve_t){ .g = p[0], .a = 1.0 };
   else if(type == 4)
-    *k = (dt_curve_t){.g = p[0], .a = p[1], .b = p[2], .c = p[3], .d = p[4]};
+    *k = (dt_curve_t){ .g = p[0], .a = p[1], .b = p[2], .c = p[3], .d = p[4] };
   else if(type == 5)
-    *k = (dt_curve_t){p[0], p[1], p[2], p[3], p[4], p[5], p[6]};
+    *k = (dt_curve_t){ p[0], p[1], p[2], p[3], p[4], p[5], p[6] };
   else
     return FALSE;
   return _is_invertible(k);
@@ -168,7 +164,7 @@ static gboolean _read_trc(cmsHPROFILE profile, cmsTagSignature tag, dt_trc_t *tr
 
 static gboolean _has_tables(cmsHPROFILE profile)
 {
-  const cmsTagSignature tags[] = {cmsSigAToB0Tag, cmsSigAToB1Tag, cmsSigDToB0Tag, cmsSigDToB1Tag};
+  const cmsTagSignature tags[] = { cmsSigAToB0Tag, cmsSigAToB1Tag, cmsSigDToB0Tag, cmsSigDToB1Tag };
   for(size_t i = 0; i < G_N_ELEMENTS(tags); i++)
     if(cmsIsTag(profile, tags[i])) return TRUE;
   return FALSE;
@@ -176,8 +172,7 @@ static gboolean _has_tables(cmsHPROFILE profile)
 
 static gboolean _read_matrix(cmsHPROFILE profile, dt_icc_t *icc)
 {
-  const cmsTagSignature tags[3] = {cmsSigRedColorantTag, cmsSigGreenColorantTag,
-                                   cmsSigBlueColorantTag};
+  const cmsTagSignature tags[3] = { cmsSigRedColorantTag, cmsSigGreenColorantTag, cmsSigBlueColorantTag };
   double colorants[9], from_pcs[9];
   for(int i = 0; i < 3; i++)
   {
@@ -197,10 +192,9 @@ static gboolean _read_matrix(cmsHPROFILE profile, dt_icc_t *icc)
 /** Reads three curves and a matrix, or a grey curve; FALSE when the profile is of another build. */
 static gboolean _read_shaper(cmsHPROFILE profile, dt_icc_t *icc)
 {
-  const cmsTagSignature rgb[3] = {cmsSigRedTRCTag, cmsSigGreenTRCTag, cmsSigBlueTRCTag};
+  const cmsTagSignature rgb[3] = { cmsSigRedTRCTag, cmsSigGreenTRCTag, cmsSigBlueTRCTag };
   if(cmsGetPCS(profile) != cmsSigXYZData || _has_tables(profile)) return FALSE;
-  if(cmsGetColorSpace(profile) == cmsSigGrayData)
-    return _read_trc(profile, cmsSigGrayTRCTag, &icc->trc[0]);
+  if(cmsGetColorSpace(profile) == cmsSigGrayData) return _read_trc(profile, cmsSigGrayTRCTag, &icc->trc[0]);
   if(icc->colours == 1) return _read_trc(profile, cmsSigGreenTRCTag, &icc->trc[0]);
   for(int i = 0; i < 3; i++)
     if(!_read_trc(profile, rgb[i], &icc->trc[i])) return FALSE;
@@ -212,14 +206,14 @@ static void _clear_curves(dt_icc_t *icc)
   for(int i = 0; i < 3; i++)
   {
     g_free(icc->trc[i].table);
-    icc->trc[i] = (dt_trc_t){.curve = dt_curve_linear};
+    icc->trc[i] = (dt_trc_t){ .curve = dt_curve_linear };
   }
 }
 
 static gboolean _is_same_formula(const dt_curve_t *a, const dt_curve_t *b)
 {
-  return a->g == b->g && a->a == b->a && a->b == b->b && a->c == b->c && a->d == b->d &&
-         a->e == b->e && a->f == b->f;
+  return a->g == b->g && a->a == b->a && a->b == b->b && a->c == b->c && a->d == b->d && a->e == b->e
+         && a->f == b->f;
 }
 
 static gboolean _is_same_curve(const dt_trc_t *a, const dt_trc_t *b)
@@ -250,18 +244,12 @@ static const char *_name_space(cmsColorSpaceSignature space)
 {
   switch(space)
   {
-  case cmsSigCmykData:
-    return "CMYK";
-  case cmsSigLabData:
-    return "Lab";
-  case cmsSigXYZData:
-    return "XYZ";
-  case cmsSigRgbData:
-    return "RGB";
-  case cmsSigGrayData:
-    return "grey";
-  default:
-    return "another colour space";
+  case cmsSigCmykData: return "CMYK";
+  case cmsSigLabData: return "Lab";
+  case cmsSigXYZData: return "XYZ";
+  case cmsSigRgbData: return "RGB";
+  case cmsSigGrayData: return "grey";
+  default: return "another colour space";
   }
 }
 
@@ -276,8 +264,8 @@ static gboolean _check_kind(dt_icc_t *icc, GError **error)
                 icc->colours == 3 ? "RGB" : "grey");
     return FALSE;
   }
-  if(kind == cmsSigInputClass || kind == cmsSigDisplayClass || kind == cmsSigOutputClass ||
-     kind == cmsSigColorSpaceClass)
+  if(kind == cmsSigInputClass || kind == cmsSigDisplayClass || kind == cmsSigOutputClass
+     || kind == cmsSigColorSpaceClass)
     return TRUE;
   _set_error(error, icc, "the colour profile does not describe a picture's colours");
   return FALSE;
@@ -306,8 +294,7 @@ static gboolean _open_profile(dt_icc_t *icc, GBytes *profile, GError **error)
   const void *bytes = g_bytes_get_data(profile, &size);
   icc->context = cmsCreateContext(NULL, icc);
   cmsSetLogErrorHandlerTHR(icc->context, _keep_message);
-  if(_is_icc(profile))
-    icc->profile = cmsOpenProfileFromMemTHR(icc->context, bytes, (cmsUInt32Number)size);
+  if(_is_icc(profile)) icc->profile = cmsOpenProfileFromMemTHR(icc->context, bytes, (cmsUInt32Number)size);
   if(!icc->profile)
   {
     _set_error(error, icc, "the colour profile is damaged");
@@ -328,8 +315,7 @@ static dt_icc_t *_create_srgb(int colours)
   icc->name = g_strdup("sRGB");
   icc->is_rec709 = TRUE;
   icc->one_curve = TRUE;
-  for(int i = 0; i < 3; i++)
-    icc->trc[i].curve = dt_curve_srgb;
+  for(int i = 0; i < 3; i++) icc->trc[i].curve = dt_curve_srgb;
   return icc;
 }
 
@@ -344,8 +330,9 @@ dt_icc_t *dt_icc_create(GBytes *profile, int colours, GError **error)
     dt_icc_destroy(icc);
     return NULL;
   }
-  icc->one_curve = colours == 1 || (_is_same_curve(&icc->trc[0], &icc->trc[1]) &&
-                                    _is_same_curve(&icc->trc[0], &icc->trc[2]));
+  icc->one_curve =
+      colours == 1
+      || (_is_same_curve(&icc->trc[0], &icc->trc[1]) && _is_same_curve(&icc->trc[0], &icc->trc[2]));
   return icc;
 }
 
@@ -374,7 +361,7 @@ const char *dt_icc_name(const dt_icc_t *icc)
 static cmsHPROFILE _create_rows_profile(const dt_icc_t *icc)
 {
   const dt_curve_t *linear = &dt_curve_linear;
-  const double rec709[8] = {0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290};
+  const double rec709[8] = { 0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290 };
   GBytes *bytes = dt_profile_generate("rows", icc->colours == 3 ? rec709 : NULL, linear);
   if(!bytes) return NULL;
   gsize size;
@@ -390,9 +377,9 @@ static cmsHTRANSFORM _create_transform(const dt_icc_t *icc, gboolean decode)
   const cmsUInt32Number flags = cmsFLAGS_NOCACHE | cmsFLAGS_NOOPTIMIZE;
   cmsHPROFILE rows = _create_rows_profile(icc);
   if(!rows) return NULL;
-  cmsHTRANSFORM transform = cmsCreateTransformTHR(icc->context, decode ? icc->profile : rows,
-                                                  format, decode ? rows : icc->profile, format,
-                                                  INTENT_RELATIVE_COLORIMETRIC, flags);
+  cmsHTRANSFORM transform =
+      cmsCreateTransformTHR(icc->context, decode ? icc->profile : rows, format, decode ? rows : icc->profile,
+                            format, INTENT_RELATIVE_COLORIMETRIC, flags);
   cmsCloseProfile(rows);
   return transform;
 }
@@ -419,8 +406,7 @@ gboolean dt_icc_prepare_encode(dt_icc_t *icc, GError **error)
 {
   if(!icc->is_general) return TRUE;
   if(!icc->encode && _has_own_channels(icc)) icc->encode = _create_transform(icc, FALSE);
-  if(!icc->encode)
-    _set_error(error, icc, "the colour profile can be read with but not written with");
+  if(!icc->encode) _set_error(error, icc, "the colour profile can be read with but not written with");
   return icc->encode != NULL;
 }
 
@@ -433,8 +419,7 @@ GBytes *dt_profile_for_colours(GBytes *profile, int colours)
   dt_icc_t *icc = colours == 1 ? dt_icc_create(profile, 1, &ignored) : NULL;
   g_clear_error(&ignored);
   GBytes *grey = NULL;
-  if(icc && !icc->is_general && !icc->trc[0].size &&
-     cmsGetColorSpace(icc->profile) == cmsSigRgbData)
+  if(icc && !icc->is_general && !icc->trc[0].size && cmsGetColorSpace(icc->profile) == cmsSigRgbData)
     grey = dt_profile_generate(icc->name, NULL, &icc->trc[0].curve);
   dt_icc_destroy(icc);
   return grey ? grey : g_bytes_ref(profile);

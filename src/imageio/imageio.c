@@ -36,13 +36,14 @@ typedef struct _sink_t
 
 static dt_imageio_format_t _recognise(const dt_input_t *input)
 {
-  static const unsigned char png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-  unsigned char head[8] = {0};
+  static const unsigned char png[8] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
+  unsigned char head[8] = { 0 };
   const size_t size = dt_input_read(input, 0, head, sizeof(head));
   if(size >= 3 && head[0] == 0xff && head[1] == 0xd8 && head[2] == 0xff) return DT_IMAGEIO_JPEG;
   if(size >= 8 && memcmp(head, png, 8) == 0) return DT_IMAGEIO_PNG;
-  if(size >= 4 && (memcmp(head, "II*\0", 4) == 0 || memcmp(head, "MM\0*", 4) == 0 ||
-                   memcmp(head, "II+\0", 4) == 0 || memcmp(head, "MM\0+", 4) == 0))
+  if(size >= 4
+     && (memcmp(head, "II*\0", 4) == 0 || memcmp(head, "MM\0*", 4) == 0 || memcmp(head, "II+\0", 4) == 0
+         || memcmp(head, "MM\0+", 4) == 0))
     return DT_IMAGEIO_TIFF;
   return DT_IMAGEIO_UNKNOWN;
 }
@@ -53,8 +54,8 @@ dt_imageio_format_t dt_imageio_format_for_name(const char *path)
   {
     const char *extension;
     dt_imageio_format_t format;
-  } known[] = {{".tif", DT_IMAGEIO_TIFF}, {".tiff", DT_IMAGEIO_TIFF}, {".png", DT_IMAGEIO_PNG},
-               {".jpg", DT_IMAGEIO_JPEG}, {".jpeg", DT_IMAGEIO_JPEG}, {".jpe", DT_IMAGEIO_JPEG}};
+  } known[] = { { ".tif", DT_IMAGEIO_TIFF }, { ".tiff", DT_IMAGEIO_TIFF }, { ".png", DT_IMAGEIO_PNG },
+                { ".jpg", DT_IMAGEIO_JPEG }, { ".jpeg", DT_IMAGEIO_JPEG }, { ".jpe", DT_IMAGEIO_JPEG } };
   const char *dot = path ? strrchr(path, '.') : NULL;
   for(size_t i = 0; dot && i < G_N_ELEMENTS(known); i++)
     if(g_ascii_strcasecmp(dot, known[i].extension) == 0) return known[i].format;
@@ -64,8 +65,8 @@ dt_imageio_format_t dt_imageio_format_for_name(const char *path)
 gboolean dt_imageio_same_file(const char *a, const char *b)
 {
   struct stat one, other;
-  return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
-         one.st_ino == other.st_ino;
+  return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev
+         && one.st_ino == other.st_ino;
 }
 
 void dt_metadata_clear(dt_metadata_t *metadata)
@@ -84,8 +85,7 @@ static gboolean _read(dt_row_source_t *source, int y, int n, float *rows, GError
   if(y < self->next || n < 0 || y > source->height - n)
   {
     dt_imageio_set_error(error, DT_AI_ERROR_USAGE, self->input->name,
-                         "rows %d to %d cannot be read; rows are read once, in order", y,
-                         y + n - 1);
+                         "rows %d to %d cannot be read; rows are read once, in order", y, y + n - 1);
     return FALSE;
   }
   const size_t stride = (size_t)source->width * (size_t)source->channels;
@@ -93,8 +93,8 @@ static gboolean _read(dt_row_source_t *source, int y, int n, float *rows, GError
   {
     self->next = y + i + 1;
     if(!self->decoder->read_row(self->decoder, y + i, self->raw, error)) return FALSE;
-    dt_icc_decode(self->icc, self->decoder->sample, source->channels, self->raw,
-                  rows + (size_t)i * stride, (size_t)source->width);
+    dt_icc_decode(self->icc, self->decoder->sample, source->channels, self->raw, rows + (size_t)i * stride,
+                  (size_t)source->width);
   }
   return TRUE;
 }
@@ -116,12 +116,9 @@ static dt_decoder_t *_create_decoder(_reader_t *self, GError **error)
   dt_metadata_t *metadata = &self->reader.metadata;
   switch(self->reader.format)
   {
-  case DT_IMAGEIO_TIFF:
-    return dt_tiff_decoder_create(self->input, metadata, error);
-  case DT_IMAGEIO_PNG:
-    return dt_png_decoder_create(self->input, metadata, error);
-  case DT_IMAGEIO_JPEG:
-    return dt_jpeg_decoder_create(self->input, metadata, error);
+  case DT_IMAGEIO_TIFF: return dt_tiff_decoder_create(self->input, metadata, error);
+  case DT_IMAGEIO_PNG: return dt_png_decoder_create(self->input, metadata, error);
+  case DT_IMAGEIO_JPEG: return dt_jpeg_decoder_create(self->input, metadata, error);
   default:
     dt_imageio_set_error(error, DT_AI_ERROR_INPUT, self->input->name,
                          "this is not a TIFF, PNG or JPEG file, or its beginning is damaged; "
@@ -144,13 +141,11 @@ static gboolean _prepare_colour(_reader_t *self, const char *assumed, GError **e
 {
   GError *reason = NULL;
   if(assumed && !_assume_profile(self, assumed, error)) return FALSE;
-  self->icc =
-      dt_icc_create(self->reader.metadata.icc, DT_ROW_COLOURS(self->decoder->channels), &reason);
+  self->icc = dt_icc_create(self->reader.metadata.icc, DT_ROW_COLOURS(self->decoder->channels), &reason);
   if(self->icc && dt_icc_prepare_decode(self->icc, self->decoder->sample, &reason))
   {
-    self->reader.profile_name =
-        g_strdup_printf("%s%s", dt_icc_name(self->icc),
-                        self->reader.metadata.icc ? "" : " (assumed: the file names none)");
+    self->reader.profile_name = g_strdup_printf(
+        "%s%s", dt_icc_name(self->icc), self->reader.metadata.icc ? "" : " (assumed: the file names none)");
     return TRUE;
   }
   dt_imageio_set_error(error, DT_AI_ERROR_INPUT, assumed ? assumed : self->input->name, "%s; %s",
@@ -176,23 +171,21 @@ static gboolean _fill_reader(_reader_t *self, const char *assumed, GError **erro
 {
   self->reader.format = _recognise(self->input);
   self->decoder = _create_decoder(self, error);
-  if(!self->decoder || !_check_size(self, error) || !_prepare_colour(self, assumed, error))
-    return FALSE;
+  if(!self->decoder || !_check_size(self, error) || !_prepare_colour(self, assumed, error)) return FALSE;
   const dt_decoder_t *decoder = self->decoder;
-  const size_t raw =
-      (size_t)decoder->width * (size_t)decoder->channels * dt_sample_size(decoder->sample);
+  const size_t raw = (size_t)decoder->width * (size_t)decoder->channels * dt_sample_size(decoder->sample);
   self->raw = g_malloc(raw);
   self->reader.bits = decoder->bits;
   self->reader.is_float = decoder->sample >= DT_SAMPLE_F16;
   self->reader.alpha_associated = decoder->alpha_associated;
   self->reader.source = (dt_row_source_t){
-      .width = decoder->width,
-      .height = decoder->height,
-      .channels = decoder->channels,
-      .space = DT_ROW_LINEAR_REC709,
-      .memory = sizeof(*self) + raw + decoder->memory + dt_icc_memory(self->icc),
-      .read = _read,
-      .destroy = _destroy_reader,
+    .width = decoder->width,
+    .height = decoder->height,
+    .channels = decoder->channels,
+    .space = DT_ROW_LINEAR_REC709,
+    .memory = sizeof(*self) + raw + decoder->memory + dt_icc_memory(self->icc),
+    .read = _read,
+    .destroy = _destroy_reader,
   };
   return TRUE;
 }
@@ -217,15 +210,14 @@ static gboolean _write(dt_row_sink_t *sink, int y, int n, const float *rows, GEr
   if(y != self->next || n < 0 || n > self->height - y)
   {
     dt_imageio_set_error(error, DT_AI_ERROR_USAGE, self->name,
-                         "rows %d to %d cannot be written; row %d is next", y, y + n - 1,
-                         self->next);
+                         "rows %d to %d cannot be written; row %d is next", y, y + n - 1, self->next);
     return FALSE;
   }
   const size_t stride = (size_t)self->width * (size_t)self->channels;
   for(int i = 0; i < n; i++)
   {
-    dt_icc_encode(self->icc, self->sample, self->channels, self->unassociate,
-                  rows + (size_t)i * stride, self->raw, (size_t)self->width);
+    dt_icc_encode(self->icc, self->sample, self->channels, self->unassociate, rows + (size_t)i * stride,
+                  self->raw, (size_t)self->width);
     if(!self->encoder->write_row(self->encoder, self->raw, error)) return FALSE;
   }
   self->next = y + n;
@@ -310,15 +302,14 @@ static gboolean _choose_profile(_sink_t *self, const dt_imageio_write_opts_t *op
     return TRUE;
   }
   dt_imageio_set_error(error, opts->profile ? DT_AI_ERROR_USAGE : DT_AI_ERROR_INPUT,
-                       opts->profile ? opts->profile : self->name,
-                       "%s; choose another profile with --icc", reason->message);
+                       opts->profile ? opts->profile : self->name, "%s; choose another profile with --icc",
+                       reason->message);
   g_clear_error(&reason);
   g_clear_pointer(&source, g_bytes_unref);
   return FALSE;
 }
 
-static dt_encoder_t *_create_encoder(dt_imageio_format_t format, const dt_encode_spec_t *spec,
-                                     GError **error)
+static dt_encoder_t *_create_encoder(dt_imageio_format_t format, const dt_encode_spec_t *spec, GError **error)
 {
   if(format == DT_IMAGEIO_TIFF) return dt_tiff_encoder_create(spec, error);
   if(format == DT_IMAGEIO_PNG) return dt_png_encoder_create(spec, error);
@@ -328,7 +319,7 @@ static dt_encoder_t *_create_encoder(dt_imageio_format_t format, const dt_encode
 static gboolean _fill_sink(_sink_t *self, const char *path, const dt_imageio_write_opts_t *opts,
                            GError **error)
 {
-  dt_metadata_t metadata = {.orientation = 1};
+  dt_metadata_t metadata = { .orientation = 1 };
   GBytes *icc = NULL;
   if(!_choose_profile(self, opts, &icc, error)) return FALSE;
   self->part = dt_part_create(path, opts->overwrite, error);
@@ -337,17 +328,17 @@ static gboolean _fill_sink(_sink_t *self, const char *path, const dt_imageio_wri
     if(opts->metadata) metadata = *opts->metadata;
     metadata.icc = icc;
     GString *note = g_string_new(NULL);
-    const dt_encode_spec_t spec = {.name = path,
-                                   .part = self->part,
-                                   .width = self->width,
-                                   .height = self->height,
-                                   .channels = self->channels,
-                                   .sample = self->sample,
-                                   .alpha_associated = opts->alpha_associated,
-                                   .compression = opts->compression,
-                                   .quality = opts->quality ? opts->quality : 95,
-                                   .metadata = &metadata,
-                                   .note = note};
+    const dt_encode_spec_t spec = { .name = path,
+                                    .part = self->part,
+                                    .width = self->width,
+                                    .height = self->height,
+                                    .channels = self->channels,
+                                    .sample = self->sample,
+                                    .alpha_associated = opts->alpha_associated,
+                                    .compression = opts->compression,
+                                    .quality = opts->quality ? opts->quality : 95,
+                                    .metadata = &metadata,
+                                    .note = note };
     self->encoder = _create_encoder(opts->format, &spec, error);
     char *text = g_string_free(note, note->len == 0);
     if(opts->note)
@@ -362,7 +353,7 @@ static gboolean _fill_sink(_sink_t *self, const char *path, const dt_imageio_wri
 dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int channels,
                                  const dt_imageio_write_opts_t *opts, GError **error)
 {
-  static const dt_imageio_write_opts_t defaults = {0};
+  static const dt_imageio_write_opts_t defaults = { 0 };
   dt_imageio_write_opts_t chosen = opts ? *opts : defaults;
   if(chosen.format == DT_IMAGEIO_UNKNOWN) chosen.format = dt_imageio_format_for_name(path);
   if(chosen.bits == 0) chosen.bits = chosen.format == DT_IMAGEIO_TIFF ? 16 : 8;
@@ -373,9 +364,7 @@ dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int ch
   self->width = width;
   self->height = height;
   self->channels = channels;
-  self->sample = chosen.bits == 8    ? DT_SAMPLE_U8
-                 : chosen.bits == 16 ? DT_SAMPLE_U16
-                                     : DT_SAMPLE_F32;
+  self->sample = chosen.bits == 8 ? DT_SAMPLE_U8 : chosen.bits == 16 ? DT_SAMPLE_U16 : DT_SAMPLE_F32;
   // PNG knows straight alpha only
   self->unassociate = chosen.alpha_associated && chosen.format == DT_IMAGEIO_PNG;
   if(chosen.note) *chosen.note = NULL;
@@ -388,10 +377,10 @@ dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int ch
   const size_t raw = (size_t)width * (size_t)channels * dt_sample_size(self->sample);
   self->raw = g_malloc(raw);
   self->sink = (dt_row_sink_t){
-      .memory = sizeof(*self) + raw + self->encoder->memory + dt_icc_memory(self->icc),
-      .write = _write,
-      .finish = _finish,
-      .abandon = _abandon,
+    .memory = sizeof(*self) + raw + self->encoder->memory + dt_icc_memory(self->icc),
+    .write = _write,
+    .finish = _finish,
+    .abandon = _abandon,
   };
   return &self->sink;
 }

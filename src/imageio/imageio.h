@@ -73,10 +73,10 @@ typedef struct dt_imageio_write_opts_t
   int bits;                             ///< 8, 16 or 32 (float); 0: 16 for TIFF, 8 otherwise
   dt_imageio_compression_t compression; ///< TIFF only
   int quality;                          ///< JPEG 1..100; 0: 95
-  const char *profile; ///< NULL: metadata->icc, or sRGB without one; else as assume_profile
-  const dt_metadata_t *metadata; ///< borrowed during the call; NULL: none
-  gboolean alpha_associated;     ///< alpha is premultiplied: TIFF says so, PNG is written straight
-  gboolean overwrite;            ///< FALSE: an existing target is an error
+  const char *profile;                  ///< NULL: metadata->icc, or sRGB without one; else as assume_profile
+  const dt_metadata_t *metadata;        ///< borrowed during the call; NULL: none
+  gboolean alpha_associated;            ///< alpha is premultiplied: TIFF says so, PNG is written straight
+  gboolean overwrite;                   ///< FALSE: an existing target is an error
   char **note; ///< NULL, or receives (transfer full) sentences about metadata the format could not
                ///< hold; set to NULL when everything goes along
 } dt_imageio_write_opts_t;

@@ -21,8 +21,8 @@
 #define DT_IMAGEIO_MAX_BLOB (64u << 20)
 
 /** Sets a DT_AI_ERROR of @p code whose message begins with the file's name. */
-void dt_imageio_set_error(GError **error, dt_ai_error_t code, const char *name, const char *format,
-                          ...) G_GNUC_PRINTF(4, 5);
+void dt_imageio_set_error(GError **error, dt_ai_error_t code, const char *name, const char *format, ...)
+    G_GNUC_PRINTF(4, 5);
 
 // --- Raw samples
 
@@ -103,8 +103,8 @@ gboolean dt_icc_prepare_encode(dt_icc_t *icc, GError **error);
 /** Bytes held for conversion. */
 size_t dt_icc_memory(const dt_icc_t *icc);
 /** Raw samples to linear rows; alpha is scaled to 0..1. */
-void dt_icc_decode(const dt_icc_t *icc, dt_sample_t sample, int channels, const void *in,
-                   float *out, size_t n);
+void dt_icc_decode(const dt_icc_t *icc, dt_sample_t sample, int channels, const void *in, float *out,
+                   size_t n);
 /** Linear rows to raw samples (U8, U16 or F32); integers are rounded and clamped.
  * @p unassociate divides the colours by alpha, for formats that cannot hold premultiplied ones. */
 void dt_icc_encode(const dt_icc_t *icc, dt_sample_t sample, int channels, gboolean unassociate,
@@ -113,8 +113,7 @@ void dt_icc_encode(const dt_icc_t *icc, dt_sample_t sample, int channels, gboole
 /** An ICC profile for 3×3 primaries and a curve, as deterministic bytes.
  *
  * @param primaries x and y of red, green, blue and white; NULL makes a grey profile (D50) */
-GBytes *dt_profile_generate(const char *description, const double primaries[8],
-                            const dt_curve_t *curve);
+GBytes *dt_profile_generate(const char *description, const double primaries[8], const dt_curve_t *curve);
 /** The profile @p name (of dt_imageio_profile_names(), or an ICC file's path), for @p colours. */
 GBytes *dt_profile_load(const char *name, int colours, GError **error);
 /** What to embed in a picture of @p colours channels so that it means what @p profile (NULL: sRGB)
@@ -139,12 +138,9 @@ struct dt_decoder_t
 };
 
 /** These open one format; @p input is borrowed for the decoder's life, @p metadata is filled. */
-dt_decoder_t *dt_tiff_decoder_create(const dt_input_t *input, dt_metadata_t *metadata,
-                                     GError **error);
-dt_decoder_t *dt_png_decoder_create(const dt_input_t *input, dt_metadata_t *metadata,
-                                    GError **error);
-dt_decoder_t *dt_jpeg_decoder_create(const dt_input_t *input, dt_metadata_t *metadata,
-                                     GError **error);
+dt_decoder_t *dt_tiff_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
+dt_decoder_t *dt_png_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
+dt_decoder_t *dt_jpeg_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
 
 /** Everything an encoder is told; borrowed during its creation, but part for its life. */
 typedef struct dt_encode_spec_t

@@ -9,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void dt_imageio_set_error(GError **error, dt_ai_error_t code, const char *name, const char *format,
-                          ...)
+void dt_imageio_set_error(GError **error, dt_ai_error_t code, const char *name, const char *format, ...)
 {
   va_list args;
   va_start(args, format);
@@ -40,8 +39,7 @@ static gboolean _check_kind(int fd, const char *path, uint64_t *size, GError **e
     dt_imageio_set_error(error, DT_AI_ERROR_INPUT, path,
                          "this is not a regular file; give the name of a picture");
   else if(status.st_size == 0)
-    dt_imageio_set_error(error, DT_AI_ERROR_INPUT, path,
-                         "the file is empty; copy it again from its source");
+    dt_imageio_set_error(error, DT_AI_ERROR_INPUT, path, "the file is empty; copy it again from its source");
   else
   {
     *size = (uint64_t)status.st_size;
@@ -66,7 +64,7 @@ dt_input_t *dt_input_open(const char *path, GError **error)
     return NULL;
   }
   dt_input_t *input = g_new0(dt_input_t, 1);
-  *input = (dt_input_t){.fd = fd, .name = g_strdup(path), .size = size};
+  *input = (dt_input_t){ .fd = fd, .name = g_strdup(path), .size = size };
   return input;
 }
 

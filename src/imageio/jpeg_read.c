@@ -60,8 +60,8 @@ static void _fail_in_library(j_common_ptr info)
 /** Warnings that leave the picture whole. */
 static gboolean _is_harmless(int code)
 {
-  return code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR ||
-         code == JWRN_BOGUS_PROGRESSION || code == JWRN_TOO_MUCH_DATA;
+  return code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR
+         || code == JWRN_BOGUS_PROGRESSION || code == JWRN_TOO_MUCH_DATA;
 }
 
 static void _judge_message(j_common_ptr info, int level)
@@ -108,8 +108,7 @@ static void _end_source(j_decompress_ptr info)
 static void _watch_scans(j_common_ptr info)
 {
   const struct jpeg_decompress_struct *decompress = (const struct jpeg_decompress_struct *)info;
-  if(info->is_decompressor && decompress->input_scan_number > MAX_SCANS)
-    ERREXIT(info, JERR_BAD_PROGRESSION);
+  if(info->is_decompressor && decompress->input_scan_number > MAX_SCANS) ERREXIT(info, JERR_BAD_PROGRESSION);
 }
 
 static gboolean _fail(const _jpeg_t *self, GError **error, const char *problem)
@@ -149,7 +148,7 @@ static gboolean _try_start(_jpeg_t *self)
 
 static gboolean _try_read_row(_jpeg_t *self, void *row)
 {
-  JSAMPROW rows[1] = {row};
+  JSAMPROW rows[1] = { row };
   if(setjmp(self->jump)) return FALSE;
   return jpeg_read_scanlines(&self->info, rows, 1) == 1;
 }
@@ -180,8 +179,8 @@ static void _read_marker(jpeg_saved_marker_ptr marker, dt_metadata_t *metadata)
     dt_metadata_take_exif(metadata, _copy_marker(marker, sizeof(_exif_head)));
   else if(app1 && !metadata->xmp && _begins_with(marker, _xmp_head, sizeof(_xmp_head)))
     metadata->xmp = _copy_marker(marker, sizeof(_xmp_head));
-  else if(marker->marker == JPEG_APP0 + 13 && !metadata->iptc &&
-          _begins_with(marker, _photoshop_head, sizeof(_photoshop_head)))
+  else if(marker->marker == JPEG_APP0 + 13 && !metadata->iptc
+          && _begins_with(marker, _photoshop_head, sizeof(_photoshop_head)))
     metadata->iptc = dt_metadata_find_iptc(marker->data + sizeof(_photoshop_head),
                                            marker->data_length - sizeof(_photoshop_head));
 }
@@ -197,16 +196,13 @@ static void _read_profile(_jpeg_t *self, dt_metadata_t *metadata)
 
 static void _read_metadata(_jpeg_t *self, dt_metadata_t *metadata)
 {
-  const double inch = self->info.density_unit == 1   ? 1.0
-                      : self->info.density_unit == 2 ? 2.54
-                                                     : 0.0;
+  const double inch = self->info.density_unit == 1 ? 1.0 : self->info.density_unit == 2 ? 2.54 : 0.0;
   if(self->info.saw_JFIF_marker)
   {
     metadata->xres = self->info.X_density * inch;
     metadata->yres = self->info.Y_density * inch;
   }
-  for(jpeg_saved_marker_ptr m = self->info.marker_list; m; m = m->next)
-    _read_marker(m, metadata);
+  for(jpeg_saved_marker_ptr m = self->info.marker_list; m; m = m->next) _read_marker(m, metadata);
   _read_profile(self, metadata);
 }
 
@@ -283,8 +279,7 @@ static gboolean _open(_jpeg_t *self, dt_metadata_t *metadata, GError **error)
   return TRUE;
 }
 
-dt_decoder_t *dt_jpeg_decoder_create(const dt_input_t *input, dt_metadata_t *metadata,
-                                     GError **error)
+dt_decoder_t *dt_jpeg_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error)
 {
   _jpeg_t *self = g_new0(_jpeg_t, 1);
   self->decoder.read_row = _read_row;

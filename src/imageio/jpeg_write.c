@@ -31,7 +31,7 @@ typedef struct _jpeg_t
   uint8_t buffer[BUFFER_SIZE];
 } _jpeg_t;
 
-static const int _segment_markers[3] = {JPEG_APP0 + 1, JPEG_APP0 + 1, JPEG_APP0 + 13};
+static const int _segment_markers[3] = { JPEG_APP0 + 1, JPEG_APP0 + 1, JPEG_APP0 + 13 };
 
 // --- The library's way to us
 
@@ -71,8 +71,7 @@ static void _end_target(j_compress_ptr info)
 
 static gboolean _fail(const _jpeg_t *self, GError **error)
 {
-  dt_part_set_error(self->part, *self->message ? self->message : "the JPEG library gave no reason",
-                    error);
+  dt_part_set_error(self->part, *self->message ? self->message : "the JPEG library gave no reason", error);
   return FALSE;
 }
 
@@ -80,8 +79,8 @@ static gboolean _fail(const _jpeg_t *self, GError **error)
 
 static void _set_resolution(_jpeg_t *self, const dt_metadata_t *metadata)
 {
-  if(!(metadata->xres >= 1.0 && metadata->yres >= 1.0 && metadata->xres < 65535.0 &&
-       metadata->yres < 65535.0))
+  if(!(metadata->xres >= 1.0 && metadata->yres >= 1.0 && metadata->xres < 65535.0
+       && metadata->yres < 65535.0))
     return;
   self->info.density_unit = 1; // per inch
   self->info.X_density = (UINT16)(metadata->xres + 0.5);
@@ -129,7 +128,7 @@ static gboolean _try_start(_jpeg_t *self, const dt_encode_spec_t *spec)
 
 static gboolean _try_write_row(_jpeg_t *self, void *row)
 {
-  JSAMPROW rows[1] = {row};
+  JSAMPROW rows[1] = { row };
   if(setjmp(self->jump)) return FALSE;
   return jpeg_write_scanlines(&self->info, rows, 1) == 1;
 }
@@ -159,8 +158,7 @@ static void _destroy(dt_encoder_t *encoder)
 {
   _jpeg_t *self = (_jpeg_t *)encoder;
   if(self->created) jpeg_destroy_compress(&self->info);
-  for(size_t i = 0; i < G_N_ELEMENTS(self->segments); i++)
-    g_clear_pointer(&self->segments[i], g_bytes_unref);
+  for(size_t i = 0; i < G_N_ELEMENTS(self->segments); i++) g_clear_pointer(&self->segments[i], g_bytes_unref);
   g_free(self);
 }
 
@@ -181,13 +179,11 @@ static GBytes *_make_segment(const void *head, size_t size, GBytes *blob)
 
 static void _prepare_segments(_jpeg_t *self, const dt_encode_spec_t *spec)
 {
-  static const char exif[] = "Exif\0", xmp[] = "http://ns.adobe.com/xap/1.0/",
-                    photoshop[] = "Photoshop 3.0";
+  static const char exif[] = "Exif\0", xmp[] = "http://ns.adobe.com/xap/1.0/", photoshop[] = "Photoshop 3.0";
   GBytes *iptc = spec->metadata->iptc ? dt_metadata_wrap_iptc(spec->metadata->iptc) : NULL;
   self->segments[0] =
       _make_segment(exif, sizeof(exif), dt_metadata_make_exif(spec, SEGMENT_SIZE - sizeof(exif)));
-  self->segments[1] =
-      _make_segment(xmp, sizeof(xmp), dt_metadata_make_xmp(spec, SEGMENT_SIZE - sizeof(xmp)));
+  self->segments[1] = _make_segment(xmp, sizeof(xmp), dt_metadata_make_xmp(spec, SEGMENT_SIZE - sizeof(xmp)));
   self->segments[2] = _make_segment(photoshop, sizeof(photoshop), iptc);
   if(iptc && !self->segments[2])
     dt_metadata_note(spec, "The IPTC data are too long for this format and were left out.");

@@ -44,8 +44,7 @@ static GBytes *_trim_zeros(GBytes *bytes)
   if(!bytes) return NULL;
   gsize size;
   const char *data = g_bytes_get_data(bytes, &size);
-  while(size > 0 && data[size - 1] == '\0')
-    size--;
+  while(size > 0 && data[size - 1] == '\0') size--;
   GBytes *trimmed = size ? g_bytes_new_from_bytes(bytes, 0, size) : NULL;
   g_bytes_unref(bytes);
   return trimmed;
@@ -68,8 +67,7 @@ static GBytes *_steal_iptc(dt_exif_t *exif)
 static gboolean _is_empty(const dt_exif_t *exif)
 {
   guint entries = 0;
-  for(int i = 0; i < DT_IFD_COUNT; i++)
-    entries += exif->ifds[i]->len;
+  for(int i = 0; i < DT_IFD_COUNT; i++) entries += exif->ifds[i]->len;
   return entries == 0;
 }
 
@@ -111,18 +109,18 @@ GBytes *dt_metadata_wrap_iptc(GBytes *iptc)
 {
   gsize size;
   const guint8 *data = g_bytes_get_data(iptc, &size);
-  const guint8 head[12] = {'8',
-                           'B',
-                           'I',
-                           'M',
-                           RESOURCE_IPTC >> 8,
-                           RESOURCE_IPTC & 0xff,
-                           0,
-                           0, // no name
-                           (guint8)(size >> 24),
-                           (guint8)(size >> 16),
-                           (guint8)(size >> 8),
-                           (guint8)size};
+  const guint8 head[12] = { '8',
+                            'B',
+                            'I',
+                            'M',
+                            RESOURCE_IPTC >> 8,
+                            RESOURCE_IPTC & 0xff,
+                            0,
+                            0, // no name
+                            (guint8)(size >> 24),
+                            (guint8)(size >> 16),
+                            (guint8)(size >> 8),
+                            (guint8)size };
   GByteArray *block = g_byte_array_new();
   g_byte_array_append(block, head, sizeof(head));
   g_byte_array_append(block, data, (guint)size);
@@ -213,15 +211,14 @@ static void _set_size(_blob_t *blob, const dt_encode_spec_t *spec)
 /** The blob with everything corrected, or NULL when an entry would have to be added. */
 static GBytes *_correct_in_place(const dt_encode_spec_t *spec, GBytes *source)
 {
-  _blob_t blob = {0};
+  _blob_t blob = { 0 };
   blob.data = g_bytes_unref_to_data(g_bytes_ref(source), &blob.size);
   blob.big_endian = blob.data[0] == 'M';
   const size_t first = _get(&blob, 4, 4);
   _remove_thumbnail(&blob);
   _set_size(&blob, spec);
-  if(_set_value(&blob, first, DT_TAG_ORIENTATION, DT_TYPE_SHORT,
-                (uint32_t)spec->metadata->orientation) ||
-     spec->metadata->orientation == 1)
+  if(_set_value(&blob, first, DT_TAG_ORIENTATION, DT_TYPE_SHORT, (uint32_t)spec->metadata->orientation)
+     || spec->metadata->orientation == 1)
     return g_bytes_new_take(blob.data, blob.size);
   g_free(blob.data);
   return NULL;
@@ -240,13 +237,11 @@ dt_exif_t *dt_metadata_make_exif_tree(const dt_encode_spec_t *spec)
   dt_exif_t *exif = metadata->exif ? dt_exif_read_bytes(metadata->exif) : NULL;
   if(!exif && metadata->orientation == 1) return NULL;
   if(!exif) exif = dt_exif_create();
-  dt_exif_set_number(exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, DT_TYPE_SHORT,
-                     (uint32_t)metadata->orientation);
+  dt_exif_set_number(exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, DT_TYPE_SHORT, (uint32_t)metadata->orientation);
   if(dt_exif_find(exif, DT_IFD_EXIF, DT_TAG_PIXEL_WIDTH))
   {
     dt_exif_set_number(exif, DT_IFD_EXIF, DT_TAG_PIXEL_WIDTH, DT_TYPE_LONG, (uint32_t)spec->width);
-    dt_exif_set_number(exif, DT_IFD_EXIF, DT_TAG_PIXEL_HEIGHT, DT_TYPE_LONG,
-                       (uint32_t)spec->height);
+    dt_exif_set_number(exif, DT_IFD_EXIF, DT_TAG_PIXEL_HEIGHT, DT_TYPE_LONG, (uint32_t)spec->height);
   }
   return exif;
 }
@@ -276,8 +271,7 @@ GBytes *dt_metadata_make_exif(const dt_encode_spec_t *spec, size_t limit)
   GBytes *source = spec->metadata->exif;
   gsize size = 0;
   const uint8_t *data = source ? g_bytes_get_data(source, &size) : NULL;
-  const gboolean valid =
-      size >= 14 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0);
+  const gboolean valid = size >= 14 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0);
   GBytes *bytes = valid ? _correct_in_place(spec, source) : NULL;
   if(bytes && g_bytes_get_size(bytes) <= limit) return bytes;
   if(bytes) g_bytes_unref(bytes);

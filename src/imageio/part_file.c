@@ -54,12 +54,9 @@ static const char _alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
 static void _compute_check(const char *stem, size_t length, const char *random, char *check)
 {
   uint32_t hash = 2166136261u; // FNV-1a
-  for(size_t i = 0; i < length; i++)
-    hash = (hash ^ (unsigned char)stem[i]) * 16777619u;
-  for(int i = 0; i < RANDOM_CHARS; i++)
-    hash = (hash ^ (unsigned char)random[i]) * 16777619u;
-  for(int i = 0; i < CHECK_CHARS; i++, hash /= 36)
-    check[i] = _alphabet[hash % 36];
+  for(size_t i = 0; i < length; i++) hash = (hash ^ (unsigned char)stem[i]) * 16777619u;
+  for(int i = 0; i < RANDOM_CHARS; i++) hash = (hash ^ (unsigned char)random[i]) * 16777619u;
+  for(int i = 0; i < CHECK_CHARS; i++, hash /= 36) check[i] = _alphabet[hash % 36];
 }
 
 static size_t _cut_stem(const char *name)
@@ -67,17 +64,15 @@ static size_t _cut_stem(const char *name)
   size_t length = strlen(name);
   if(length <= MAX_STEM) return length;
   // not in the middle of a UTF-8 character
-  for(length = MAX_STEM; length > 0 && ((unsigned char)name[length] & 0xc0) == 0x80;)
-    length--;
+  for(length = MAX_STEM; length > 0 && ((unsigned char)name[length] & 0xc0) == 0x80;) length--;
   return length;
 }
 
 static char *_make_part_name(const char *name)
 {
   const size_t length = _cut_stem(name);
-  char mark[MARK_CHARS + 1] = {0};
-  for(int i = 0; i < RANDOM_CHARS; i++)
-    mark[i] = _alphabet[g_random_int_range(0, 36)];
+  char mark[MARK_CHARS + 1] = { 0 };
+  for(int i = 0; i < RANDOM_CHARS; i++) mark[i] = _alphabet[g_random_int_range(0, 36)];
   _compute_check(name, length, mark, mark + RANDOM_CHARS);
   return g_strdup_printf(".%.*s.%s" SUFFIX, (int)length, name, mark);
 }
@@ -86,8 +81,7 @@ static char *_make_part_name(const char *name)
 static gboolean _is_part_name(const char *name)
 {
   const size_t length = strlen(name), tail = 1 + MARK_CHARS + strlen(SUFFIX);
-  if(name[0] != '.' || length < 2 + tail || strcmp(name + length - strlen(SUFFIX), SUFFIX) != 0)
-    return FALSE;
+  if(name[0] != '.' || length < 2 + tail || strcmp(name + length - strlen(SUFFIX), SUFFIX) != 0) return FALSE;
   const char *dot = name + length - tail;
   char check[CHECK_CHARS];
   _compute_check(name + 1, (size_t)(dot - name - 1), dot + 1, check);
@@ -100,8 +94,8 @@ static gboolean _is_part_name(const char *name)
 static gboolean _is_same(int fd, int directory, const char *name)
 {
   struct stat opened, named;
-  return fstat(fd, &opened) == 0 && fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-         S_ISREG(opened.st_mode) && opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+  return fstat(fd, &opened) == 0 && fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) == 0
+         && S_ISREG(opened.st_mode) && opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
 static void _sweep_one(int directory, const char *name)
@@ -109,8 +103,8 @@ static void _sweep_one(int directory, const char *name)
   const int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if(fd < 0) return;
   struct stat status;
-  if(fstat(fd, &status) == 0 && status.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-     _is_same(fd, directory, name))
+  if(fstat(fd, &status) == 0 && status.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0
+     && _is_same(fd, directory, name))
     unlinkat(directory, name, 0);
   close(fd);
 }
@@ -137,8 +131,7 @@ static void _set_output_error(GError **error, const char *name, int number, cons
     advice = "the directory does not exist: create it first";
   else if(number == EROFS)
     advice = "the file system is read-only: choose another directory";
-  dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, name, "%s (%s); %s", what, g_strerror(number),
-                       advice);
+  dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, name, "%s (%s); %s", what, g_strerror(number), advice);
 }
 
 /** The path that is really written: a symbolic link's end. */
@@ -160,8 +153,8 @@ static char *_resolve_target(const char *path, GError **error)
 }
 
 /** Checks what stands at the target; @p mode receives the permissions to keep, 0 for none. */
-static gboolean _check_target(const char *name, const char *target, gboolean overwrite,
-                              mode_t *mode, GError **error)
+static gboolean _check_target(const char *name, const char *target, gboolean overwrite, mode_t *mode,
+                              GError **error)
 {
   struct stat status;
   *mode = 0;
@@ -196,11 +189,10 @@ static int _open_part(const char *directory, const char *base, char **path)
     char *name = _make_part_name(base);
     *path = g_build_filename(directory, name, NULL);
     g_free(name);
-    const int fd =
-        open(*path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666); // less the umask
+    const int fd = open(*path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666); // less the umask
     // between open and lock another program's sweep may have taken the file for a stale one
-    if(fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) &&
-       _is_same(fd, AT_FDCWD, *path))
+    if(fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+       && _is_same(fd, AT_FDCWD, *path))
       return fd;
     const int number = errno;
     if(fd >= 0) close(fd);
@@ -254,8 +246,7 @@ gboolean dt_part_write(dt_part_t *part, uint64_t offset, const void *data, size_
 {
   for(size_t done = 0; done < size && !part->failure;)
   {
-    const ssize_t put =
-        pwrite(part->fd, (const char *)data + done, size - done, (off_t)(offset + done));
+    const ssize_t put = pwrite(part->fd, (const char *)data + done, size - done, (off_t)(offset + done));
     if(put < 0 && errno == EINTR) continue;
     if(put <= 0)
       part->failure = put < 0 ? errno : ENOSPC;
@@ -374,8 +365,8 @@ gboolean dt_part_commit(dt_part_t *part, GError **error)
     part->failure = errno;
     done = FALSE;
   }
-  if(done && (part->overwrite ? rename(part->path, part->target)
-                              : _rename_new(part->path, part->target)) != 0)
+  if(done
+     && (part->overwrite ? rename(part->path, part->target) : _rename_new(part->path, part->target)) != 0)
   {
     part->failure = errno;
     done = FALSE;

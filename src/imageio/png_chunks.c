@@ -42,14 +42,12 @@ static GBytes *_inflate(const guint8 *data, size_t size)
 {
   struct libdeflate_decompressor *inflater = libdeflate_alloc_decompressor();
   GBytes *result = NULL;
-  for(size_t room = MAX(size * 4, (size_t)65536); inflater && !result && room <= MAX_INFLATED;
-      room *= 4)
+  for(size_t room = MAX(size * 4, (size_t)65536); inflater && !result && room <= MAX_INFLATED; room *= 4)
   {
     guint8 *out = g_try_malloc(room);
     size_t got = 0;
     const enum libdeflate_result status =
-        out ? libdeflate_zlib_decompress(inflater, data, size, out, room, &got)
-            : LIBDEFLATE_BAD_DATA;
+        out ? libdeflate_zlib_decompress(inflater, data, size, out, room, &got) : LIBDEFLATE_BAD_DATA;
     if(status == LIBDEFLATE_SUCCESS)
       result = g_bytes_new_take(g_realloc(out, MAX(got, (size_t)1)), got);
     else
@@ -64,13 +62,11 @@ static GBytes *_inflate(const guint8 *data, size_t size)
 static GBytes *_decode_raw_profile(const char *text, size_t size)
 {
   size_t at = 0, newlines = 0;
-  while(at < size && newlines < 2)
-    newlines += text[at++] == '\n';
+  while(at < size && newlines < 2) newlines += text[at++] == '\n';
   char *copy = g_strndup(text + at, MIN(size - at, (size_t)32));
   const guint64 length = g_ascii_strtoull(copy, NULL, 10);
   g_free(copy);
-  while(at < size && text[at] != '\n')
-    at++;
+  while(at < size && text[at] != '\n') at++;
   if(length == 0 || length > size) return NULL;
   GByteArray *bytes = g_byte_array_sized_new((guint)length);
   for(int high = -1; at < size && bytes->len < length; at++)
@@ -92,8 +88,7 @@ char *dt_png_encode_raw_profile(const char *name, GBytes *blob)
   const guint8 *data = g_bytes_get_data(blob, &size);
   GString *text = g_string_sized_new(size * 2 + size / 36 + 64);
   g_string_append_printf(text, "\n%s\n%8" G_GSIZE_FORMAT, name, size);
-  for(gsize i = 0; i < size; i++)
-    g_string_append_printf(text, "%s%02x", i % 36 == 0 ? "\n" : "", data[i]);
+  for(gsize i = 0; i < size; i++) g_string_append_printf(text, "%s%02x", i % 36 == 0 ? "\n" : "", data[i]);
   g_string_append_c(text, '\n');
   return g_string_free(text, FALSE);
 }
@@ -164,7 +159,7 @@ static void _take_raw_profile(_chunks_t *self, const char *keyword, GBytes *text
 
 static gboolean _is_raw_profile(const char *keyword)
 {
-  static const char *const known[] = {"exif", "APP1", "iptc", "8bim", "xmp"};
+  static const char *const known[] = { "exif", "APP1", "iptc", "8bim", "xmp" };
   if(!g_str_has_prefix(keyword, "Raw profile type ")) return FALSE;
   for(size_t i = 0; i < G_N_ELEMENTS(known); i++)
     if(strcmp(keyword + strlen("Raw profile type "), known[i]) == 0) return TRUE;
@@ -178,8 +173,7 @@ static void _read_text(_chunks_t *self, const guint8 *data, size_t size, gboolea
   if(!end || !_is_raw_profile((const char *)data)) return;
   const size_t head = (size_t)(end - data) + (deflated ? 2 : 1);
   if(head > size) return;
-  GBytes *text =
-      deflated ? _inflate(data + head, size - head) : g_bytes_new(data + head, size - head);
+  GBytes *text = deflated ? _inflate(data + head, size - head) : g_bytes_new(data + head, size - head);
   if(!text) return;
   _take_raw_profile(self, (const char *)data, text);
   g_bytes_unref(text);
@@ -224,14 +218,13 @@ static void _read_primaries(_chunks_t *self, const guint8 *data, size_t size)
 {
   if(size != 32) return;
   // the chunk begins with white
-  for(int i = 0; i < 8; i++)
-    self->primaries[(i + 6) % 8] = (gint32)_get_u32(data + 4 * i) / 100000.0;
+  for(int i = 0; i < 8; i++) self->primaries[(i + 6) % 8] = (gint32)_get_u32(data + 4 * i) / 100000.0;
   self->has_chrm = TRUE;
 }
 
 static gboolean _is_srgb_primaries(const double p[8])
 {
-  static const double srgb[8] = {0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290};
+  static const double srgb[8] = { 0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290 };
   for(int i = 0; i < 8; i++)
     if(!(fabs(p[i] - srgb[i]) < 2e-3)) return FALSE;
   return TRUE;
@@ -247,13 +240,12 @@ static gboolean _is_plausible(const double p[8])
 /** gAMA and cHRM as a profile; none when they mean sRGB or nothing sensible. */
 static GBytes *_make_gamma_profile(const _chunks_t *self)
 {
-  static const double srgb[8] = {0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290};
+  static const double srgb[8] = { 0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290 };
   if(self->gamma < 10000 || self->gamma > 1000000) return NULL;
-  const double *primaries =
-      self->has_chrm && _is_plausible(self->primaries) ? self->primaries : srgb;
+  const double *primaries = self->has_chrm && _is_plausible(self->primaries) ? self->primaries : srgb;
   const gboolean usual = self->gamma > 45000 && self->gamma < 46000;
   if(usual && _is_srgb_primaries(primaries)) return NULL;
-  const dt_curve_t curve = {.g = usual ? 2.2 : 100000.0 / self->gamma, .a = 1.0, .c = 1.0};
+  const dt_curve_t curve = { .g = usual ? 2.2 : 100000.0 / self->gamma, .a = 1.0, .c = 1.0 };
   return dt_profile_generate("PNG gAMA and cHRM", primaries,
                              self->gamma == 100000 ? &dt_curve_linear : &curve);
 }
@@ -328,8 +320,8 @@ static void _read_chunk(_chunks_t *self, const char *type, const guint8 *data, s
 
 static gboolean _is_wanted(const char *type)
 {
-  static const char *const wanted[] = {"iCCP", "sRGB", "gAMA", "cHRM", "cICP",
-                                       "pHYs", "eXIf", "iTXt", "tEXt", "zTXt"};
+  static const char *const wanted[] = { "iCCP", "sRGB", "gAMA", "cHRM", "cICP",
+                                        "pHYs", "eXIf", "iTXt", "tEXt", "zTXt" };
   for(size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
     if(strcmp(type, wanted[i]) == 0) return TRUE;
   return FALSE;
@@ -354,7 +346,7 @@ static gboolean _walk(_chunks_t *self, GError **error)
   for(guint64 at = 8;;)
   {
     guint8 head[8];
-    char type[5] = {0};
+    char type[5] = { 0 };
     if(dt_input_read(self->input, at, head, 8) != 8) break;
     const size_t size = _get_u32(head);
     memcpy(type, head + 4, 4);
@@ -370,7 +362,7 @@ static gboolean _walk(_chunks_t *self, GError **error)
 
 gboolean dt_png_read_chunks(const dt_input_t *input, dt_metadata_t *metadata, GError **error)
 {
-  _chunks_t self = {.input = input, .metadata = metadata};
+  _chunks_t self = { .input = input, .metadata = metadata };
   const gboolean done = _walk(&self, error) && _choose_profile(&self, error);
   if(self.iccp) g_bytes_unref(self.iccp);
   return done;

@@ -88,8 +88,7 @@ static gboolean _try_read_header(_png_t *self)
   if(setjmp(png_jmpbuf(self->png))) return FALSE;
   png_set_read_fn(self->png, self, _read_data);
   png_set_user_limits(self->png, DT_IMAGEIO_MAX_SIDE, DT_IMAGEIO_MAX_SIDE);
-  png_set_keep_unknown_chunks(self->png, PNG_HANDLE_CHUNK_NEVER, ignored,
-                              (int)(sizeof(ignored) / 5));
+  png_set_keep_unknown_chunks(self->png, PNG_HANDLE_CHUNK_NEVER, ignored, (int)(sizeof(ignored) / 5));
   png_read_info(self->png, self->info);
   return TRUE;
 }
@@ -124,14 +123,14 @@ static gboolean _try_end(_png_t *self)
 
 static gboolean _spool_in(const _png_t *self, int y)
 {
-  return pread(self->spool, self->row, self->row_bytes, (off_t)y * (off_t)self->row_bytes) ==
-         (ssize_t)self->row_bytes;
+  return pread(self->spool, self->row, self->row_bytes, (off_t)y * (off_t)self->row_bytes)
+         == (ssize_t)self->row_bytes;
 }
 
 static gboolean _spool_out(const _png_t *self, int y)
 {
-  return pwrite(self->spool, self->row, self->row_bytes, (off_t)y * (off_t)self->row_bytes) ==
-         (ssize_t)self->row_bytes;
+  return pwrite(self->spool, self->row, self->row_bytes, (off_t)y * (off_t)self->row_bytes)
+         == (ssize_t)self->row_bytes;
 }
 
 static gboolean _fail_spool(const _png_t *self, GError **error)
@@ -140,8 +139,7 @@ static gboolean _fail_spool(const _png_t *self, GError **error)
                        "this PNG is interlaced and needs %" G_GUINT64_FORMAT
                        " MiB of temporary space in %s, which is not there; set TMPDIR to a "
                        "directory with more, or save the picture without interlacing",
-                       ((guint64)self->row_bytes * (guint64)self->decoder.height >> 20) + 1,
-                       g_get_tmp_dir());
+                       ((guint64)self->row_bytes * (guint64)self->decoder.height >> 20) + 1, g_get_tmp_dir());
   return FALSE;
 }
 
@@ -164,8 +162,7 @@ static gboolean _spool(_png_t *self, GError **error)
   self->spool = g_mkstemp_full(path, 02, 0600); // O_RDWR
   if(self->spool >= 0) unlink(path);
   g_free(path);
-  if(self->spool < 0 ||
-     ftruncate(self->spool, (off_t)self->decoder.height * (off_t)self->row_bytes) != 0)
+  if(self->spool < 0 || ftruncate(self->spool, (off_t)self->decoder.height * (off_t)self->row_bytes) != 0)
     return _fail_spool(self, error);
   for(int pass = 0; pass < 7; pass++)
     if(!_spool_pass(self, pass, error)) return FALSE;
@@ -225,8 +222,8 @@ static gboolean _open(_png_t *self, GError **error)
   if(!self->info || !_try_read_header(self)) return _fail_damaged(self, error);
   if(!_check_kind(self, error)) return FALSE;
   if(!_try_start(self)) return _fail_damaged(self, error);
-  if(self->row_bytes != (size_t)self->decoder.width * (size_t)self->decoder.channels *
-                            dt_sample_size(self->decoder.sample))
+  if(self->row_bytes
+     != (size_t)self->decoder.width * (size_t)self->decoder.channels * dt_sample_size(self->decoder.sample))
     return _fail_damaged(self, error);
   self->row = g_malloc0(self->row_bytes);
   // the library keeps two rows and the inflater's window
@@ -234,8 +231,7 @@ static gboolean _open(_png_t *self, GError **error)
   return TRUE;
 }
 
-dt_decoder_t *dt_png_decoder_create(const dt_input_t *input, dt_metadata_t *metadata,
-                                    GError **error)
+dt_decoder_t *dt_png_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error)
 {
   _png_t *self = g_new0(_png_t, 1);
   self->decoder.read_row = _read_row;

@@ -49,8 +49,7 @@ static void _flush_data(png_structp png)
 
 static gboolean _fail(const _png_t *self, GError **error)
 {
-  dt_part_set_error(self->part, *self->message ? self->message : "the PNG library gave no reason",
-                    error);
+  dt_part_set_error(self->part, *self->message ? self->message : "the PNG library gave no reason", error);
   return FALSE;
 }
 
@@ -68,27 +67,27 @@ static void _set_colour(_png_t *self)
 /** XMP as the specification of XMP has it, IPTC as everyone does. */
 static void _set_texts(_png_t *self)
 {
-  png_text texts[2] = {0};
+  png_text texts[2] = { 0 };
   int count = 0;
   if(self->xmp)
-    texts[count++] = (png_text){.compression = PNG_ITXT_COMPRESSION_NONE,
-                                .key = (png_charp) "XML:com.adobe.xmp",
-                                .text = (png_charp)(uintptr_t)g_bytes_get_data(self->xmp, NULL),
-                                .lang = (png_charp) "",
-                                .lang_key = (png_charp) ""};
+    texts[count++] = (png_text){ .compression = PNG_ITXT_COMPRESSION_NONE,
+                                 .key = (png_charp) "XML:com.adobe.xmp",
+                                 .text = (png_charp)(uintptr_t)g_bytes_get_data(self->xmp, NULL),
+                                 .lang = (png_charp) "",
+                                 .lang_key = (png_charp) "" };
   if(self->iptc)
-    texts[count++] = (png_text){.compression = PNG_TEXT_COMPRESSION_zTXt,
-                                .key = (png_charp) "Raw profile type iptc",
-                                .text = self->iptc};
+    texts[count++] = (png_text){ .compression = PNG_TEXT_COMPRESSION_zTXt,
+                                 .key = (png_charp) "Raw profile type iptc",
+                                 .text = self->iptc };
   png_set_text(self->png, self->info, texts, count);
 }
 
 static void _set_header(_png_t *self, const dt_encode_spec_t *spec)
 {
-  static const int types[] = {[DT_ROW_GREY] = PNG_COLOR_TYPE_GRAY,
-                              [DT_ROW_GREY_ALPHA] = PNG_COLOR_TYPE_GRAY_ALPHA,
-                              [DT_ROW_RGB] = PNG_COLOR_TYPE_RGB,
-                              [DT_ROW_RGBA] = PNG_COLOR_TYPE_RGB_ALPHA};
+  static const int types[] = { [DT_ROW_GREY] = PNG_COLOR_TYPE_GRAY,
+                               [DT_ROW_GREY_ALPHA] = PNG_COLOR_TYPE_GRAY_ALPHA,
+                               [DT_ROW_RGB] = PNG_COLOR_TYPE_RGB,
+                               [DT_ROW_RGBA] = PNG_COLOR_TYPE_RGB_ALPHA };
   const dt_metadata_t *metadata = spec->metadata;
   png_set_user_limits(self->png, DT_IMAGEIO_MAX_SIDE, DT_IMAGEIO_MAX_SIDE);
   png_set_compression_level(self->png, DEFLATE_LEVEL);

@@ -19,41 +19,41 @@ typedef struct _named_t
 } _named_t;
 
 static const _named_t _named[] = {
-    {"srgb", "sRGB", {0.64, 0.33, 0.30, 0.60, 0.15, 0.06, D65}, &dt_curve_srgb},
-    {"srgb-linear", "Linear sRGB", {0.64, 0.33, 0.30, 0.60, 0.15, 0.06, D65}, &dt_curve_linear},
-    {"adobergb",
-     "Adobe RGB (1998) compatible",
-     {0.64, 0.33, 0.21, 0.71, 0.15, 0.06, D65},
-     &dt_curve_adobergb},
-    {"adobergb-linear",
-     "Linear Adobe RGB (1998) compatible",
-     {0.64, 0.33, 0.21, 0.71, 0.15, 0.06, D65},
-     &dt_curve_linear},
-    {"prophoto",
-     "ProPhoto RGB (ROMM)",
-     {0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001, D50},
-     &dt_curve_prophoto},
-    {"prophoto-linear",
-     "Linear ProPhoto RGB (ROMM)",
-     {0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001, D50},
-     &dt_curve_linear},
-    {"rec2020", "Rec. 2020", {0.708, 0.292, 0.170, 0.797, 0.131, 0.046, D65}, &dt_curve_rec2020},
-    {"rec2020-linear",
-     "Linear Rec. 2020",
-     {0.708, 0.292, 0.170, 0.797, 0.131, 0.046, D65},
-     &dt_curve_linear},
-    {"display-p3", "Display P3", {0.680, 0.320, 0.265, 0.690, 0.150, 0.060, D65}, &dt_curve_srgb},
-    {"display-p3-linear",
-     "Linear Display P3",
-     {0.680, 0.320, 0.265, 0.690, 0.150, 0.060, D65},
-     &dt_curve_linear},
+  { "srgb", "sRGB", { 0.64, 0.33, 0.30, 0.60, 0.15, 0.06, D65 }, &dt_curve_srgb },
+  { "srgb-linear", "Linear sRGB", { 0.64, 0.33, 0.30, 0.60, 0.15, 0.06, D65 }, &dt_curve_linear },
+  { "adobergb",
+    "Adobe RGB (1998) compatible",
+    { 0.64, 0.33, 0.21, 0.71, 0.15, 0.06, D65 },
+    &dt_curve_adobergb },
+  { "adobergb-linear",
+    "Linear Adobe RGB (1998) compatible",
+    { 0.64, 0.33, 0.21, 0.71, 0.15, 0.06, D65 },
+    &dt_curve_linear },
+  { "prophoto",
+    "ProPhoto RGB (ROMM)",
+    { 0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001, D50 },
+    &dt_curve_prophoto },
+  { "prophoto-linear",
+    "Linear ProPhoto RGB (ROMM)",
+    { 0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001, D50 },
+    &dt_curve_linear },
+  { "rec2020", "Rec. 2020", { 0.708, 0.292, 0.170, 0.797, 0.131, 0.046, D65 }, &dt_curve_rec2020 },
+  { "rec2020-linear",
+    "Linear Rec. 2020",
+    { 0.708, 0.292, 0.170, 0.797, 0.131, 0.046, D65 },
+    &dt_curve_linear },
+  { "display-p3", "Display P3", { 0.680, 0.320, 0.265, 0.690, 0.150, 0.060, D65 }, &dt_curve_srgb },
+  { "display-p3-linear",
+    "Linear Display P3",
+    { 0.680, 0.320, 0.265, 0.690, 0.150, 0.060, D65 },
+    &dt_curve_linear },
 };
 
 const char *const *dt_imageio_profile_names(void)
 {
-  static const char *const names[] = {
-      "srgb",    "srgb-linear",    "adobergb",   "adobergb-linear",   "prophoto", "prophoto-linear",
-      "rec2020", "rec2020-linear", "display-p3", "display-p3-linear", NULL};
+  static const char *const names[] = { "srgb",       "srgb-linear",       "adobergb", "adobergb-linear",
+                                       "prophoto",   "prophoto-linear",   "rec2020",  "rec2020-linear",
+                                       "display-p3", "display-p3-linear", NULL };
   G_STATIC_ASSERT(G_N_ELEMENTS(names) == G_N_ELEMENTS(_named) + 1);
   return names;
 }
@@ -69,14 +69,13 @@ static const _named_t *_find_named(const char *name)
 
 static cmsToneCurve *_build_curve(cmsContext context, const dt_curve_t *k)
 {
-  const double parameters[7] = {k->g, k->a, k->b, k->c, k->d, k->e, k->f};
+  const double parameters[7] = { k->g, k->a, k->b, k->c, k->d, k->e, k->f };
   const gboolean plain = k->a == 1.0 && k->b == 0.0 && k->d == 0.0 && k->e == 0.0;
   const gboolean no_offsets = k->e == 0.0 && k->f == 0.0;
   return cmsBuildParametricToneCurve(context, plain ? 1 : no_offsets ? 4 : 5, parameters);
 }
 
-static void _write_text(cmsContext context, cmsHPROFILE profile, cmsTagSignature tag,
-                        const char *text)
+static void _write_text(cmsContext context, cmsHPROFILE profile, cmsTagSignature tag, const char *text)
 {
   cmsMLU *mlu = cmsMLUalloc(context, 1);
   if(!mlu) return;
@@ -87,16 +86,16 @@ static void _write_text(cmsContext context, cmsHPROFILE profile, cmsTagSignature
 static cmsHPROFILE _build_profile(cmsContext context, const double *p, cmsToneCurve *curve)
 {
   if(!p) return cmsCreateGrayProfileTHR(context, cmsD50_xyY(), curve);
-  const cmsCIExyY white = {p[6], p[7], 1.0};
-  const cmsCIExyYTRIPLE primaries = {{p[0], p[1], 1.0}, {p[2], p[3], 1.0}, {p[4], p[5], 1.0}};
-  cmsToneCurve *curves[3] = {curve, curve, curve};
+  const cmsCIExyY white = { p[6], p[7], 1.0 };
+  const cmsCIExyYTRIPLE primaries = { { p[0], p[1], 1.0 }, { p[2], p[3], 1.0 }, { p[4], p[5], 1.0 } };
+  cmsToneCurve *curves[3] = { curve, curve, curve };
   return cmsCreateRGBProfileTHR(context, &white, &primaries, curves);
 }
 
 /** Little CMS dates a profile with the present; equal profiles shall be equal bytes. */
 static void _set_fixed_date(guint8 *profile)
 {
-  static const guint8 date[12] = {0x07, 0xe8, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0}; // 2024-01-01
+  static const guint8 date[12] = { 0x07, 0xe8, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0 }; // 2024-01-01
   memcpy(profile + 24, date, sizeof(date));
 }
 
@@ -114,8 +113,7 @@ static GBytes *_save_profile(cmsHPROFILE profile)
   return g_bytes_new_take(bytes, size);
 }
 
-GBytes *dt_profile_generate(const char *description, const double primaries[8],
-                            const dt_curve_t *curve)
+GBytes *dt_profile_generate(const char *description, const double primaries[8], const dt_curve_t *curve)
 {
   GBytes *bytes = NULL;
   cmsContext context = cmsCreateContext(NULL, NULL);

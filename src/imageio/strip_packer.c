@@ -58,14 +58,12 @@ struct dt_strip_packer_t
 
 static void _difference_8(uint8_t *row, size_t n, size_t step)
 {
-  for(size_t i = n; i-- > step;)
-    row[i] = (uint8_t)(row[i] - row[i - step]);
+  for(size_t i = n; i-- > step;) row[i] = (uint8_t)(row[i] - row[i - step]);
 }
 
 static void _difference_16(uint16_t *row, size_t n, size_t step)
 {
-  for(size_t i = n; i-- > step;)
-    row[i] = (uint16_t)(row[i] - row[i - step]);
+  for(size_t i = n; i-- > step;) row[i] = (uint16_t)(row[i] - row[i - step]);
 }
 
 /** Bytes of equal weight side by side, the highest first, then differences. */
@@ -100,8 +98,8 @@ static void _predict(const dt_strip_shape_t *shape, uint8_t *raw, size_t size, u
 
 // --- Compressing
 
-static void _pack(const dt_strip_packer_t *packer, _slot_t *slot,
-                  struct libdeflate_compressor *compressor, uint8_t *scratch)
+static void _pack(const dt_strip_packer_t *packer, _slot_t *slot, struct libdeflate_compressor *compressor,
+                  uint8_t *scratch)
 {
   _predict(&packer->shape, slot->raw, slot->raw_size, scratch);
   slot->packed_size =
@@ -156,8 +154,8 @@ static void *_run_worker(void *data)
 /** Starts up to @p count threads; with fewer, or none, the producer does the work. */
 static void _start_workers(dt_strip_packer_t *packer, int count)
 {
-  while(packer->running < MIN(count, MAX_THREADS) &&
-        pthread_create(&packer->threads[packer->running], NULL, _run_worker, packer) == 0)
+  while(packer->running < MIN(count, MAX_THREADS)
+        && pthread_create(&packer->threads[packer->running], NULL, _run_worker, packer) == 0)
     packer->running++;
 }
 
@@ -167,8 +165,7 @@ static void _stop_workers(dt_strip_packer_t *packer)
   packer->closing = TRUE;
   pthread_cond_broadcast(&packer->work);
   pthread_mutex_unlock(&packer->lock);
-  while(packer->running > 0)
-    pthread_join(packer->threads[--packer->running], NULL);
+  while(packer->running > 0) pthread_join(packer->threads[--packer->running], NULL);
 }
 
 // --- The producer's side
@@ -190,8 +187,8 @@ static void _help_or_wait(dt_strip_packer_t *packer)
 static gboolean _is_oldest_done(dt_strip_packer_t *packer)
 {
   pthread_mutex_lock(&packer->lock);
-  const gboolean done = packer->first < packer->next &&
-                        packer->ring[packer->first % (uint64_t)packer->slots].state == STATE_DONE;
+  const gboolean done = packer->first < packer->next
+                        && packer->ring[packer->first % (uint64_t)packer->slots].state == STATE_DONE;
   pthread_mutex_unlock(&packer->lock);
   return done;
 }
@@ -246,12 +243,11 @@ size_t dt_strip_packer_memory(const dt_strip_packer_t *packer)
 {
   // a compressor of level 1 holds well below 128 KiB, a thread's used stack as much
   const size_t worker = packer->shape.row_bytes + ((size_t)256 << 10);
-  return sizeof(*packer) + (size_t)packer->slots * (packer->shape.strip_bytes + packer->bound) +
-         worker * (size_t)MIN((int)g_get_num_processors() + 1, MAX_THREADS);
+  return sizeof(*packer) + (size_t)packer->slots * (packer->shape.strip_bytes + packer->bound)
+         + worker * (size_t)MIN((int)g_get_num_processors() + 1, MAX_THREADS);
 }
 
-dt_strip_packer_t *dt_strip_packer_create(const dt_strip_shape_t *shape, dt_strip_writer_t write,
-                                          void *user)
+dt_strip_packer_t *dt_strip_packer_create(const dt_strip_shape_t *shape, dt_strip_writer_t write, void *user)
 {
   struct libdeflate_compressor *own = libdeflate_alloc_compressor(LEVEL);
   if(!own) return NULL;

@@ -33,8 +33,7 @@ typedef gboolean (*dt_strip_writer_t)(void *user, const void *data, size_t size)
 
 typedef struct dt_strip_packer_t dt_strip_packer_t;
 
-dt_strip_packer_t *dt_strip_packer_create(const dt_strip_shape_t *shape, dt_strip_writer_t write,
-                                          void *user);
+dt_strip_packer_t *dt_strip_packer_create(const dt_strip_shape_t *shape, dt_strip_writer_t write, void *user);
 /** Bytes the packer holds. */
 size_t dt_strip_packer_memory(const dt_strip_packer_t *packer);
 /** The buffer for the next strip, of strip_bytes bytes; waits for a free one. NULL when a strip

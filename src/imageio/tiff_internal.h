@@ -48,8 +48,8 @@ typedef struct dt_tiff_reader_t
   const dt_input_t *input;
   dt_tiff_layout_t layout;
   dt_tiff_handle_t handles[DT_TIFF_MAX_PLANES]; ///< one, or one for each separate plane
-  int planes;  ///< how many planes the file keeps apart, 1 when interleaved
-  int samples; ///< per pixel in the file
+  int planes;                                   ///< how many planes the file keeps apart, 1 when interleaved
+  int samples;                                  ///< per pixel in the file
   uint16_t photometric;
   uint16_t *colour_map[3]; ///< of a palette, owned by the library
   gboolean swapped;        ///< the other byte order

@@ -33,9 +33,7 @@ static tmsize_t _write_proc(thandle_t data, void *buffer, tmsize_t size)
 static toff_t _seek_proc(thandle_t data, toff_t offset, int whence)
 {
   dt_tiff_handle_t *handle = (dt_tiff_handle_t *)data;
-  const uint64_t from = whence == SEEK_SET   ? 0
-                        : whence == SEEK_CUR ? handle->position
-                                             : handle->input->size;
+  const uint64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? handle->position : handle->input->size;
   handle->position = from + offset;
   return handle->position;
 }
@@ -59,8 +57,7 @@ static int _keep_error(TIFF *tiff, void *data, const char *module, const char *f
   return 1; // handled: nothing is printed
 }
 
-static int _drop_warning(TIFF *tiff, void *data, const char *module, const char *format,
-                         va_list args)
+static int _drop_warning(TIFF *tiff, void *data, const char *module, const char *format, va_list args)
 {
   (void)tiff, (void)data, (void)module, (void)format, (void)args;
   return 1;
@@ -73,20 +70,20 @@ TIFF *dt_tiff_open(const char *name, const char *mode, void *data, const dt_tiff
   TIFFOpenOptionsSetMaxSingleMemAlloc(options, MAX_SINGLE_ALLOC);
   TIFFOpenOptionsSetErrorHandlerExtR(options, procs->error, data);
   TIFFOpenOptionsSetWarningHandlerExtR(options, _drop_warning, NULL);
-  TIFF *tiff = TIFFClientOpenExt(name, mode, (thandle_t)data, procs->read, procs->write,
-                                 procs->seek, procs->close, procs->size, NULL, NULL, options);
+  TIFF *tiff = TIFFClientOpenExt(name, mode, (thandle_t)data, procs->read, procs->write, procs->seek,
+                                 procs->close, procs->size, NULL, NULL, options);
   TIFFOpenOptionsFree(options);
   return tiff;
 }
 
 static gboolean _open_handle(dt_tiff_reader_t *self, dt_tiff_handle_t *handle)
 {
-  static const dt_tiff_procs_t procs = {.read = _read_proc,
-                                        .write = _write_proc,
-                                        .seek = _seek_proc,
-                                        .close = _close_proc,
-                                        .size = _size_proc,
-                                        .error = _keep_error};
+  static const dt_tiff_procs_t procs = { .read = _read_proc,
+                                         .write = _write_proc,
+                                         .seek = _seek_proc,
+                                         .close = _close_proc,
+                                         .size = _size_proc,
+                                         .error = _keep_error };
   handle->input = self->input;
   handle->tiff = dt_tiff_open(self->input->name, "rm", handle, &procs); // m: do not map
   return handle->tiff != NULL;
@@ -97,10 +94,9 @@ static gboolean _open_handle(dt_tiff_reader_t *self, dt_tiff_handle_t *handle)
 static gboolean _fail(const dt_tiff_reader_t *self, GError **error, const char *problem)
 {
   const char *detail = NULL;
-  for(int i = 0; i < DT_TIFF_MAX_PLANES && !detail; i++)
-    detail = self->handles[i].message;
-  dt_imageio_set_error(error, DT_AI_ERROR_INPUT, self->input->name, "%s%s%s%s", problem,
-                       detail ? " (" : "", detail ? detail : "", detail ? ")" : "");
+  for(int i = 0; i < DT_TIFF_MAX_PLANES && !detail; i++) detail = self->handles[i].message;
+  dt_imageio_set_error(error, DT_AI_ERROR_INPUT, self->input->name, "%s%s%s%s", problem, detail ? " (" : "",
+                       detail ? detail : "", detail ? ")" : "");
   return FALSE;
 }
 
@@ -128,8 +124,7 @@ static gboolean _check_photometric(dt_tiff_reader_t *self, GError **error)
   case PHOTOMETRIC_MINISBLACK:
   case PHOTOMETRIC_MINISWHITE:
   case PHOTOMETRIC_RGB:
-  case PHOTOMETRIC_PALETTE:
-    return TRUE;
+  case PHOTOMETRIC_PALETTE: return TRUE;
   case PHOTOMETRIC_YCBCR:
     if(_get_short(tiff, TIFFTAG_COMPRESSION, 1) == COMPRESSION_JPEG) return TRUE;
     return _fail(self, error,
@@ -178,9 +173,9 @@ static gboolean _choose_sample(dt_tiff_reader_t *self, GError **error)
     int bits, format;
     dt_sample_t sample;
   } known[] = {
-      {8, SAMPLEFORMAT_UINT, DT_SAMPLE_U8},     {16, SAMPLEFORMAT_UINT, DT_SAMPLE_U16},
-      {32, SAMPLEFORMAT_UINT, DT_SAMPLE_U32},   {16, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F16},
-      {32, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F32}, {64, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F64},
+    { 8, SAMPLEFORMAT_UINT, DT_SAMPLE_U8 },     { 16, SAMPLEFORMAT_UINT, DT_SAMPLE_U16 },
+    { 32, SAMPLEFORMAT_UINT, DT_SAMPLE_U32 },   { 16, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F16 },
+    { 32, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F32 }, { 64, SAMPLEFORMAT_IEEEFP, DT_SAMPLE_F64 },
   };
   TIFF *tiff = self->handles[0].tiff;
   const int bits = _get_short(tiff, TIFFTAG_BITSPERSAMPLE, 1);
@@ -207,8 +202,7 @@ static gboolean _choose_sample(dt_tiff_reader_t *self, GError **error)
 
 static gboolean _check_channels(dt_tiff_reader_t *self, GError **error)
 {
-  const gboolean coloured =
-      self->photometric == PHOTOMETRIC_RGB || self->photometric == PHOTOMETRIC_YCBCR;
+  const gboolean coloured = self->photometric == PHOTOMETRIC_RGB || self->photometric == PHOTOMETRIC_YCBCR;
   const gboolean palette = self->photometric == PHOTOMETRIC_PALETTE;
   const int colours = coloured ? 3 : 1, extra = self->samples - colours;
   uint16_t count = 0, *kinds = NULL;
@@ -234,21 +228,19 @@ static gboolean _check_channels(dt_tiff_reader_t *self, GError **error)
 static gboolean _prepare_palette(dt_tiff_reader_t *self, GError **error)
 {
   if(self->photometric != PHOTOMETRIC_PALETTE) return TRUE;
-  if(self->decoder.sample != DT_SAMPLE_U8 ||
-     !TIFFGetField(self->handles[0].tiff, TIFFTAG_COLORMAP, &self->colour_map[0],
-                   &self->colour_map[1], &self->colour_map[2]))
+  if(self->decoder.sample != DT_SAMPLE_U8
+     || !TIFFGetField(self->handles[0].tiff, TIFFTAG_COLORMAP, &self->colour_map[0], &self->colour_map[1],
+                      &self->colour_map[2]))
     return _fail(self, error,
                  "this TIFF has a palette that is missing or not of 256 colours; "
                  "convert it to RGB first");
   self->decoder.sample = DT_SAMPLE_U16;
   gboolean small = TRUE;
   for(int c = 0; c < 3; c++)
-    for(int i = 0; i < 256; i++)
-      small &= self->colour_map[c][i] < 256;
+    for(int i = 0; i < 256; i++) small &= self->colour_map[c][i] < 256;
   if(small) // an old mistake: 8-bit colours where 16-bit ones belong
     for(int c = 0; c < 3; c++)
-      for(int i = 0; i < 256; i++)
-        self->colour_map[c][i] *= 257;
+      for(int i = 0; i < 256; i++) self->colour_map[c][i] *= 257;
   return TRUE;
 }
 
@@ -284,8 +276,7 @@ static gboolean _check_compression(dt_tiff_reader_t *self, uint16_t compression,
 
 size_t dt_tiff_plane_row(const dt_tiff_reader_t *self)
 {
-  const size_t sample =
-      self->photometric == PHOTOMETRIC_PALETTE ? 1 : dt_sample_size(self->decoder.sample);
+  const size_t sample = self->photometric == PHOTOMETRIC_PALETTE ? 1 : dt_sample_size(self->decoder.sample);
   return (size_t)self->decoder.width * sample * (size_t)(self->samples / self->planes);
 }
 
@@ -298,16 +289,15 @@ size_t dt_tiff_pixel_size(const dt_tiff_reader_t *self)
 static gboolean _check_pieces(dt_tiff_reader_t *self, uint64_t *largest, GError **error)
 {
   TIFF *tiff = self->handles[0].tiff;
-  const uint32_t count =
-      self->layout == DT_TIFF_TILES ? TIFFNumberOfTiles(tiff) : TIFFNumberOfStrips(tiff);
+  const uint32_t count = self->layout == DT_TIFF_TILES ? TIFFNumberOfTiles(tiff) : TIFFNumberOfStrips(tiff);
   *largest = 0;
   for(uint32_t i = 0; i < count; i++)
   {
     int failed = 0;
     const uint64_t offset = TIFFGetStrileOffsetWithErr(tiff, i, &failed);
     const uint64_t size = failed ? 0 : TIFFGetStrileByteCountWithErr(tiff, i, &failed);
-    if(failed || offset == 0 || offset >= self->input->size ||
-       (self->layout != DT_TIFF_DIRECT && (size == 0 || size > self->input->size - offset)))
+    if(failed || offset == 0 || offset >= self->input->size
+       || (self->layout != DT_TIFF_DIRECT && (size == 0 || size > self->input->size - offset)))
       return dt_tiff_fail_damaged(self, error);
     *largest = MAX(*largest, size);
   }
@@ -368,8 +358,7 @@ static gboolean _prepare_tiles(dt_tiff_reader_t *self, GError **error)
   const uint64_t pixel = dt_tiff_pixel_size(self);
   const uint64_t rows = MIN(self->tile_height, (uint32_t)self->decoder.height);
   const uint64_t band = rows * (uint64_t)self->decoder.width * pixel;
-  if(tile == 0 ||
-     tile != (uint64_t)self->tile_width * self->tile_height * (pixel / (uint64_t)self->planes))
+  if(tile == 0 || tile != (uint64_t)self->tile_width * self->tile_height * (pixel / (uint64_t)self->planes))
     return dt_tiff_fail_damaged(self, error);
   if(tile > (uint64_t)MAX_SINGLE_ALLOC || band > (uint64_t)MAX_SINGLE_ALLOC)
     return _fail(self, error,
@@ -382,16 +371,15 @@ static gboolean _prepare_tiles(dt_tiff_reader_t *self, GError **error)
                  "the tiles of this TIFF do not fit into memory; save it again with "
                  "smaller ones or strips");
   self->scratch = g_malloc((size_t)self->decoder.width * pixel);
-  self->decoder.memory += (size_t)(tile + band + largest) + ((size_t)256 << 10) +
-                          (size_t)self->decoder.width * (size_t)pixel;
+  self->decoder.memory +=
+      (size_t)(tile + band + largest) + ((size_t)256 << 10) + (size_t)self->decoder.width * (size_t)pixel;
   return TRUE;
 }
 
 /** Whether libjpeg turns YCbCr into RGB for us, which makes rows the expected size. */
 static void _ask_for_rgb(const dt_tiff_reader_t *self, TIFF *tiff)
 {
-  if(self->photometric == PHOTOMETRIC_YCBCR)
-    TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
+  if(self->photometric == PHOTOMETRIC_YCBCR) TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
 }
 
 static gboolean _prepare(dt_tiff_reader_t *self, GError **error)
@@ -400,26 +388,22 @@ static gboolean _prepare(dt_tiff_reader_t *self, GError **error)
   TIFF *tiff = self->handles[0].tiff;
   const uint16_t compression = _get_short(tiff, TIFFTAG_COMPRESSION, COMPRESSION_NONE);
   self->samples = _get_short(tiff, TIFFTAG_SAMPLESPERPIXEL, 1);
-  if(!_check_size(self, error) || !_check_not_raw(self, error) ||
-     !_check_compression(self, compression, error) || !_check_photometric(self, error) ||
-     !_choose_sample(self, error) || !_check_channels(self, error) ||
-     !_prepare_palette(self, error))
+  if(!_check_size(self, error) || !_check_not_raw(self, error)
+     || !_check_compression(self, compression, error) || !_check_photometric(self, error)
+     || !_choose_sample(self, error) || !_check_channels(self, error) || !_prepare_palette(self, error))
     return FALSE;
-  const gboolean apart =
-      _get_short(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG) == PLANARCONFIG_SEPARATE;
+  const gboolean apart = _get_short(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG) == PLANARCONFIG_SEPARATE;
   self->planes = apart ? self->samples : 1;
   self->swapped = TIFFIsByteSwapped(tiff) != 0;
   self->band = -1;
-  const gboolean usual_bits =
-      _get_short(tiff, TIFFTAG_FILLORDER, FILLORDER_MSB2LSB) == FILLORDER_MSB2LSB;
+  const gboolean usual_bits = _get_short(tiff, TIFFTAG_FILLORDER, FILLORDER_MSB2LSB) == FILLORDER_MSB2LSB;
   self->layout = TIFFIsTiled(tiff)                               ? DT_TIFF_TILES
                  : compression == COMPRESSION_NONE && usual_bits ? DT_TIFF_DIRECT
                                                                  : DT_TIFF_SCANLINE;
   _ask_for_rgb(self, tiff);
   if(!(self->layout == DT_TIFF_TILES ? _prepare_tiles(self, error) : _prepare_strips(self, error)))
     return FALSE;
-  for(int i = 1; i < self->planes && self->handles[i].tiff; i++)
-    _ask_for_rgb(self, self->handles[i].tiff);
+  for(int i = 1; i < self->planes && self->handles[i].tiff; i++) _ask_for_rgb(self, self->handles[i].tiff);
   return TRUE;
 }
 
@@ -439,8 +423,7 @@ static void _destroy(dt_decoder_t *decoder)
   g_free(self);
 }
 
-dt_decoder_t *dt_tiff_decoder_create(const dt_input_t *input, dt_metadata_t *metadata,
-                                     GError **error)
+dt_decoder_t *dt_tiff_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error)
 {
   dt_tiff_reader_t *self = g_new0(dt_tiff_reader_t, 1);
   self->decoder.read_row = dt_tiff_read_row;

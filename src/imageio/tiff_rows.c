@@ -15,21 +15,12 @@ static void _interleave(const void *plane, void *row, int c, int samples, size_t
   const uint32_t *u32 = plane;
   const uint64_t *u64 = plane;
   const size_t step = (size_t)samples, first = (size_t)c;
-  for(size_t i = 0; i < n; i++)
-    switch(size)
+  for(size_t i = 0; i < n; i++) switch(size)
     {
-    case 1:
-      ((uint8_t *)row)[i * step + first] = u8[i];
-      break;
-    case 2:
-      ((uint16_t *)row)[i * step + first] = u16[i];
-      break;
-    case 4:
-      ((uint32_t *)row)[i * step + first] = u32[i];
-      break;
-    default:
-      ((uint64_t *)row)[i * step + first] = u64[i];
-      break;
+    case 1: ((uint8_t *)row)[i * step + first] = u8[i]; break;
+    case 2: ((uint16_t *)row)[i * step + first] = u16[i]; break;
+    case 4: ((uint32_t *)row)[i * step + first] = u32[i]; break;
+    default: ((uint64_t *)row)[i * step + first] = u64[i]; break;
     }
 }
 
@@ -49,8 +40,8 @@ static gboolean _read_direct(dt_tiff_reader_t *self, int y, int plane, uint8_t *
       ((uint32_t)self->decoder.height + self->rows_per_strip - 1) / self->rows_per_strip;
   const uint32_t strip = (uint32_t)y / self->rows_per_strip + (uint32_t)plane * per_plane;
   const size_t row = dt_tiff_plane_row(self);
-  const uint64_t offset = TIFFGetStrileOffset(self->handles[0].tiff, strip) +
-                          (uint64_t)((uint32_t)y % self->rows_per_strip) * row;
+  const uint64_t offset = TIFFGetStrileOffset(self->handles[0].tiff, strip)
+                          + (uint64_t)((uint32_t)y % self->rows_per_strip) * row;
   if(dt_input_read(self->input, offset, out, row) != row) return FALSE;
   const size_t size = dt_tiff_pixel_size(self) / (size_t)self->samples;
   if(self->swapped) _swap_bytes(out, row / size, size);
@@ -131,8 +122,7 @@ static gboolean _read_tiles(dt_tiff_reader_t *self, int y, uint8_t *row)
 static void _expand_palette(const dt_tiff_reader_t *self, const uint8_t *indices, uint16_t *row)
 {
   for(size_t i = 0, n = (size_t)self->decoder.width; i < n; i++)
-    for(int c = 0; c < 3; c++)
-      row[3 * i + (size_t)c] = self->colour_map[c][indices[i]];
+    for(int c = 0; c < 3; c++) row[3 * i + (size_t)c] = self->colour_map[c][indices[i]];
 }
 
 static void _invert_floats(const dt_tiff_reader_t *self, void *row, size_t i)
@@ -149,21 +139,12 @@ static void _invert_floats(const dt_tiff_reader_t *self, void *row, size_t i)
 static void _invert_grey(const dt_tiff_reader_t *self, void *row)
 {
   const size_t n = (size_t)self->decoder.width * (size_t)self->samples;
-  for(size_t i = 0; i < n; i += (size_t)self->samples)
-    switch(self->decoder.sample)
+  for(size_t i = 0; i < n; i += (size_t)self->samples) switch(self->decoder.sample)
     {
-    case DT_SAMPLE_U8:
-      ((uint8_t *)row)[i] = (uint8_t) ~((uint8_t *)row)[i];
-      break;
-    case DT_SAMPLE_U16:
-      ((uint16_t *)row)[i] = (uint16_t) ~((uint16_t *)row)[i];
-      break;
-    case DT_SAMPLE_U32:
-      ((uint32_t *)row)[i] = ~((uint32_t *)row)[i];
-      break;
-    default:
-      _invert_floats(self, row, i);
-      break;
+    case DT_SAMPLE_U8: ((uint8_t *)row)[i] = (uint8_t) ~((uint8_t *)row)[i]; break;
+    case DT_SAMPLE_U16: ((uint16_t *)row)[i] = (uint16_t) ~((uint16_t *)row)[i]; break;
+    case DT_SAMPLE_U32: ((uint32_t *)row)[i] = ~((uint32_t *)row)[i]; break;
+    default: _invert_floats(self, row, i); break;
     }
 }
 

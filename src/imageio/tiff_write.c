@@ -52,9 +52,10 @@ static tmsize_t _write_proc(thandle_t data, void *buffer, tmsize_t size)
 static toff_t _seek_proc(thandle_t data, toff_t offset, int whence)
 {
   _tiff_t *self = (_tiff_t *)data;
-  self->position = offset + (whence == SEEK_SET   ? 0
-                             : whence == SEEK_CUR ? self->position
-                                                  : dt_part_size(self->part));
+  self->position = offset
+                   + (whence == SEEK_SET   ? 0
+                      : whence == SEEK_CUR ? self->position
+                                           : dt_part_size(self->part));
   return self->position;
 }
 
@@ -79,8 +80,7 @@ static int _keep_error(TIFF *tiff, void *data, const char *module, const char *f
 
 static gboolean _fail(const _tiff_t *self, GError **error)
 {
-  dt_part_set_error(self->part, self->message ? self->message : "the TIFF library gave no reason",
-                    error);
+  dt_part_set_error(self->part, self->message ? self->message : "the TIFF library gave no reason", error);
   return FALSE;
 }
 
@@ -126,11 +126,9 @@ static dt_predictor_t _choose_predictor(const dt_encode_spec_t *spec)
 static void _set_compression(const _tiff_t *self, const dt_encode_spec_t *spec)
 {
   const gboolean plain = spec->compression == DT_IMAGEIO_UNCOMPRESSED;
-  TIFFSetField(self->tiff, TIFFTAG_COMPRESSION,
-               plain ? COMPRESSION_NONE : COMPRESSION_ADOBE_DEFLATE);
+  TIFFSetField(self->tiff, TIFFTAG_COMPRESSION, plain ? COMPRESSION_NONE : COMPRESSION_ADOBE_DEFLATE);
   const dt_predictor_t predictor = _choose_predictor(spec);
-  if(!plain && predictor != DT_PREDICTOR_NONE)
-    TIFFSetField(self->tiff, TIFFTAG_PREDICTOR, (int)predictor);
+  if(!plain && predictor != DT_PREDICTOR_NONE) TIFFSetField(self->tiff, TIFFTAG_PREDICTOR, (int)predictor);
 }
 
 static void _set_resolution(const _tiff_t *self, const dt_metadata_t *metadata)
@@ -167,8 +165,7 @@ static void _set_blobs(const _tiff_t *self, const dt_encode_spec_t *spec)
     TIFFSetField(self->tiff, TIFFTAG_ICCPROFILE, (uint32_t)g_bytes_get_size(icc),
                  g_bytes_get_data(icc, NULL));
   if(xmp)
-    TIFFSetField(self->tiff, TIFFTAG_XMLPACKET, (uint32_t)g_bytes_get_size(xmp),
-                 g_bytes_get_data(xmp, NULL));
+    TIFFSetField(self->tiff, TIFFTAG_XMLPACKET, (uint32_t)g_bytes_get_size(xmp), g_bytes_get_data(xmp, NULL));
   if(iptc && g_bytes_get_size(iptc) > 0) _set_iptc(self, iptc);
   if(xmp) g_bytes_unref(xmp);
 }
@@ -177,13 +174,13 @@ static void _set_blobs(const _tiff_t *self, const dt_encode_spec_t *spec)
 static void _declare_tags(TIFF *tiff)
 {
   static const TIFFFieldInfo infos[] = {
-      {18246, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"Rating"},
-      {18249, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"RatingPercent"},
-      {40091, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPTitle"},
-      {40092, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPComment"},
-      {40093, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPAuthor"},
-      {40094, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPKeywords"},
-      {40095, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPSubject"},
+    { 18246, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"Rating" },
+    { 18249, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"RatingPercent" },
+    { 40091, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPTitle" },
+    { 40092, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPComment" },
+    { 40093, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPAuthor" },
+    { 40094, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPKeywords" },
+    { 40095, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPSubject" },
   };
   TIFFMergeFieldInfo(tiff, infos, G_N_ELEMENTS(infos));
 }
@@ -210,23 +207,22 @@ static void _set_descriptive(const _tiff_t *self)
     else if(type == TIFF_BYTE && entry->type == DT_TYPE_BYTE && entry->tag >= 40091)
       TIFFSetField(self->tiff, entry->tag, entry->count, g_bytes_get_data(entry->value, NULL));
     else if(entry->tag == 18246 || entry->tag == 18249)
-      TIFFSetField(self->tiff, entry->tag,
-                   (int)dt_exif_get_number(self->exif, DT_IFD_MAIN, entry->tag, 0.0));
+      TIFFSetField(self->tiff, entry->tag, (int)dt_exif_get_number(self->exif, DT_IFD_MAIN, entry->tag, 0.0));
   }
 }
 
 /** Puts EXIF and GPS at the end of the file, where the library will continue behind them. */
 static void _write_directories(_tiff_t *self)
 {
-  static const uint8_t zeros[8] = {0};
+  static const uint8_t zeros[8] = { 0 };
   const uint64_t end = dt_part_size(self->part), base = (end + 7) & ~(uint64_t)7;
   dt_exif_layout_t layout;
   GBytes *bytes = self->exif ? dt_exif_layout_for_tiff(self->exif, base, self->big, &layout) : NULL;
   if(!bytes) return;
   gsize size;
   const void *data = g_bytes_get_data(bytes, &size);
-  if(dt_part_write(self->part, end, zeros, (size_t)(base - end)) &&
-     dt_part_write(self->part, base, data, size))
+  if(dt_part_write(self->part, end, zeros, (size_t)(base - end))
+     && dt_part_write(self->part, base, data, size))
   {
     if(layout.exif) TIFFSetField(self->tiff, TIFFTAG_EXIFIFD, layout.exif);
     if(layout.gps) TIFFSetField(self->tiff, TIFFTAG_GPSIFD, layout.gps);
@@ -240,8 +236,8 @@ static gboolean _write_strip(void *user, const void *data, size_t size)
 {
   _tiff_t *self = user;
   // the library takes a pointer to what it might change; with raw strips it does not
-  return TIFFWriteRawStrip(self->tiff, self->strips++, (void *)(uintptr_t)data, (tmsize_t)size) ==
-         (tmsize_t)size;
+  return TIFFWriteRawStrip(self->tiff, self->strips++, (void *)(uintptr_t)data, (tmsize_t)size)
+         == (tmsize_t)size;
 }
 
 static gboolean _end_strip(_tiff_t *self, GError **error)
@@ -296,8 +292,8 @@ static void _measure(_tiff_t *self, const dt_encode_spec_t *spec)
   const size_t rows = CLAMP(STRIP_BYTES / self->row_bytes, (size_t)1, (size_t)spec->height);
   const uint64_t strips = ((uint64_t)spec->height + rows - 1) / rows;
   uint64_t extra = 0;
-  GBytes *const blobs[] = {spec->metadata->icc, spec->metadata->exif, spec->metadata->xmp,
-                           spec->metadata->iptc};
+  GBytes *const blobs[] = { spec->metadata->icc, spec->metadata->exif, spec->metadata->xmp,
+                            spec->metadata->iptc };
   for(size_t i = 0; i < G_N_ELEMENTS(blobs); i++)
     if(blobs[i]) extra += 2 * g_bytes_get_size(blobs[i]);
   self->strip_bytes = rows * self->row_bytes;
@@ -309,23 +305,23 @@ static void _measure(_tiff_t *self, const dt_encode_spec_t *spec)
 
 static gboolean _open(_tiff_t *self)
 {
-  static const dt_tiff_procs_t procs = {.read = _read_proc,
-                                        .write = _write_proc,
-                                        .seek = _seek_proc,
-                                        .close = _close_proc,
-                                        .size = _size_proc,
-                                        .error = _keep_error};
+  static const dt_tiff_procs_t procs = { .read = _read_proc,
+                                         .write = _write_proc,
+                                         .seek = _seek_proc,
+                                         .close = _close_proc,
+                                         .size = _size_proc,
+                                         .error = _keep_error };
   self->tiff = dt_tiff_open(self->name, self->big ? "w8" : "w4", self, &procs);
   return self->tiff != NULL;
 }
 
 static gboolean _create_buffers(_tiff_t *self, const dt_encode_spec_t *spec)
 {
-  const dt_strip_shape_t shape = {.row_bytes = self->row_bytes,
-                                  .strip_bytes = self->strip_bytes,
-                                  .channels = spec->channels,
-                                  .sample = spec->sample,
-                                  .predictor = _choose_predictor(spec)};
+  const dt_strip_shape_t shape = { .row_bytes = self->row_bytes,
+                                   .strip_bytes = self->strip_bytes,
+                                   .channels = spec->channels,
+                                   .sample = spec->sample,
+                                   .predictor = _choose_predictor(spec) };
   if(spec->compression == DT_IMAGEIO_UNCOMPRESSED)
   {
     self->strip = g_malloc(self->strip_bytes);
@@ -340,7 +336,7 @@ static gboolean _create_buffers(_tiff_t *self, const dt_encode_spec_t *spec)
 /** Laying out once in vain tells what will not fit, while there is still somebody to tell. */
 static void _prepare_exif(_tiff_t *self, const dt_encode_spec_t *spec)
 {
-  dt_exif_layout_t layout = {0};
+  dt_exif_layout_t layout = { 0 };
   self->exif = dt_metadata_make_exif_tree(spec);
   GBytes *bytes = self->exif ? dt_exif_layout_for_tiff(self->exif, 8, self->big, &layout) : NULL;
   if(bytes) g_bytes_unref(bytes);

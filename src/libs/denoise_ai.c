@@ -65,20 +65,20 @@ static gboolean _spares_originals(const dt_denoise_job_t *job, const char *input
   if(!spared)
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
                 "%s: the output would replace an input, and these are never touched. Choose another "
-                "name with -o.", output);
+                "name with -o.",
+                output);
   return spared;
 }
 
-gboolean dt_denoise_plan_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job,
-                              const char *input, const char *output, dt_restore_plan_t *plan,
-                              dt_imageio_reader_t **reader, GError **error)
+gboolean dt_denoise_plan_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job, const char *input,
+                              const char *output, dt_restore_plan_t *plan, dt_imageio_reader_t **reader,
+                              GError **error)
 {
   if(!_spares_originals(job, input, output, error)) return FALSE;
   dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
   if(!in) return FALSE;
-  const gboolean ok
-    = dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels,
-                      in->source.memory + _writer_memory(in), plan, error);
+  const gboolean ok = dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels,
+                                      in->source.memory + _writer_memory(in), plan, error);
   if(ok && reader)
     *reader = in;
   else
@@ -94,10 +94,9 @@ gboolean dt_denoise_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job,
   if(!in) return FALSE;
   dt_imageio_write_opts_t opts = _write_opts(job, output, in);
   opts.note = note;
-  dt_row_sink_t *out = dt_imageio_create(output, in->source.width, in->source.height,
-                                         in->source.channels, &opts, error);
-  const gboolean ok
-    = out && dt_restore_process(ctx, &in->source, out, &job->restore, report, error);
+  dt_row_sink_t *out =
+      dt_imageio_create(output, in->source.width, in->source.height, in->source.channels, &opts, error);
+  const gboolean ok = out && dt_restore_process(ctx, &in->source, out, &job->restore, report, error);
   dt_row_source_destroy(&in->source);
   return ok;
 }

@@ -27,12 +27,12 @@ static int _fails(int error)
 }
 
 /* dlsym() gives a data pointer; the standard has no cast to a function, memcpy does it. */
-#define REAL(type, name)                                                                                       \
-  static type (*real)(); /* NOLINT */                                                                          \
-  if(!real)                                                                                                    \
-  {                                                                                                            \
-    void *symbol = dlsym(RTLD_NEXT, name);                                                                     \
-    memcpy(&real, &symbol, sizeof symbol);                                                                     \
+#define REAL(type, name)                                                                                     \
+  static type (*real)(); /* NOLINT */                                                                        \
+  if(!real)                                                                                                  \
+  {                                                                                                          \
+    void *symbol = dlsym(RTLD_NEXT, name);                                                                   \
+    memcpy(&real, &symbol, sizeof symbol);                                                                   \
   }
 
 ssize_t write(int fd, const void *data, size_t size)

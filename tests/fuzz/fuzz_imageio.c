@@ -13,13 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void _prepare_metadata(const dt_imageio_reader_t *reader)
 {
-  const dt_encode_spec_t spec = {.width = 10, .height = 20, .metadata = &reader->metadata};
+  const dt_encode_spec_t spec = { .width = 10, .height = 20, .metadata = &reader->metadata };
   GBytes *exif = dt_metadata_make_exif(&spec, 65527), *xmp = dt_metadata_make_xmp(&spec, 65500);
   dt_exif_t *tree = dt_metadata_make_exif_tree(&spec);
   dt_exif_layout_t layout;
   GBytes *tiff = tree ? dt_exif_layout_for_tiff(tree, 16, reader->bits == 16, &layout) : NULL;
-  GBytes *icc =
-      dt_profile_for_colours(reader->metadata.icc, DT_ROW_COLOURS(reader->source.channels));
+  GBytes *icc = dt_profile_for_colours(reader->metadata.icc, DT_ROW_COLOURS(reader->source.channels));
   if(exif) g_bytes_unref(exif);
   if(xmp) g_bytes_unref(xmp);
   if(tiff) g_bytes_unref(tiff);

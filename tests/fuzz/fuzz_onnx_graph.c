@@ -33,9 +33,9 @@ static size_t _sum_graph(const dt_onnx_graph_t *graph)
   const dt_onnx_locality_t locality = dt_onnx_graph_locality(graph);
   if(locality.local && (locality.stride < 1 || locality.radius < 0 || locality.scale < 1)) abort();
   if(locality.local == (locality.reason[0] != 0)) abort();
-  return _sum_values(in, inputs) + _sum_values(out, outputs) + (domain ? strlen(domain) : 0) +
-         (size_t)dt_onnx_graph_opset(graph) + (size_t)dt_onnx_graph_has_external_data(graph) +
-         strlen(locality.reason);
+  return _sum_values(in, inputs) + _sum_values(out, outputs) + (domain ? strlen(domain) : 0)
+         + (size_t)dt_onnx_graph_opset(graph) + (size_t)dt_onnx_graph_has_external_data(graph)
+         + strlen(locality.reason);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -13,7 +13,11 @@
 
 static const char *const _names[] = { "kodim01", "kodim03", "kodim05", "kodim08",
                                       "kodim13", "kodim19", "kodim20", "kodim23" };
-enum { PICTURES = G_N_ELEMENTS(_names), HALO = 64 };
+enum
+{
+  PICTURES = G_N_ELEMENTS(_names),
+  HALO = 64
+};
 
 static const char *_world;
 static dt_ai_context_t *_model;
@@ -22,7 +26,8 @@ static void _spawn(const char *const *argv)
 {
   GError *error = NULL;
   int status = 0;
-  g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, NULL, &status, &error);
+  g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, NULL, &status,
+               &error);
   assert_no_error(error);
   g_spawn_check_wait_status(status, &error);
   assert_no_error(error);
@@ -47,7 +52,8 @@ static double _psnr(const test_image_t *a, const test_image_t *b)
 {
   const size_t n = (size_t)a->width * (size_t)a->height * 3;
   double sum = 0;
-  for(size_t i = 0; i < n; i++) sum += ((double)a->pixels[i] - b->pixels[i]) * ((double)a->pixels[i] - b->pixels[i]);
+  for(size_t i = 0; i < n; i++)
+    sum += ((double)a->pixels[i] - b->pixels[i]) * ((double)a->pixels[i] - b->pixels[i]);
   return -10 * log10(sum / (double)n);
 }
 
@@ -66,8 +72,9 @@ static test_image_t _run_directly(const test_image_t *noisy, float sigma)
   for(int c = 0; c < 3; c++)
     for(int y = 0; y < h; y++)
       for(int x = 0; x < w; x++)
-        in[(size_t)c * plane + (size_t)y * (size_t)w + (size_t)x]
-          = noisy->pixels[3 * (_mirror(y - HALO, noisy->height) * noisy->width + _mirror(x - HALO, noisy->width)) + c];
+        in[(size_t)c * plane + (size_t)y * (size_t)w + (size_t)x] =
+            noisy->pixels
+                [3 * (_mirror(y - HALO, noisy->height) * noisy->width + _mirror(x - HALO, noisy->width)) + c];
   for(size_t i = 0; i < plane; i++) map[i] = sigma / 255.0f;
   int64_t image[] = { 1, 3, h, w }, one[] = { 1, 1, h, w }, result[] = { 1, 3, h, w };
   dt_ai_tensor_t inputs[] = { { in, DT_AI_FLOAT, image, 4 }, { map, DT_AI_FLOAT, one, 4 } };
@@ -77,8 +84,8 @@ static test_image_t _run_directly(const test_image_t *noisy, float sigma)
   for(int y = 0; y < noisy->height; y++)
     for(int x = 0; x < noisy->width; x++)
       for(int c = 0; c < 3; c++)
-        restored.pixels[3 * (y * noisy->width + x) + c]
-          = out[(size_t)c * plane + (size_t)(y + HALO) * (size_t)w + (size_t)(x + HALO)];
+        restored.pixels[3 * (y * noisy->width + x) + c] =
+            out[(size_t)c * plane + (size_t)(y + HALO) * (size_t)w + (size_t)(x + HALO)];
   g_free(in);
   g_free(map);
   g_free(out);
@@ -87,18 +94,22 @@ static test_image_t _run_directly(const test_image_t *noisy, float sigma)
 
 static void _measure(int sigma, double *command, double *direct)
 {
-  char *noisy[PICTURES + 1] = { NULL }, *kodak = test_data("kodak"), *sigma_text = g_strdup_printf("%d", sigma);
+  char *noisy[PICTURES + 1] = { NULL }, *kodak = test_data("kodak"),
+                         *sigma_text = g_strdup_printf("%d", sigma);
   char *out = g_strdup_printf("%s/out%d", _world, sigma);
   g_mkdir_with_parents(out, 0700);
   GPtrArray *argv = g_ptr_array_new();
-  const char *const start[] = { DT_TEST_PROGRAM, "--configdir", _world, "--cachedir", _world, "denoise",
-                                "--model", "denoise-ffdnet", "--sigma", sigma_text, "-o", out };
+  const char *const start[] = { DT_TEST_PROGRAM, "--configdir",    _world,    "--cachedir", _world, "denoise",
+                                "--model",       "denoise-ffdnet", "--sigma", sigma_text,   "-o",   out };
   for(size_t i = 0; i < G_N_ELEMENTS(start); i++) g_ptr_array_add(argv, (char *)start[i]);
   for(int i = 0; i < PICTURES; i++)
   {
-    char *clean = g_strdup_printf("%s/%s.png", kodak, _names[i]), *seed = g_strdup_printf("%d", 100 * sigma + i);
+    char *clean = g_strdup_printf("%s/%s.png", kodak, _names[i]),
+         *seed = g_strdup_printf("%d", 100 * sigma + i);
     noisy[i] = g_strdup_printf("%s/%s-%d.tif", _world, _names[i], sigma);
-    const char *const make[] = { DT_TEST_PICTURE, "noise", clean, noisy[i], "gaussian", sigma_text, seed, NULL };
+    const char *const make[] = {
+      DT_TEST_PICTURE, "noise", clean, noisy[i], "gaussian", sigma_text, seed, NULL
+    };
     _spawn(make);
     g_ptr_array_add(argv, noisy[i]);
     g_free(seed);
@@ -114,7 +125,8 @@ static void _measure(int sigma, double *command, double *direct)
     test_image_t clean = _load(clean_path), before = _load(noisy[i]), after = _load(result_path);
     test_image_t reference = _run_directly(&before, (float)sigma);
     const double a = _psnr(&clean, &after), b = _psnr(&clean, &reference);
-    if(fabs(a - b) > 0.01) fail_msg("%s at sigma %d: %.4f dB by the command, %.4f dB directly", _names[i], sigma, a, b);
+    if(fabs(a - b) > 0.01)
+      fail_msg("%s at sigma %d: %.4f dB by the command, %.4f dB directly", _names[i], sigma, a, b);
     *command += a / PICTURES;
     *direct += b / PICTURES;
     test_image_free(&clean);
@@ -145,7 +157,8 @@ static void test_ffdnet_psnr(void **state)
     print_message("skipped: the shared test data is not here\n");
     skip();
   }
-  char *link = g_build_filename(_world, "models", NULL), *rc = g_build_filename(_world, "darktable-airc", NULL);
+  char *link = g_build_filename(_world, "models", NULL),
+       *rc = g_build_filename(_world, "darktable-airc", NULL);
   assert_int_equal(symlink(models, link), 0);
   assert_true(g_file_set_contents(rc, "plugins/ai/enabled=TRUE\n", -1, NULL));
   dt_ai_environment_t *env = dt_ai_env_init(models);

@@ -46,12 +46,14 @@ static char *_make_picture(const char *name, int width, int height)
 static double _peak(const char *input, const char *memory)
 {
   char *out = g_build_filename(_world, "out.tif", NULL);
-  const char *const argv[] = { DT_TEST_PROGRAM, "--configdir", _world, "--cachedir", _world, "denoise", "--json",
-                               "--overwrite", "--model", "denoise-conv3", "--memory", memory, "-o", out, input,
-                               NULL };
+  const char *const argv[] = {
+    DT_TEST_PROGRAM, "--configdir",   _world,     "--cachedir", _world, "denoise", "--json", "--overwrite",
+    "--model",       "denoise-conv3", "--memory", memory,       "-o",   out,       input,    NULL
+  };
   char *json = _spawn(argv);
   const double peak = _field(json, "peak_memory");
-  print_message("%s with --memory %s: %.0f MiB, %.1f s\n", input, memory, peak / 1048576, _field(json, "seconds"));
+  print_message("%s with --memory %s: %.0f MiB, %.1f s\n", input, memory, peak / 1048576,
+                _field(json, "seconds"));
   unlink(out);
   g_free(json);
   g_free(out);

@@ -145,9 +145,9 @@ static const struct
   int stride;
   gboolean unclamped;
 } _exact_models[] = {
-  { "denoise-conv3", 1, FALSE },  { "denoise-unet", 4, FALSE },      { "denoise-shuffle", 2, FALSE },
-  { "denoise-sigma", 2, TRUE },   { "denoise-fp16", 2, FALSE },      { "denoise-fp16-sigma", 2, TRUE },
-  { "denoise-batch", 1, FALSE },  { "denoise-clip", 1, FALSE },      { "denoise-ffdnet", 2, TRUE },
+  { "denoise-conv3", 1, FALSE }, { "denoise-unet", 4, FALSE }, { "denoise-shuffle", 2, FALSE },
+  { "denoise-sigma", 2, TRUE },  { "denoise-fp16", 2, FALSE }, { "denoise-fp16-sigma", 2, TRUE },
+  { "denoise-batch", 1, FALSE }, { "denoise-clip", 1, FALSE }, { "denoise-ffdnet", 2, TRUE },
   { "denoise-leaves", 4, TRUE },
 };
 
@@ -203,7 +203,10 @@ static void test_tiled_equals_untiled(void **state)
                            || strcmp(_exact_models[m].id, "denoise-leaves") == 0;
     for(size_t t = 0; t < G_N_ELEMENTS(threads); t++)
       _check_model(_exact_models[m].id, _exact_models[m].stride, _exact_models[m].unclamped, threads[t],
-                   test_is_long() ? 200 : heavy || g_getenv("DT_TEST_SANITIZED") ? 6 : 12, &random);
+                   test_is_long()                           ? 200
+                   : heavy || g_getenv("DT_TEST_SANITIZED") ? 6
+                                                            : 12,
+                   &random);
   }
 }
 
@@ -331,7 +334,8 @@ static void test_cancel(void **state)
   const dt_restore_load_opts_t opts = { .max_tile = 256 };
   dt_restore_context_t *ctx = _load("denoise-conv3", &opts);
   GCancellable *cancellable = g_cancellable_new();
-  const dt_restore_opts_t run = { .cancellable = cancellable, .progress = _cancel_at_half,
+  const dt_restore_opts_t run = { .cancellable = cancellable,
+                                  .progress = _cancel_at_half,
                                   .progress_data = cancellable };
   GError *error = NULL;
   assert_false(_restore(ctx, &in, &out, &run, NULL, &error));
@@ -353,8 +357,8 @@ static void test_out_of_range_survives(void **state)
   (void)state;
   test_random_t random = { 17 };
   test_image_t in = test_image_random(&random, 200, 100, 3), out = test_image_new(200, 100, 3);
-  in.pixels[3 * (50 * 200 + 100)] = 30.0f;       /* a highlight five stops above white */
-  in.pixels[3 * (20 * 200 + 40) + 1] = -0.7f;    /* far outside the gamut */
+  in.pixels[3 * (50 * 200 + 100)] = 30.0f;    /* a highlight five stops above white */
+  in.pixels[3 * (20 * 200 + 40) + 1] = -0.7f; /* far outside the gamut */
   in.pixels[3 * (70 * 200 + 10) + 2] = NAN;
   dt_restore_context_t *ctx = _load("denoise-clip", NULL);
   GError *error = NULL;
@@ -372,11 +376,16 @@ static void test_out_of_range_survives(void **state)
 static void test_out_of_range_is_continuous(void **state)
 {
   (void)state;
-  enum { W = 512, H = 32 };
+  enum
+  {
+    W = 512,
+    H = 32
+  };
   test_image_t in = test_image_new(W, H, 3), out = test_image_new(W, H, 3);
   for(int y = 0; y < H; y++)
     for(int x = 0; x < W; x++)
-      for(int c = 0; c < 3; c++) in.pixels[3 * (y * W + x) + c] = (float)(x - 128) / 128.0f * (c == 1 ? 0.5f : 1);
+      for(int c = 0; c < 3; c++)
+        in.pixels[3 * (y * W + x) + c] = (float)(x - 128) / 128.0f * (c == 1 ? 0.5f : 1);
   dt_restore_context_t *ctx = _load("denoise-clip", NULL);
   GError *error = NULL;
   assert_true(_restore(ctx, &in, &out, NULL, NULL, &error));
@@ -446,9 +455,11 @@ static void test_refused_models(void **state)
   {
     const char *id, *words;
   } models[] = {
-    { "broken-onnx", "not a valid ONNX" }, { "broken-wrong-names", "called" }, { "broken-rank", "dimensions" },
-    { "broken-type", "floating-point" },   { "broken-channels", "shape" },     { "broken-external", "another file" },
-    { "denoise-resize", "keep the size" }, { "test-identity", "task" },        { "not-there", "no model" },
+    { "broken-onnx", "not a valid ONNX" }, { "broken-wrong-names", "called" },
+    { "broken-rank", "dimensions" },       { "broken-type", "floating-point" },
+    { "broken-channels", "shape" },        { "broken-external", "another file" },
+    { "denoise-resize", "keep the size" }, { "test-identity", "task" },
+    { "not-there", "no model" },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(models); i++)
   {

@@ -83,7 +83,7 @@ int test_random_int(test_random_t *random, int low, int high_inclusive)
 test_image_t test_image_new(int width, int height, int channels)
 {
   return (test_image_t){ width, height, channels,
-                         g_new0(float, (gsize)width * (gsize)height * (gsize)channels) };
+                         g_new0(float, (gsize)width *(gsize)height *(gsize)channels) };
 }
 
 test_image_t test_image_random(test_random_t *random, int width, int height, int channels)

@@ -28,10 +28,10 @@ char *test_data(const char *relative);
 gboolean test_is_long(void);
 
 /** Fails the test with the error's message. */
-#define assert_no_error(error)                                                                                 \
-  do                                                                                                           \
-  {                                                                                                            \
-    if(error) fail_msg("unexpected error: %s", (error)->message);                                              \
+#define assert_no_error(error)                                                                               \
+  do                                                                                                         \
+  {                                                                                                          \
+    if(error) fail_msg("unexpected error: %s", (error)->message);                                            \
   } while(0)
 
 /** A seeded generator (xorshift64*), the same on every machine. */

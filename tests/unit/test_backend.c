@@ -44,10 +44,8 @@ static void _assert_last_error(int code, const char *words)
 {
   const GError *error = dt_ai_last_error();
   assert_non_null(error);
-  if(!g_error_matches(error, DT_AI_ERROR, code))
-    fail_msg("code %d: %s", error->code, error->message);
-  if(words && !strstr(error->message, words))
-    fail_msg("\"%s\" is missing in: %s", words, error->message);
+  if(!g_error_matches(error, DT_AI_ERROR, code)) fail_msg("code %d: %s", error->code, error->message);
+  if(words && !strstr(error->message, words)) fail_msg("\"%s\" is missing in: %s", words, error->message);
 }
 
 static dt_ai_context_t *_load(const char *id)
@@ -71,14 +69,10 @@ static size_t _size_of(dt_ai_dtype_t type)
   switch(type)
   {
   case DT_AI_UINT8:
-  case DT_AI_INT8:
-    return 1;
-  case DT_AI_FLOAT16:
-    return 2;
-  case DT_AI_INT64:
-    return 8;
-  default:
-    return 4;
+  case DT_AI_INT8: return 1;
+  case DT_AI_FLOAT16: return 2;
+  case DT_AI_INT64: return 8;
+  default: return 4;
   }
 }
 
@@ -88,7 +82,7 @@ static void _buffer_init(_buffer_t *b, dt_ai_dtype_t type, int ndim, const int64
   b->bytes = dt_ai_tensor_element_count(shape, ndim) * _size_of(type);
   b->memory = g_malloc(b->bytes + 2 * GUARD_BYTES);
   memset(b->memory, GUARD, b->bytes + 2 * GUARD_BYTES);
-  b->tensor = (dt_ai_tensor_t){b->memory + GUARD_BYTES, type, b->shape, ndim};
+  b->tensor = (dt_ai_tensor_t){ b->memory + GUARD_BYTES, type, b->shape, ndim };
 }
 
 static void _buffer_check(const _buffer_t *b)
@@ -103,37 +97,33 @@ static void _buffer_cleanup(_buffer_t *b)
   g_free(b->memory);
 }
 
-#define _shape(...)                                                                                \
-  (const int64_t[])                                                                                \
-  {                                                                                                \
-    __VA_ARGS__                                                                                    \
+#define _shape(...)                                                                                          \
+  (const int64_t[])                                                                                          \
+  {                                                                                                          \
+    __VA_ARGS__                                                                                              \
   }
 
 static void _fill(_buffer_t *b, uint64_t seed)
 {
-  test_random_t random = {seed};
+  test_random_t random = { seed };
   float *p = b->tensor.data;
-  for(size_t i = 0; i < b->bytes / sizeof *p; i++)
-    p[i] = (float)test_random_range(&random, 0, 1);
+  for(size_t i = 0; i < b->bytes / sizeof *p; i++) p[i] = (float)test_random_range(&random, 0, 1);
 }
 
 /* --- which models there are --- */
 
 static void _write_config(const char *dir, const char *folder, const char *json)
 {
-  char *path = g_build_filename(dir, folder, NULL),
-       *config = g_build_filename(path, "config.json", NULL);
+  char *path = g_build_filename(dir, folder, NULL), *config = g_build_filename(path, "config.json", NULL);
   assert_int_equal(g_mkdir_with_parents(path, 0700), 0);
   assert_true(g_file_set_contents(config, json, -1, NULL));
   g_free(config);
   g_free(path);
 }
 
-static void _install(const char *dir, const char *folder, const char *id, const char *name,
-                     const char *task)
+static void _install(const char *dir, const char *folder, const char *id, const char *name, const char *task)
 {
-  char *json =
-      g_strdup_printf("{\"id\": \"%s\", \"name\": \"%s\", \"task\": \"%s\"}", id, name, task);
+  char *json = g_strdup_printf("{\"id\": \"%s\", \"name\": \"%s\", \"task\": \"%s\"}", id, name, task);
   _write_config(dir, folder, json);
   g_free(json);
 }
@@ -167,8 +157,7 @@ static void _assert_found(dt_ai_environment_t *env, const char *prefix, const ch
 static void test_disabled(void **state)
 {
   (void)state;
-  char *fixtures = test_fixture("models"),
-       *identity = g_build_filename(fixtures, "test-identity", NULL);
+  char *fixtures = test_fixture("models"), *identity = g_build_filename(fixtures, "test-identity", NULL);
   dt_conf_override(DT_CONF_AI_ENABLED, "FALSE");
   assert_null(dt_ai_env_init(fixtures));
   _assert_last_error(DT_AI_ERROR_DISABLED, "darktable-ai enable");
@@ -263,8 +252,7 @@ static void test_refresh(void **state)
   _install(dir, "a", "r-a", "second", "t");
   _install(dir, "b", "r-b", "new", "t");
   g_unlink(broken);
-  for(int i = 0; i < 20; i++)
-    dt_ai_env_refresh(env);
+  for(int i = 0; i < 20; i++) dt_ai_env_refresh(env);
   _assert_found(env, "r-", "r-a=second r-b=new");
   assert_int_equal(dt_ai_env_get_problem_count(env), 0);
   assert_null(dt_ai_env_get_problem(env, 0));
@@ -278,8 +266,7 @@ static void test_refresh(void **state)
   g_free(dir);
 }
 
-static void _assert_active(dt_ai_environment_t *env, const char *task, const char *id,
-                           const char *words)
+static void _assert_active(dt_ai_environment_t *env, const char *task, const char *id, const char *words)
 {
   const dt_ai_model_info_t *info = dt_ai_env_get_active_model(env, task);
   if(id)
@@ -343,13 +330,13 @@ static void test_provider_names(void **state)
     dt_ai_provider_t provider;
     const char *config, *display;
   } names[] = {
-      {DT_AI_PROVIDER_AUTO, "auto", "auto"},
-      {DT_AI_PROVIDER_CPU, "CPU", "CPU"},
-      {DT_AI_PROVIDER_COREML, "CoreML", "Apple CoreML"},
-      {DT_AI_PROVIDER_CUDA, "CUDA", "NVIDIA CUDA"},
-      {DT_AI_PROVIDER_MIGRAPHX, "MIGraphX", "AMD MIGraphX"},
-      {DT_AI_PROVIDER_OPENVINO, "OpenVINO", "Intel OpenVINO"},
-      {DT_AI_PROVIDER_DIRECTML, "DirectML", "Windows DirectML"},
+    { DT_AI_PROVIDER_AUTO, "auto", "auto" },
+    { DT_AI_PROVIDER_CPU, "CPU", "CPU" },
+    { DT_AI_PROVIDER_COREML, "CoreML", "Apple CoreML" },
+    { DT_AI_PROVIDER_CUDA, "CUDA", "NVIDIA CUDA" },
+    { DT_AI_PROVIDER_MIGRAPHX, "MIGraphX", "AMD MIGraphX" },
+    { DT_AI_PROVIDER_OPENVINO, "OpenVINO", "Intel OpenVINO" },
+    { DT_AI_PROVIDER_DIRECTML, "DirectML", "Windows DirectML" },
   };
   assert_int_equal(G_N_ELEMENTS(names), DT_AI_PROVIDER_COUNT);
   for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
@@ -358,7 +345,7 @@ static void test_provider_names(void **state)
     assert_int_equal(dt_ai_providers[i].value, i);
     assert_string_equal(dt_ai_providers[i].config_string, names[i].config);
     assert_string_equal(dt_ai_provider_to_string(names[i].provider), names[i].display);
-    const char *const spelled[] = {names[i].config, names[i].display};
+    const char *const spelled[] = { names[i].config, names[i].display };
     for(int s = 0; s < 2; s++)
     {
       char *lower = g_ascii_strdown(spelled[s], -1), *upper = g_ascii_strup(spelled[s], -1);
@@ -371,10 +358,10 @@ static void test_provider_names(void **state)
   }
   assert_int_equal(dt_ai_provider_from_string("ROCm"), DT_AI_PROVIDER_MIGRAPHX);
   assert_int_equal(dt_ai_provider_from_string("rocm"), DT_AI_PROVIDER_MIGRAPHX);
-  static const char *const unknown[] = {NULL, "", "GPU", "CUDA ", "NVIDIA"};
+  static const char *const unknown[] = { NULL, "", "GPU", "CUDA ", "NVIDIA" };
   for(size_t i = 0; i < G_N_ELEMENTS(unknown); i++)
     assert_int_equal(dt_ai_provider_from_string(unknown[i]), DT_AI_PROVIDER_AUTO);
-  static const int outside[] = {-1, DT_AI_PROVIDER_COUNT, 1000, G_MININT, G_MAXINT};
+  static const int outside[] = { -1, DT_AI_PROVIDER_COUNT, 1000, G_MININT, G_MAXINT };
   for(size_t i = 0; i < G_N_ELEMENTS(outside); i++)
     assert_string_equal(dt_ai_provider_to_string((dt_ai_provider_t)outside[i]), "auto");
 }
@@ -384,8 +371,8 @@ static void test_probes(void **state)
   (void)state;
   assert_int_equal(dt_ai_probe_provider(DT_AI_PROVIDER_AUTO), 1);
   assert_int_equal(dt_ai_probe_provider(DT_AI_PROVIDER_CPU), 1);
-  static const int absent[] = {DT_AI_PROVIDER_DIRECTML, DT_AI_PROVIDER_COREML, DT_AI_PROVIDER_COUNT,
-                               -1, 99};
+  static const int absent[] = { DT_AI_PROVIDER_DIRECTML, DT_AI_PROVIDER_COREML, DT_AI_PROVIDER_COUNT, -1,
+                                99 };
   for(size_t i = 0; i < G_N_ELEMENTS(absent); i++)
   {
     assert_int_equal(dt_ai_probe_provider((dt_ai_provider_t)absent[i]), 0);
@@ -474,13 +461,13 @@ static void test_broken_models(void **state)
     gboolean loads;
     const char *words;
   } models[] = {
-      {"broken-onnx", FALSE, "not a valid ONNX model"},
-      {"broken-external", FALSE, "another file"},
-      {"broken-wrong-names", TRUE, "\"image\" instead of \"input\""},
-      {"broken-rank", TRUE, "3 dimensions"},
-      {"broken-type", TRUE, "floating-point"},
-      {"broken-channels", TRUE, "[1, 1, H, W]"},
-      {"test-double", FALSE, "element type"},
+    { "broken-onnx", FALSE, "not a valid ONNX model" },
+    { "broken-external", FALSE, "another file" },
+    { "broken-wrong-names", TRUE, "\"image\" instead of \"input\"" },
+    { "broken-rank", TRUE, "3 dimensions" },
+    { "broken-type", TRUE, "floating-point" },
+    { "broken-channels", TRUE, "[1, 1, H, W]" },
+    { "test-double", FALSE, "element type" },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(models); i++)
   {
@@ -500,28 +487,27 @@ static void test_broken_models(void **state)
 static void test_what_cannot_be_loaded(void **state)
 {
   (void)state;
-  static const char *const files[] = {"../denoise-conv3/model.onnx",
-                                      "..",
-                                      ".",
-                                      "",
-                                      "/etc/passwd",
-                                      "sub/model.onnx",
-                                      "a\\b",
-                                      "no-such.onnx",
-                                      "config.json"};
+  static const char *const files[] = { "../denoise-conv3/model.onnx",
+                                       "..",
+                                       ".",
+                                       "",
+                                       "/etc/passwd",
+                                       "sub/model.onnx",
+                                       "a\\b",
+                                       "no-such.onnx",
+                                       "config.json" };
   for(size_t i = 0; i < G_N_ELEMENTS(files); i++)
   {
     assert_null(dt_ai_load_model(_env, "test-identity", files[i], DT_AI_PROVIDER_CPU));
     _assert_last_error(DT_AI_ERROR_NO_MODEL, NULL);
   }
-  static const char *const ids[] = {"no-such-model", "../x", "", NULL};
+  static const char *const ids[] = { "no-such-model", "../x", "", NULL };
   for(size_t i = 0; i < G_N_ELEMENTS(ids); i++)
   {
     assert_null(dt_ai_load_model(_env, ids[i], NULL, DT_AI_PROVIDER_CPU));
     _assert_last_error(DT_AI_ERROR_NO_MODEL, "models list");
   }
-  assert_null(
-      dt_ai_onnx_load_ext("/no/such/place", NULL, DT_AI_PROVIDER_CPU, DT_AI_OPT_ALL, NULL, 0));
+  assert_null(dt_ai_onnx_load_ext("/no/such/place", NULL, DT_AI_PROVIDER_CPU, DT_AI_OPT_ALL, NULL, 0));
   _assert_last_error(DT_AI_ERROR_NO_MODEL, "/no/such/place");
   dt_ai_unload_model(NULL);
 }
@@ -533,7 +519,7 @@ static void test_external_data_is_refused(void **state)
   char *fixture = test_fixture("models/broken-external/model.onnx"), *bytes = NULL;
   char *folder = _below_world("external/model"), *secret = _below_world("external/secret");
   char *copy = g_build_filename(folder, "model.onnx", NULL);
-  char weights[12] = {0};
+  char weights[12] = { 0 };
   gsize size;
   assert_int_equal(g_mkdir_with_parents(folder, 0700), 0);
   assert_true(g_file_get_contents(fixture, &bytes, &size, NULL));
@@ -551,13 +537,11 @@ static void test_external_data_is_refused(void **state)
 static void _assert_slot(dt_ai_context_t *ctx, gboolean input, int index, const char *name,
                          dt_ai_dtype_t type, int ndim, const int64_t *expected)
 {
-  int64_t shape[8] = {0};
+  int64_t shape[8] = { 0 };
   assert_string_equal((input ? dt_ai_get_input_name : dt_ai_get_output_name)(ctx, index), name);
   assert_int_equal((input ? dt_ai_get_input_type : dt_ai_get_output_type)(ctx, index), type);
-  assert_int_equal((input ? dt_ai_get_input_shape : dt_ai_get_output_shape)(ctx, index, shape, 8),
-                   ndim);
-  for(int i = 0; i < ndim; i++)
-    assert_int_equal(shape[i], expected[i]);
+  assert_int_equal((input ? dt_ai_get_input_shape : dt_ai_get_output_shape)(ctx, index, shape, 8), ndim);
+  for(int i = 0; i < ndim; i++) assert_int_equal(shape[i], expected[i]);
 }
 
 static void test_introspection(void **state)
@@ -569,7 +553,7 @@ static void test_introspection(void **state)
   _assert_slot(ctx, TRUE, 0, "input", DT_AI_FLOAT, 4, _shape(1, 3, -1, -1));
   _assert_slot(ctx, TRUE, 1, "sigma", DT_AI_FLOAT, 4, _shape(1, 1, -1, -1));
   _assert_slot(ctx, FALSE, 0, "output", DT_AI_FLOAT, 4, _shape(1, 3, -1, -1));
-  int64_t two[3] = {7, 7, 7};
+  int64_t two[3] = { 7, 7, 7 };
   assert_int_equal(dt_ai_get_input_shape(ctx, 0, two, 2), 4);
   assert_true(two[0] == 1 && two[1] == 3 && two[2] == 7);
   assert_int_equal(dt_ai_get_input_shape(ctx, 0, NULL, 0), 4);
@@ -589,7 +573,7 @@ static void test_introspection_out_of_range(void **state)
   (void)state;
   dt_ai_context_t *ctx = _load("denoise-conv3");
   int64_t shape[4];
-  static const int indices[] = {-1, 1, 99, G_MAXINT, G_MININT};
+  static const int indices[] = { -1, 1, 99, G_MAXINT, G_MININT };
   for(size_t i = 0; i < G_N_ELEMENTS(indices); i++)
     for(int null = 0; null < 2; null++)
     {
@@ -625,7 +609,7 @@ static void test_identity(void **state)
 {
   (void)state;
   dt_ai_context_t *ctx = _load("test-identity");
-  static const int sizes[][2] = {{1, 1}, {7, 3}, {64, 48}};
+  static const int sizes[][2] = { { 1, 1 }, { 7, 3 }, { 64, 48 } };
   for(size_t i = 0; i < G_N_ELEMENTS(sizes); i++)
   {
     _buffer_t in, out;
@@ -643,8 +627,8 @@ static void test_identity(void **state)
 static void test_special_values(void **state)
 {
   (void)state;
-  static const float values[12] = {NAN,    INFINITY, -INFINITY, 1e-40f, -1e-45f, 3.4028235e38f,
-                                   -1e30f, 0.0f,     1.0f,      1e-38f, 65520.f, -7.5f};
+  static const float values[12] = { NAN,    INFINITY, -INFINITY, 1e-40f, -1e-45f, 3.4028235e38f,
+                                    -1e30f, 0.0f,     1.0f,      1e-38f, 65520.f, -7.5f };
   dt_ai_context_t *ctx = _load("test-identity");
   _buffer_t in, out;
   _buffer_init(&in, DT_AI_FLOAT, 4, _shape(1, 3, 2, 2));
@@ -689,11 +673,9 @@ static void test_half_models(void **state)
   dt_half_to_float(out16.tensor.data, widened, N);
   assert_memory_equal(widened, out.tensor.data, sizeof widened);
   assert_int_equal(dt_ai_run(full, &in.tensor, 1, &twin.tensor, 1), DT_AI_RUN_OK);
-  for(int i = 0; i < N; i++)
-    assert_true(fabsf(widened[i] - ((float *)twin.tensor.data)[i]) < 0.02f);
-  _buffer_t *all[] = {&in, &out, &in16, &out16, &twin};
-  for(size_t i = 0; i < G_N_ELEMENTS(all); i++)
-    _buffer_cleanup(all[i]);
+  for(int i = 0; i < N; i++) assert_true(fabsf(widened[i] - ((float *)twin.tensor.data)[i]) < 0.02f);
+  _buffer_t *all[] = { &in, &out, &in16, &out16, &twin };
+  for(size_t i = 0; i < G_N_ELEMENTS(all); i++) _buffer_cleanup(all[i]);
   dt_ai_unload_model(full);
   dt_ai_unload_model(half);
 }
@@ -706,7 +688,8 @@ static void test_counts(void **state)
   _buffer_init(&in, DT_AI_FLOAT, 4, _shape(1, 3, 2, 2));
   _buffer_init(&out, DT_AI_FLOAT, 4, in.shape);
   memset(in.tensor.data, 0, in.bytes);
-  static const int counts[][2] = {{0, 1}, {1, 0}, {2, 1}, {1, 2}, {-1, 1}, {0, 0}, {G_MAXINT, 1}};
+  static const int counts[][2] = { { 0, 1 },  { 1, 0 }, { 2, 1 },       { 1, 2 },
+                                   { -1, 1 }, { 0, 0 }, { G_MAXINT, 1 } };
   for(size_t i = 0; i < G_N_ELEMENTS(counts); i++)
   {
     assert_int_equal(dt_ai_run(ctx, &in.tensor, counts[i][0], &out.tensor, counts[i][1]),
@@ -731,19 +714,18 @@ static void test_bad_tensors(void **state)
   _buffer_init(&in, DT_AI_FLOAT, 4, _shape(1, 3, 2, 2));
   _buffer_init(&out, DT_AI_FLOAT, 4, in.shape);
   memset(in.tensor.data, 0, in.bytes);
-  int64_t zero[] = {1, 3, 0, 2}, negative[] = {1, 3, -1, 2},
-          vast[] = {INT64_C(1) << 40, INT64_C(1) << 40};
+  int64_t zero[] = { 1, 3, 0, 2 }, negative[] = { 1, 3, -1, 2 },
+          vast[] = { INT64_C(1) << 40, INT64_C(1) << 40 };
   int64_t many[99];
-  for(int i = 0; i < 99; i++)
-    many[i] = 1;
+  for(int i = 0; i < 99; i++) many[i] = 1;
   void *data = in.tensor.data;
   const dt_ai_tensor_t bad[] = {
-      {NULL, DT_AI_FLOAT, in.shape, 4},      {data, DT_AI_FLOAT, NULL, 4},
-      {data, (dt_ai_dtype_t)0, in.shape, 4}, {data, (dt_ai_dtype_t)99, in.shape, 4},
-      {data, DT_AI_INT32, in.shape, 4},      {data, DT_AI_UINT8, in.shape, 4},
-      {data, DT_AI_FLOAT, zero, 4},          {data, DT_AI_FLOAT, negative, 4},
-      {data, DT_AI_FLOAT, many, 99},         {data, DT_AI_FLOAT, many, 17},
-      {data, DT_AI_FLOAT, in.shape, -1},     {data, DT_AI_FLOAT, vast, 2},
+    { NULL, DT_AI_FLOAT, in.shape, 4 },      { data, DT_AI_FLOAT, NULL, 4 },
+    { data, (dt_ai_dtype_t)0, in.shape, 4 }, { data, (dt_ai_dtype_t)99, in.shape, 4 },
+    { data, DT_AI_INT32, in.shape, 4 },      { data, DT_AI_UINT8, in.shape, 4 },
+    { data, DT_AI_FLOAT, zero, 4 },          { data, DT_AI_FLOAT, negative, 4 },
+    { data, DT_AI_FLOAT, many, 99 },         { data, DT_AI_FLOAT, many, 17 },
+    { data, DT_AI_FLOAT, in.shape, -1 },     { data, DT_AI_FLOAT, vast, 2 },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(bad); i++)
   {
@@ -765,7 +747,8 @@ static void test_shapes_the_model_refuses(void **state)
   (void)state;
   dt_ai_context_t *ctx = _load("denoise-static");
   static const int64_t shapes[][4] = {
-      {1, 3, 64, 63}, {1, 1, 64, 64}, {2, 3, 64, 64}, {1, 3, 128, 128}};
+    { 1, 3, 64, 63 }, { 1, 1, 64, 64 }, { 2, 3, 64, 64 }, { 1, 3, 128, 128 }
+  };
   _buffer_t good, out;
   _buffer_init(&good, DT_AI_FLOAT, 4, _shape(1, 3, 64, 64));
   _buffer_init(&out, DT_AI_FLOAT, 4, good.shape);
@@ -781,7 +764,7 @@ static void test_shapes_the_model_refuses(void **state)
     _assert_last_error(DT_AI_ERROR_FAILED, NULL);
     _buffer_cleanup(&other);
   }
-  dt_ai_tensor_t scalar = {good.tensor.data, DT_AI_FLOAT, good.shape, 0};
+  dt_ai_tensor_t scalar = { good.tensor.data, DT_AI_FLOAT, good.shape, 0 };
   assert_int_equal(dt_ai_run(ctx, &scalar, 1, &out.tensor, 1), DT_AI_RUN_FAILED);
   assert_int_equal(dt_ai_run(ctx, &good.tensor, 1, &out.tensor, 1), DT_AI_RUN_OK);
   _buffer_cleanup(&good);
@@ -796,8 +779,7 @@ static int _run_dynamic(dt_ai_context_t *ctx, int n, _buffer_t *out)
 {
   _buffer_t in;
   _buffer_init(&in, DT_AI_FLOAT, 4, _shape(1, 3, 2, 2));
-  for(int i = 0; i < 12; i++)
-    ((float *)in.tensor.data)[i] = i < n ? 1.0f : 0.0f;
+  for(int i = 0; i < 12; i++) ((float *)in.tensor.data)[i] = i < n ? 1.0f : 0.0f;
   const int result = dt_ai_run(ctx, &in.tensor, 1, &out->tensor, 1);
   _buffer_cleanup(&in);
   return result;
@@ -816,8 +798,7 @@ static void test_dynamic_outputs(void **state)
     assert_int_equal(out.shape[0], 4);
     assert_int_equal(out.shape[1], n);
     /* the channel index of each value found: 0 0 0 0 1 1 1 1 … */
-    for(int i = 0; i < n; i++)
-      assert_true(((float *)out.tensor.data)[n + i] == (float)(i / 4));
+    for(int i = 0; i < n; i++) assert_true(((float *)out.tensor.data)[n + i] == (float)(i / 4));
     for(size_t i = (size_t)n * 16; i < out.bytes; i++)
       assert_int_equal(((unsigned char *)out.tensor.data)[i], GUARD);
     _buffer_cleanup(&out);
@@ -839,8 +820,7 @@ static void test_dynamic_outputs_that_do_not_fit(void **state)
       assert_int_equal(_run_dynamic(ctx, n, &out), DT_AI_RUN_FAILED);
       _assert_last_error(DT_AI_ERROR_FAILED, "the buffer given for it holds");
       assert_int_equal(out.shape[1], room);
-      for(size_t i = 0; i < out.bytes; i++)
-        assert_int_equal(((unsigned char *)out.tensor.data)[i], GUARD);
+      for(size_t i = 0; i < out.bytes; i++) assert_int_equal(((unsigned char *)out.tensor.data)[i], GUARD);
       _buffer_check(&out);
     }
     assert_int_equal(_run_dynamic(ctx, room, &out), DT_AI_RUN_OK);
@@ -875,9 +855,8 @@ static void test_outputs_larger_than_declared(void **state)
   assert_int_equal(dt_ai_run(ctx, &in.tensor, 1, &large.tensor, 1), DT_AI_RUN_OK);
   for(int i = 0; i < 3; i++)
     assert_memory_equal((char *)large.tensor.data + (size_t)i * in.bytes, in.tensor.data, in.bytes);
-  _buffer_t *all[] = {&in, &small, &large, &half};
-  for(size_t i = 0; i < G_N_ELEMENTS(all); i++)
-    _buffer_cleanup(all[i]);
+  _buffer_t *all[] = { &in, &small, &large, &half };
+  for(size_t i = 0; i < G_N_ELEMENTS(all); i++) _buffer_cleanup(all[i]);
   dt_ai_unload_model(ctx);
 }
 
@@ -892,31 +871,29 @@ static void test_two_outputs(void **state)
   _buffer_init(&image, DT_AI_FLOAT, 4, in.shape);
   _buffer_init(&index, DT_AI_INT64, 4, _shape(1, 1, 5, 4));
   _fill(&in, 21);
-  dt_ai_tensor_t outputs[] = {image.tensor, index.tensor};
+  dt_ai_tensor_t outputs[] = { image.tensor, index.tensor };
   assert_int_equal(dt_ai_run(ctx, &in.tensor, 1, outputs, 2), DT_AI_RUN_OK);
   assert_memory_equal(image.tensor.data, in.tensor.data, in.bytes); /* positive already */
   const float *x = in.tensor.data;
   for(int i = 0; i < 20; i++)
   {
-    const int64_t best =
-        x[i] >= x[20 + i] ? (x[i] >= x[40 + i] ? 0 : 2) : (x[20 + i] >= x[40 + i] ? 1 : 2);
+    const int64_t best = x[i] >= x[20 + i] ? (x[i] >= x[40 + i] ? 0 : 2) : (x[20 + i] >= x[40 + i] ? 1 : 2);
     assert_int_equal(((int64_t *)index.tensor.data)[i], best);
   }
   outputs[1].type = DT_AI_INT32;
   assert_int_equal(dt_ai_run(ctx, &in.tensor, 1, outputs, 2), DT_AI_RUN_BAD_TENSOR);
   _assert_last_error(DT_AI_ERROR_USAGE, "Output tensor 1");
-  _buffer_t *all[] = {&in, &image, &index};
-  for(size_t i = 0; i < G_N_ELEMENTS(all); i++)
-    _buffer_cleanup(all[i]);
+  _buffer_t *all[] = { &in, &image, &index };
+  for(size_t i = 0; i < G_N_ELEMENTS(all); i++) _buffer_cleanup(all[i]);
   dt_ai_unload_model(ctx);
 }
 
 static void test_types(void **state)
 {
   (void)state;
-  static const dt_ai_dtype_t types[] = {DT_AI_UINT8, DT_AI_INT8,    DT_AI_INT32,
-                                        DT_AI_INT64, DT_AI_FLOAT16, DT_AI_FLOAT};
-  static const char *const names[] = {"uint8", "int8", "int32", "int64", "float16", "float"};
+  static const dt_ai_dtype_t types[] = { DT_AI_UINT8, DT_AI_INT8,    DT_AI_INT32,
+                                         DT_AI_INT64, DT_AI_FLOAT16, DT_AI_FLOAT };
+  static const char *const names[] = { "uint8", "int8", "int32", "int64", "float16", "float" };
   enum
   {
     N = G_N_ELEMENTS(types)
@@ -924,11 +901,10 @@ static void test_types(void **state)
   dt_ai_context_t *ctx = _load("test-types");
   _buffer_t in[N], out[N];
   dt_ai_tensor_t inputs[N], outputs[N];
-  test_random_t random = {77};
+  test_random_t random = { 77 };
   for(int i = 0; i < N; i++)
   {
-    char *in_name = g_strconcat("in_", names[i], NULL),
-         *out_name = g_strconcat("out_", names[i], NULL);
+    char *in_name = g_strconcat("in_", names[i], NULL), *out_name = g_strconcat("out_", names[i], NULL);
     _assert_slot(ctx, TRUE, i, in_name, types[i], 1, _shape(-1));
     _assert_slot(ctx, FALSE, i, out_name, types[i], 1, _shape(-1));
     _buffer_init(&in[i], types[i], 1, _shape(1000));
@@ -941,8 +917,7 @@ static void test_types(void **state)
     g_free(in_name);
   }
   assert_int_equal(dt_ai_run(ctx, inputs, N, outputs, N), DT_AI_RUN_OK);
-  for(int i = 0; i < N; i++)
-    assert_memory_equal(out[i].tensor.data, in[i].tensor.data, in[i].bytes);
+  for(int i = 0; i < N; i++) assert_memory_equal(out[i].tensor.data, in[i].tensor.data, in[i].bytes);
   for(int i = 0; i < N; i++)
   {
     _buffer_cleanup(&in[i]);
@@ -956,7 +931,7 @@ static void test_types(void **state)
 static void test_dim_overrides(void **state)
 {
   (void)state;
-  static const dt_ai_dim_override_t overrides[] = {{"num_labels", 2}, {"no_such_dimension", 5}};
+  static const dt_ai_dim_override_t overrides[] = { { "num_labels", 2 }, { "no_such_dimension", 5 } };
   dt_ai_context_t *ctx = dt_ai_load_model_ext(_env, "symbolic-dims", NULL, DT_AI_PROVIDER_CPU,
                                               DT_AI_OPT_BASIC, overrides, G_N_ELEMENTS(overrides));
   assert_non_null(ctx);
@@ -967,13 +942,12 @@ static void test_dim_overrides(void **state)
   _fill(&in, 8);
   ((float *)labels.tensor.data)[0] = 1.0f;
   ((float *)labels.tensor.data)[1] = -2.0f;
-  dt_ai_tensor_t inputs[] = {in.tensor, labels.tensor};
+  dt_ai_tensor_t inputs[] = { in.tensor, labels.tensor };
   assert_int_equal(dt_ai_run(ctx, inputs, 2, &out.tensor, 1), DT_AI_RUN_OK);
   for(int i = 0; i < 48; i++)
   {
     const float x = ((float *)in.tensor.data)[i];
-    assert_true(((float *)out.tensor.data)[i] == x &&
-                ((float *)out.tensor.data)[48 + i] == -2.0f * x);
+    assert_true(((float *)out.tensor.data)[i] == x && ((float *)out.tensor.data)[48 + i] == -2.0f * x);
   }
   /* bound to two, three are refused */
   _buffer_t three;
@@ -981,16 +955,15 @@ static void test_dim_overrides(void **state)
   _fill(&three, 8);
   inputs[1] = three.tensor;
   assert_int_equal(dt_ai_run(ctx, inputs, 2, &out.tensor, 1), DT_AI_RUN_FAILED);
-  _buffer_t *all[] = {&in, &labels, &out, &three};
-  for(size_t i = 0; i < G_N_ELEMENTS(all); i++)
-    _buffer_cleanup(all[i]);
+  _buffer_t *all[] = { &in, &labels, &out, &three };
+  for(size_t i = 0; i < G_N_ELEMENTS(all); i++) _buffer_cleanup(all[i]);
   dt_ai_unload_model(ctx);
 }
 
 static void test_optimisation_levels(void **state)
 {
   (void)state;
-  static const dt_ai_opt_level_t levels[] = {DT_AI_OPT_DISABLED, DT_AI_OPT_BASIC, DT_AI_OPT_ALL};
+  static const dt_ai_opt_level_t levels[] = { DT_AI_OPT_DISABLED, DT_AI_OPT_BASIC, DT_AI_OPT_ALL };
   _buffer_t in, first, out;
   _buffer_init(&in, DT_AI_FLOAT, 4, _shape(1, 3, 32, 32));
   _buffer_init(&first, DT_AI_FLOAT, 4, in.shape);
@@ -1052,10 +1025,9 @@ static void *_run_repeatedly(void *data)
   float *out = g_new(float, N);
   for(int i = 0; i < (test_is_long() ? 500 : 25) && !job->failure; i++)
   {
-    int64_t in_shape[] = {1, 3, THREAD_SIDE, THREAD_SIDE},
-            out_shape[] = {1, 3, THREAD_SIDE, THREAD_SIDE};
-    dt_ai_tensor_t input = {(void *)job->input, DT_AI_FLOAT, in_shape, 4};
-    dt_ai_tensor_t output = {out, DT_AI_FLOAT, out_shape, 4};
+    int64_t in_shape[] = { 1, 3, THREAD_SIDE, THREAD_SIDE }, out_shape[] = { 1, 3, THREAD_SIDE, THREAD_SIDE };
+    dt_ai_tensor_t input = { (void *)job->input, DT_AI_FLOAT, in_shape, 4 };
+    dt_ai_tensor_t output = { out, DT_AI_FLOAT, out_shape, 4 };
     if(dt_ai_run(job->ctx, &input, 1, &output, 1))
       job->failure = "the run failed";
     else if(memcmp(out, job->expected, N * sizeof *out) != 0)
@@ -1082,10 +1054,9 @@ static void test_four_threads(void **state)
     _buffer_init(&out[i], DT_AI_FLOAT, 4, in[i].shape);
     _fill(&in[i], 100 + (uint64_t)i);
     assert_int_equal(dt_ai_run(ctx, &in[i].tensor, 1, &out[i].tensor, 1), DT_AI_RUN_OK);
-    jobs[i] = (_thread_job_t){ctx, in[i].tensor.data, out[i].tensor.data, NULL};
+    jobs[i] = (_thread_job_t){ ctx, in[i].tensor.data, out[i].tensor.data, NULL };
   }
-  for(int i = 0; i < THREADS; i++)
-    pthread_create(&threads[i], NULL, _run_repeatedly, &jobs[i]);
+  for(int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, _run_repeatedly, &jobs[i]);
   for(int i = 0; i < THREADS; i++)
   {
     pthread_join(threads[i], NULL);
@@ -1135,8 +1106,7 @@ static void *_cancel_soon(void *data)
   return NULL;
 }
 
-static void _assert_cancelled(dt_ai_context_t *ctx, _buffer_t *in, _buffer_t *out,
-                              GCancellable *cancellable)
+static void _assert_cancelled(dt_ai_context_t *ctx, _buffer_t *in, _buffer_t *out, GCancellable *cancellable)
 {
   GError *error = NULL;
   assert_false(dt_ai_run_cancellable(ctx, &in->tensor, 1, &out->tensor, 1, cancellable, &error));
@@ -1148,7 +1118,7 @@ static void test_cancel(void **state)
 {
   (void)state;
   dt_ai_context_t *ctx = _load("test-slow");
-  _canceller_t canceller = {.cancellable = g_cancellable_new()};
+  _canceller_t canceller = { .cancellable = g_cancellable_new() };
   _buffer_t in, out, small, small_out;
   _buffer_init(&in, DT_AI_FLOAT, 4, _shape(1, 3, 256, 256));
   _buffer_init(&out, DT_AI_FLOAT, 4, in.shape);
@@ -1172,13 +1142,12 @@ static void test_cancel(void **state)
   /* after: the context works on, also with a cancellable that nobody cancels */
   g_cancellable_reset(canceller.cancellable);
   GError *error = NULL;
-  assert_true(dt_ai_run_cancellable(ctx, &small.tensor, 1, &small_out.tensor, 1,
-                                    canceller.cancellable, &error));
+  assert_true(
+      dt_ai_run_cancellable(ctx, &small.tensor, 1, &small_out.tensor, 1, canceller.cancellable, &error));
   assert_no_error(error);
   assert_true(dt_ai_run_cancellable(ctx, &small.tensor, 1, &small_out.tensor, 1, NULL, &error));
-  _buffer_t *all[] = {&in, &out, &small, &small_out};
-  for(size_t i = 0; i < G_N_ELEMENTS(all); i++)
-    _buffer_cleanup(all[i]);
+  _buffer_t *all[] = { &in, &out, &small, &small_out };
+  for(size_t i = 0; i < G_N_ELEMENTS(all); i++) _buffer_cleanup(all[i]);
   g_object_unref(canceller.cancellable);
   dt_ai_unload_model(ctx);
 }
@@ -1201,41 +1170,41 @@ static void test_cancellable_errors(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_disabled),
-      cmocka_unit_test(test_discovery_order),
-      cmocka_unit_test(test_what_is_skipped),
-      cmocka_unit_test(test_refresh),
-      cmocka_unit_test(test_active_model),
-      cmocka_unit_test(test_bundled_model_is_the_default),
-      cmocka_unit_test(test_provider_names),
-      cmocka_unit_test(test_probes),
-      cmocka_unit_test(test_providers_are_strict),
-      cmocka_unit_test(test_provider_setting),
-      cmocka_unit_test(test_every_fixture_loads),
-      cmocka_unit_test(test_broken_models),
-      cmocka_unit_test(test_what_cannot_be_loaded),
-      cmocka_unit_test(test_external_data_is_refused),
-      cmocka_unit_test(test_introspection),
-      cmocka_unit_test(test_introspection_out_of_range),
-      cmocka_unit_test(test_element_count),
-      cmocka_unit_test(test_identity),
-      cmocka_unit_test(test_special_values),
-      cmocka_unit_test(test_half_models),
-      cmocka_unit_test(test_counts),
-      cmocka_unit_test(test_bad_tensors),
-      cmocka_unit_test(test_shapes_the_model_refuses),
-      cmocka_unit_test(test_dynamic_outputs),
-      cmocka_unit_test(test_dynamic_outputs_that_do_not_fit),
-      cmocka_unit_test(test_outputs_larger_than_declared),
-      cmocka_unit_test(test_two_outputs),
-      cmocka_unit_test(test_types),
-      cmocka_unit_test(test_dim_overrides),
-      cmocka_unit_test(test_optimisation_levels),
-      cmocka_unit_test(test_contexts_outlive_the_environment),
-      cmocka_unit_test(test_four_threads),
-      cmocka_unit_test(test_last_error_is_per_thread),
-      cmocka_unit_test(test_cancel),
-      cmocka_unit_test(test_cancellable_errors),
+    cmocka_unit_test(test_disabled),
+    cmocka_unit_test(test_discovery_order),
+    cmocka_unit_test(test_what_is_skipped),
+    cmocka_unit_test(test_refresh),
+    cmocka_unit_test(test_active_model),
+    cmocka_unit_test(test_bundled_model_is_the_default),
+    cmocka_unit_test(test_provider_names),
+    cmocka_unit_test(test_probes),
+    cmocka_unit_test(test_providers_are_strict),
+    cmocka_unit_test(test_provider_setting),
+    cmocka_unit_test(test_every_fixture_loads),
+    cmocka_unit_test(test_broken_models),
+    cmocka_unit_test(test_what_cannot_be_loaded),
+    cmocka_unit_test(test_external_data_is_refused),
+    cmocka_unit_test(test_introspection),
+    cmocka_unit_test(test_introspection_out_of_range),
+    cmocka_unit_test(test_element_count),
+    cmocka_unit_test(test_identity),
+    cmocka_unit_test(test_special_values),
+    cmocka_unit_test(test_half_models),
+    cmocka_unit_test(test_counts),
+    cmocka_unit_test(test_bad_tensors),
+    cmocka_unit_test(test_shapes_the_model_refuses),
+    cmocka_unit_test(test_dynamic_outputs),
+    cmocka_unit_test(test_dynamic_outputs_that_do_not_fit),
+    cmocka_unit_test(test_outputs_larger_than_declared),
+    cmocka_unit_test(test_two_outputs),
+    cmocka_unit_test(test_types),
+    cmocka_unit_test(test_dim_overrides),
+    cmocka_unit_test(test_optimisation_levels),
+    cmocka_unit_test(test_contexts_outlive_the_environment),
+    cmocka_unit_test(test_four_threads),
+    cmocka_unit_test(test_last_error_is_per_thread),
+    cmocka_unit_test(test_cancel),
+    cmocka_unit_test(test_cancellable_errors),
   };
   return cmocka_run_group_tests_name("backend", tests, _setup, _teardown);
 }

@@ -124,17 +124,17 @@ static void test_defaults(void **state)
   {
     const char *key, *value;
   } defaults[] = {
-      {"plugins/ai/enabled", "FALSE"},
-      {"plugins/ai/provider", "auto"},
-      {"plugins/ai/ort_library_path", ""},
-      {"plugins/ai/repository", "darktable-org/darktable-ai"},
-      {"plugins/ai/cuda_device_id", "0"},
-      {"plugins/ai/migraphx_device_id", "0"},
-      {"opencl", "TRUE"},
-      {"opencl_device_priority", "*/!0,*/*/*"},
-      {"opencl_scheduling_profile", "default"},
-      {"opencl_mandatory_timeout", "400"},
-      {"opencl_use_cpu_devices", "FALSE"},
+    { "plugins/ai/enabled", "FALSE" },
+    { "plugins/ai/provider", "auto" },
+    { "plugins/ai/ort_library_path", "" },
+    { "plugins/ai/repository", "darktable-org/darktable-ai" },
+    { "plugins/ai/cuda_device_id", "0" },
+    { "plugins/ai/migraphx_device_id", "0" },
+    { "opencl", "TRUE" },
+    { "opencl_device_priority", "*/!0,*/*/*" },
+    { "opencl_scheduling_profile", "default" },
+    { "opencl_mandatory_timeout", "400" },
+    { "opencl_use_cpu_devices", "FALSE" },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(defaults); i++)
     assert_string_equal(dt_conf_default(defaults[i].key), defaults[i].value);
@@ -145,8 +145,7 @@ static void test_defaults(void **state)
 static void test_list(void **state)
 {
   (void)state;
-  _write("darktablerc",
-         "plugins/ai/zebra=1\nui/other=2\nopencl_extra=3\nplugins/ai/provider=CPU\n");
+  _write("darktablerc", "plugins/ai/zebra=1\nui/other=2\nopencl_extra=3\nplugins/ai/provider=CPU\n");
   _write("darktable-airc", "plugins/ai/provider=CUDA\nplugins/ai/apple=4\n");
   char **keys = dt_conf_list();
   gboolean found = FALSE;
@@ -168,8 +167,7 @@ static void test_list(void **state)
 static void test_darktablerc_is_never_written(void **state)
 {
   (void)state;
-  static const char text[] =
-      "# darktable's own\nplugins/ai/provider=CUDA\nui_last/size=3\r\nlast line";
+  static const char text[] = "# darktable's own\nplugins/ai/provider=CUDA\nui_last/size=3\r\nlast line";
   _write("darktablerc", text);
   char *path = _path("darktablerc");
   struct stat before, after;
@@ -189,19 +187,16 @@ static void test_darktablerc_is_never_written(void **state)
 static void test_what_a_person_wrote_is_kept(void **state)
 {
   (void)state;
-  _write("darktable-airc",
-         "# my settings\n\nzz/unknown = spaced\nplugins/ai/provider=CUDA\nno equals\n"
-         "=no key\naa/unknown=1\n#plugins/ai/provider=CPU");
+  _write("darktable-airc", "# my settings\n\nzz/unknown = spaced\nplugins/ai/provider=CUDA\nno equals\n"
+                           "=no key\naa/unknown=1\n#plugins/ai/provider=CPU");
   _set(DT_CONF_AI_PROVIDER, "CPU");
   _set("plugins/ai/memory", "2G");
-  _assert_file("darktable-airc",
-               "# my settings\n\nzz/unknown = spaced\nplugins/ai/provider=CPU\nno equals\n"
-               "=no key\naa/unknown=1\n#plugins/ai/provider=CPU\nplugins/ai/memory=2G\n");
+  _assert_file("darktable-airc", "# my settings\n\nzz/unknown = spaced\nplugins/ai/provider=CPU\nno equals\n"
+                                 "=no key\naa/unknown=1\n#plugins/ai/provider=CPU\nplugins/ai/memory=2G\n");
   _reset(DT_CONF_AI_PROVIDER);
   _reset("never/set");
-  _assert_file("darktable-airc",
-               "# my settings\n\nzz/unknown = spaced\nno equals\n"
-               "=no key\naa/unknown=1\n#plugins/ai/provider=CPU\nplugins/ai/memory=2G\n");
+  _assert_file("darktable-airc", "# my settings\n\nzz/unknown = spaced\nno equals\n"
+                                 "=no key\naa/unknown=1\n#plugins/ai/provider=CPU\nplugins/ai/memory=2G\n");
 }
 
 static void test_repeated_keys_become_one(void **state)
@@ -248,8 +243,8 @@ static void test_a_change_of_the_file_is_seen(void **state)
 static void test_values_survive_the_round_trip(void **state)
 {
   (void)state;
-  static const char *const values[] = {"a=b=c", "#no comment", "  leading", "ünïcödé → ✓",
-                                       "",      "\t",          "%s%n",      "*/!0,*/*/*"};
+  static const char *const values[] = { "a=b=c", "#no comment", "  leading", "ünïcödé → ✓",
+                                        "",      "\t",          "%s%n",      "*/!0,*/*/*" };
   for(size_t i = 0; i < G_N_ELEMENTS(values); i++)
   {
     _set("plugins/ai/text", values[i]);
@@ -282,9 +277,8 @@ static void test_malformed_lines(void **state)
 static void test_malformed_keys(void **state)
 {
   (void)state;
-  static const char *const keys[] = {"",    "#a",   "a=b",  " a", "a ", "\ta",
-                                     "a\t", "a\nb", "a\rb", "\n", "="};
-  static const char *const values[] = {"a\nb", "\n", "a\rb", "x\n"};
+  static const char *const keys[] = { "", "#a", "a=b", " a", "a ", "\ta", "a\t", "a\nb", "a\rb", "\n", "=" };
+  static const char *const values[] = { "a\nb", "\n", "a\rb", "x\n" };
   _write("darktable-airc", "keep=1\n");
   for(size_t i = 0; i < G_N_ELEMENTS(keys); i++)
   {
@@ -307,7 +301,7 @@ static void test_unwritable(void **state)
   char *file = _path("in-the-way");
   assert_true(g_file_set_contents(file, "a file\n", -1, NULL));
   char *below = g_build_filename(file, "config", NULL), *config = dt_paths_get(DT_DIR_CONFIG);
-  const char *const dirs[] = {file, below, "/proc/self/no-such-place"};
+  const char *const dirs[] = { file, below, "/proc/self/no-such-place" };
   for(size_t i = 0; i < G_N_ELEMENTS(dirs); i++)
   {
     GError *error = NULL;
@@ -431,9 +425,10 @@ static void test_writes_are_atomic(void **state)
 static void test_bools(void **state)
 {
   (void)state;
-  static const char *const yes[] = {"TRUE", "true", "True", "1", "yes", "YES", "on", "ON"};
-  static const char *const no[] = {"FALSE", "false", "0",     "no",    "off",
-                                   "",      "2",     "truee", " TRUE", "enabled"};
+  static const char *const yes[] = { "TRUE", "true", "True", "1", "yes", "YES", "on", "ON" };
+  static const char *const no[] = {
+    "FALSE", "false", "0", "no", "off", "", "2", "truee", " TRUE", "enabled"
+  };
   for(size_t i = 0; i < G_N_ELEMENTS(yes); i++)
   {
     dt_conf_override("bool", yes[i]);
@@ -455,16 +450,16 @@ static void test_integers(void **state)
     const char *text;
     gint64 value;
   } cases[] = {
-      {"0", 0},
-      {"-5", -5},
-      {"9223372036854775807", G_MAXINT64},
-      {"9223372036854775808", 7},
-      {"12x", 7},
-      {"", 7},
-      {"0x10", 7},
-      {"-9223372036854775808", G_MININT64},
-      {"1.5", 7},
-      {" 3", 7},
+    { "0", 0 },
+    { "-5", -5 },
+    { "9223372036854775807", G_MAXINT64 },
+    { "9223372036854775808", 7 },
+    { "12x", 7 },
+    { "", 7 },
+    { "0x10", 7 },
+    { "-9223372036854775808", G_MININT64 },
+    { "1.5", 7 },
+    { " 3", 7 },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
   {
@@ -482,33 +477,33 @@ static void test_sizes(void **state)
     const char *text;
     guint64 bytes;
   } cases[] = {
-      {"100000", 100000},
-      {"512M", 512ULL << 20},
-      {"1.5G", 3ULL << 29},
-      {"2GiB", 2ULL << 30},
-      {"2gib", 2ULL << 30},
-      {"2GB", 2ULL << 30},
-      {"64k", 64 << 10},
-      {"3T", 3ULL << 40},
-      {"1", 1},
-      {"0", 0},
-      {"", 0},
-      {"-1", 0},
-      {"-5G", 0},
-      {"G", 0},
-      {"12X", 0},
-      {"12G3", 0},
-      {"12 G", 0},
-      {"2Gi", 0},
-      {"2GiBs", 0},
-      {"nan", 0},
-      {"inf", 0},
-      {"1e300", 0},
-      {"999999999T", 0},
-      {"1,5G", 0},
-      {"all", 0},
-      {"0.25K", 256},
-      {"1000000000000", 1000000000000ULL},
+    { "100000", 100000 },
+    { "512M", 512ULL << 20 },
+    { "1.5G", 3ULL << 29 },
+    { "2GiB", 2ULL << 30 },
+    { "2gib", 2ULL << 30 },
+    { "2GB", 2ULL << 30 },
+    { "64k", 64 << 10 },
+    { "3T", 3ULL << 40 },
+    { "1", 1 },
+    { "0", 0 },
+    { "", 0 },
+    { "-1", 0 },
+    { "-5G", 0 },
+    { "G", 0 },
+    { "12X", 0 },
+    { "12G3", 0 },
+    { "12 G", 0 },
+    { "2Gi", 0 },
+    { "2GiBs", 0 },
+    { "nan", 0 },
+    { "inf", 0 },
+    { "1e300", 0 },
+    { "999999999T", 0 },
+    { "1,5G", 0 },
+    { "all", 0 },
+    { "0.25K", 256 },
+    { "1000000000000", 1000000000000ULL },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
     if(dt_conf_parse_size(cases[i].text) != cases[i].bytes)
@@ -521,24 +516,24 @@ int main(void)
 {
   /* overrides outlive a world, so the test that sets a shared key stands last */
   const struct CMUnitTest tests[] = {
-      conf_test(test_defaults),
-      conf_test(test_list),
-      conf_test(test_darktablerc_is_never_written),
-      conf_test(test_what_a_person_wrote_is_kept),
-      conf_test(test_repeated_keys_become_one),
-      conf_test(test_defaults_are_not_written_out),
-      conf_test(test_a_change_of_the_file_is_seen),
-      conf_test(test_values_survive_the_round_trip),
-      conf_test(test_malformed_lines),
-      conf_test(test_malformed_keys),
-      conf_test(test_unwritable),
-      conf_test(test_unreadable_is_not_overwritten),
-      conf_test(test_nothing_is_lost),
-      conf_test(test_writes_are_atomic),
-      conf_test(test_bools),
-      conf_test(test_integers),
-      conf_test(test_sizes),
-      conf_test(test_layers),
+    conf_test(test_defaults),
+    conf_test(test_list),
+    conf_test(test_darktablerc_is_never_written),
+    conf_test(test_what_a_person_wrote_is_kept),
+    conf_test(test_repeated_keys_become_one),
+    conf_test(test_defaults_are_not_written_out),
+    conf_test(test_a_change_of_the_file_is_seen),
+    conf_test(test_values_survive_the_round_trip),
+    conf_test(test_malformed_lines),
+    conf_test(test_malformed_keys),
+    conf_test(test_unwritable),
+    conf_test(test_unreadable_is_not_overwritten),
+    conf_test(test_nothing_is_lost),
+    conf_test(test_writes_are_atomic),
+    conf_test(test_bools),
+    conf_test(test_integers),
+    conf_test(test_sizes),
+    conf_test(test_layers),
   };
   return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
 }

@@ -146,8 +146,8 @@ static void _test_ties(void **state)
   {
     const double next = half == 0x7bff ? 65536 : _value_of(half + 1);
     const float tie = (float)((_value_of(half) + next) / 2);
-    const float around[] = {nextafterf(tie, 0), tie, nextafterf(tie, INFINITY)};
-    const uint16_t expected[] = {half, half + (half & 1), half + 1};
+    const float around[] = { nextafterf(tie, 0), tie, nextafterf(tie, INFINITY) };
+    const uint16_t expected[] = { half, half + (half & 1), half + 1 };
     for(int i = 0; i < 3; i++)
     {
       assert_int_equal(_to_half(around[i]), expected[i]);
@@ -170,8 +170,7 @@ static void _test_random_floats(void **state)
 {
   (void)state;
   GRand *random = g_rand_new_with_seed(16);
-  for(int i = 0; i < 1000000; i++)
-    _check_against_reference(_from_bits(g_rand_int(random)));
+  for(int i = 0; i < 1000000; i++) _check_against_reference(_from_bits(g_rand_int(random)));
   g_rand_free(random);
 }
 
@@ -191,8 +190,7 @@ static void _test_lengths(void **state)
     }
     dt_float_to_half(in, out, count);
     dt_half_to_float(out, back, count);
-    for(size_t i = 0; i < count; i++)
-      assert_true(back[i] == in[i]);
+    for(size_t i = 0; i < count; i++) assert_true(back[i] == in[i]);
     assert_int_equal(out[count], 0xabcd);
     assert_true(back[count] == -1);
   }
@@ -201,11 +199,11 @@ static void _test_lengths(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(_test_every_half),     cmocka_unit_test(_test_infinities),
-      cmocka_unit_test(_test_nans_stay_nans), cmocka_unit_test(_test_overflow),
-      cmocka_unit_test(_test_underflow),      cmocka_unit_test(_test_ties),
-      cmocka_unit_test(_test_all_exponents),  cmocka_unit_test(_test_random_floats),
-      cmocka_unit_test(_test_lengths),
+    cmocka_unit_test(_test_every_half),     cmocka_unit_test(_test_infinities),
+    cmocka_unit_test(_test_nans_stay_nans), cmocka_unit_test(_test_overflow),
+    cmocka_unit_test(_test_underflow),      cmocka_unit_test(_test_ties),
+    cmocka_unit_test(_test_all_exponents),  cmocka_unit_test(_test_random_floats),
+    cmocka_unit_test(_test_lengths),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,12 +15,12 @@ typedef struct _kind_t
 } _kind_t;
 
 static const _kind_t _lossless[] = {
-    {"tif", 8, DT_IMAGEIO_UNCOMPRESSED},       {"tif", 8, DT_IMAGEIO_DEFLATE},
-    {"tif", 8, DT_IMAGEIO_DEFLATE_PREDICTOR},  {"tif", 16, DT_IMAGEIO_UNCOMPRESSED},
-    {"tif", 16, DT_IMAGEIO_DEFLATE},           {"tif", 16, DT_IMAGEIO_DEFLATE_PREDICTOR},
-    {"tif", 32, DT_IMAGEIO_UNCOMPRESSED},      {"tif", 32, DT_IMAGEIO_DEFLATE},
-    {"tif", 32, DT_IMAGEIO_DEFLATE_PREDICTOR}, {"png", 8, DT_IMAGEIO_DEFLATE},
-    {"png", 16, DT_IMAGEIO_DEFLATE},
+  { "tif", 8, DT_IMAGEIO_UNCOMPRESSED },       { "tif", 8, DT_IMAGEIO_DEFLATE },
+  { "tif", 8, DT_IMAGEIO_DEFLATE_PREDICTOR },  { "tif", 16, DT_IMAGEIO_UNCOMPRESSED },
+  { "tif", 16, DT_IMAGEIO_DEFLATE },           { "tif", 16, DT_IMAGEIO_DEFLATE_PREDICTOR },
+  { "tif", 32, DT_IMAGEIO_UNCOMPRESSED },      { "tif", 32, DT_IMAGEIO_DEFLATE },
+  { "tif", 32, DT_IMAGEIO_DEFLATE_PREDICTOR }, { "png", 8, DT_IMAGEIO_DEFLATE },
+  { "png", 16, DT_IMAGEIO_DEFLATE },
 };
 
 /** Linear rows that are exactly representable: decoded from random codes. */
@@ -33,8 +33,7 @@ static float *_make_rows(int width, int height, int channels, int bits)
   for(size_t i = 0; i < n; i++)
   {
     const float x = (float)(next_random(&seed) % (top + 1)) / (float)top;
-    const gboolean alpha =
-        DT_ROW_HAS_ALPHA(channels) && i % (size_t)channels == (size_t)channels - 1;
+    const gboolean alpha = DT_ROW_HAS_ALPHA(channels) && i % (size_t)channels == (size_t)channels - 1;
     rows[i] = x;
     if(!alpha) dt_srgb_decode(&rows[i], &rows[i], 1);
     if(bits == 32 && !alpha) rows[i] = rows[i] * 3.0f - 1.0f;
@@ -53,11 +52,12 @@ static void _check_trip(const _kind_t *kind, int width, int height, int channels
 {
   GError *error = NULL;
   char name[64];
-  g_snprintf(name, sizeof(name), "trip-%d-%d-%d-%d-%d.%s", kind->bits, kind->compression, width,
-             height, channels, kind->extension);
+  g_snprintf(name, sizeof(name), "trip-%d-%d-%d-%d-%d.%s", kind->bits, kind->compression, width, height,
+             channels, kind->extension);
   const char *path = in_directory(name);
-  const dt_imageio_write_opts_t opts = {
-      .bits = kind->bits, .compression = kind->compression, .overwrite = TRUE};
+  const dt_imageio_write_opts_t opts = { .bits = kind->bits,
+                                         .compression = kind->compression,
+                                         .overwrite = TRUE };
   float *rows = _make_rows(width, height, channels, kind->bits);
   write_picture(path, width, height, channels, rows, &opts, &error);
   assert_no_error(error);
@@ -84,24 +84,22 @@ static void test_every_format_comes_back(void **state)
 {
   (void)state;
   for(size_t i = 0; i < G_N_ELEMENTS(_lossless); i++)
-    for(int channels = 1; channels <= 4; channels++)
-      _check_trip(&_lossless[i], 61, 43, channels);
+    for(int channels = 1; channels <= 4; channels++) _check_trip(&_lossless[i], 61, 43, channels);
 }
 
 static void test_odd_sizes(void **state)
 {
   (void)state;
-  static const int sizes[][2] = {{1, 1}, {7, 5000}, {65535, 2}, {100000, 1}, {1, 3000}};
+  static const int sizes[][2] = { { 1, 1 }, { 7, 5000 }, { 65535, 2 }, { 100000, 1 }, { 1, 3000 } };
   for(size_t i = 0; i < G_N_ELEMENTS(_lossless); i++)
-    for(size_t s = 0; s < G_N_ELEMENTS(sizes); s++)
-      _check_trip(&_lossless[i], sizes[s][0], sizes[s][1], 3);
+    for(size_t s = 0; s < G_N_ELEMENTS(sizes); s++) _check_trip(&_lossless[i], sizes[s][0], sizes[s][1], 3);
 }
 
 static void test_many_strips(void **state)
 {
   (void)state;
   // more strips than the compressor's ring has slots, the last one short
-  const _kind_t kind = {"tif", 32, DT_IMAGEIO_DEFLATE_PREDICTOR};
+  const _kind_t kind = { "tif", 32, DT_IMAGEIO_DEFLATE_PREDICTOR };
   _check_trip(&kind, 1001, 2003, 3);
 }
 
@@ -116,7 +114,7 @@ static void test_jpeg_is_near(void **state)
     float *rows = g_new(float, (size_t)(width * height * channels));
     for(int i = 0; i < width * height * channels; i++)
       rows[i] = 0.2f + 0.15f * sinf((float)(i / channels % width) * 0.05f);
-    const dt_imageio_write_opts_t opts = {.overwrite = TRUE, .quality = 98};
+    const dt_imageio_write_opts_t opts = { .overwrite = TRUE, .quality = 98 };
     write_picture(path, width, height, channels, rows, &opts, &error);
     assert_no_error(error);
     dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, &error);
@@ -126,8 +124,7 @@ static void test_jpeg_is_near(void **state)
     assert_string_equal(reader->profile_name, "sRGB"); // embedded, not assumed
     float *back = read_rows(&reader->source, 5, &error);
     assert_no_error(error);
-    for(int i = 0; i < width * height * channels; i++)
-      assert_true(fabsf(rows[i] - back[i]) < 0.01f);
+    for(int i = 0; i < width * height * channels; i++) assert_true(fabsf(rows[i] - back[i]) < 0.01f);
     dt_row_source_destroy(&reader->source);
     g_free(rows);
     g_free(back);
@@ -138,17 +135,16 @@ static void test_integers_round_and_clamp(void **state)
 {
   (void)state;
   GError *error = NULL;
-  const float rows[6] = {-1.0f, NAN, 5.0f, INFINITY, -INFINITY, 0.5f};
-  const float want[6] = {0.0f, 0.0f, 1.0f, 1.0f, 0.0f, 0.5f};
-  const dt_imageio_write_opts_t opts = {.bits = 16, .overwrite = TRUE};
+  const float rows[6] = { -1.0f, NAN, 5.0f, INFINITY, -INFINITY, 0.5f };
+  const float want[6] = { 0.0f, 0.0f, 1.0f, 1.0f, 0.0f, 0.5f };
+  const dt_imageio_write_opts_t opts = { .bits = 16, .overwrite = TRUE };
   const char *path = in_directory("clamp.png");
   write_picture(path, 2, 1, 3, rows, &opts, &error);
   assert_no_error(error);
   dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, &error);
   assert_no_error(error);
   float *back = read_rows(&reader->source, 1, &error);
-  for(int i = 0; i < 6; i++)
-    assert_true(fabsf(back[i] - want[i]) < 1e-4f);
+  for(int i = 0; i < 6; i++) assert_true(fabsf(back[i] - want[i]) < 1e-4f);
   dt_row_source_destroy(&reader->source);
   g_free(back);
 }
@@ -156,8 +152,7 @@ static void test_integers_round_and_clamp(void **state)
 // --- Every code of every profile
 
 /** Decodes and encodes all of @p n pixels and compares the codes. */
-static void _check_codes(const char *profile, int channels, dt_sample_t sample, const void *codes,
-                         size_t n)
+static void _check_codes(const char *profile, int channels, dt_sample_t sample, const void *codes, size_t n)
 {
   GError *error = NULL;
   GBytes *bytes = dt_profile_load(profile, DT_ROW_COLOURS(channels), &error);
@@ -198,14 +193,11 @@ static void _check_profile_16(const char *profile, uint32_t lowest)
   };
   uint16_t *codes = g_new(uint16_t, 4 * N);
   uint32_t seed = 88172645u;
-  for(size_t i = 0; i < N; i++)
-    codes[i] = (uint16_t)i;
+  for(size_t i = 0; i < N; i++) codes[i] = (uint16_t)i;
   _check_codes(profile, 1, DT_SAMPLE_U16, codes, N);
-  for(size_t i = 0; i < N; i++)
-    codes[2 * i] = codes[2 * i + 1] = (uint16_t)i;
+  for(size_t i = 0; i < N; i++) codes[2 * i] = codes[2 * i + 1] = (uint16_t)i;
   _check_codes(profile, 2, DT_SAMPLE_U16, codes, N);
-  for(size_t i = 0; i < 3 * N; i++)
-    codes[i] = (uint16_t)(i / 3);
+  for(size_t i = 0; i < 3 * N; i++) codes[i] = (uint16_t)(i / 3);
   _check_codes(profile, 3, DT_SAMPLE_U16, codes, N);
   for(size_t c = 0; c < 3; c++)
   {
@@ -217,8 +209,7 @@ static void _check_profile_16(const char *profile, uint32_t lowest)
     }
     _check_codes(profile, 3, DT_SAMPLE_U16, codes, N);
   }
-  for(size_t i = 0; i < 4 * N; i++)
-    codes[i] = _random_code(&seed, lowest);
+  for(size_t i = 0; i < 4 * N; i++) codes[i] = _random_code(&seed, lowest);
   _check_codes(profile, 4, DT_SAMPLE_U16, codes, N);
   g_free(codes);
 }
@@ -231,8 +222,7 @@ static void _check_profile_8(const char *profile)
   };
   uint8_t *codes = g_new(uint8_t, 4 * N);
   uint32_t seed = 88172645u;
-  for(size_t i = 0; i < 256; i++)
-    codes[i] = (uint8_t)i;
+  for(size_t i = 0; i < 256; i++) codes[i] = (uint8_t)i;
   _check_codes(profile, 1, DT_SAMPLE_U8, codes, 256);
   for(size_t c = 0; c < 3; c++) // every pair of codes, the third random
   {
@@ -244,8 +234,7 @@ static void _check_profile_8(const char *profile)
     }
     _check_codes(profile, 3, DT_SAMPLE_U8, codes, N);
   }
-  for(size_t i = 0; i < 4 * N; i++)
-    codes[i] = (uint8_t)(next_random(&seed) >> 24);
+  for(size_t i = 0; i < 4 * N; i++) codes[i] = (uint8_t)(next_random(&seed) >> 24);
   _check_codes(profile, 4, DT_SAMPLE_U8, codes, N);
   g_free(codes);
 }
@@ -272,7 +261,7 @@ static void test_dark_adobergb_codes_stay_near(void **state)
   for(unsigned c = 0; c < 3; c++)
     for(unsigned code = 0; code < 400; code++)
     {
-      uint16_t in[3] = {65535, 65535, 65535}, out[3];
+      uint16_t in[3] = { 65535, 65535, 65535 }, out[3];
       float row[3];
       in[c] = (uint16_t)code;
       in[(c + 1) % 3] = (uint16_t)(code * 163);
@@ -288,7 +277,7 @@ static void test_dark_adobergb_codes_stay_near(void **state)
 static void test_files_pass_unchanged(void **state)
 {
   (void)state;
-  static const char *const profiles[] = {"srgb", "adobergb", "prophoto", "rec2020", "display-p3"};
+  static const char *const profiles[] = { "srgb", "adobergb", "prophoto", "rec2020", "display-p3" };
   GError *error = NULL;
   enum
   {
@@ -301,9 +290,8 @@ static void test_files_pass_unchanged(void **state)
       {
         const char *first = in_directory("first.png"), *second = in_directory("second.png");
         float *rows = _make_rows(WIDTH, HEIGHT, channels, bits);
-        for(int i = 0; i < WIDTH * HEIGHT * channels; i++)
-          rows[i] = 0.1f + 0.9f * rows[i];
-        dt_imageio_write_opts_t opts = {.bits = bits, .overwrite = TRUE, .profile = profiles[p]};
+        for(int i = 0; i < WIDTH * HEIGHT * channels; i++) rows[i] = 0.1f + 0.9f * rows[i];
+        dt_imageio_write_opts_t opts = { .bits = bits, .overwrite = TRUE, .profile = profiles[p] };
         write_picture(first, WIDTH, HEIGHT, channels, rows, &opts, &error);
         assert_no_error(error);
         dt_imageio_reader_t *reader = dt_imageio_open(first, NULL, &error);
@@ -336,8 +324,7 @@ static void test_profiles_are_deterministic_and_named(void **state)
     for(int colours = 1; colours <= 3; colours += 2)
     {
       GError *error = NULL;
-      GBytes *a = dt_profile_load(*name, colours, &error),
-             *b = dt_profile_load(*name, colours, &error);
+      GBytes *a = dt_profile_load(*name, colours, &error), *b = dt_profile_load(*name, colours, &error);
       assert_no_error(error);
       assert_true(g_bytes_equal(a, b));
       dt_icc_t *icc = dt_icc_create(a, colours, &error);
@@ -373,12 +360,11 @@ static void test_srgb_of_others_is_recognised(void **state)
     dt_srgb_decode(&x, &x, 1);
     table[i] = (cmsUInt16Number)(x * 65535.0f + 0.5f);
   }
-  const cmsCIExyY white = {0.3127, 0.3290, 1.0};
-  const cmsCIExyYTRIPLE primaries = {{0.64, 0.33, 1.0}, {0.30, 0.60, 1.0}, {0.15, 0.06, 1.0}};
+  const cmsCIExyY white = { 0.3127, 0.3290, 1.0 };
+  const cmsCIExyYTRIPLE primaries = { { 0.64, 0.33, 1.0 }, { 0.30, 0.60, 1.0 }, { 0.15, 0.06, 1.0 } };
   cmsToneCurve *curve = cmsBuildTabulatedToneCurve16(NULL, 1024, table);
-  cmsToneCurve *curves[3] = {curve, curve, curve};
-  cmsHPROFILE profiles[2] = {cmsCreate_sRGBProfile(),
-                             cmsCreateRGBProfile(&white, &primaries, curves)};
+  cmsToneCurve *curves[3] = { curve, curve, curve };
+  cmsHPROFILE profiles[2] = { cmsCreate_sRGBProfile(), cmsCreateRGBProfile(&white, &primaries, curves) };
   cmsSetProfileVersion(profiles[1], 2.1);
   for(int p = 0; p < 2; p++)
   {
@@ -401,22 +387,20 @@ static void test_primaries_are_right(void **state)
 {
   (void)state;
   // ITU-R BT.2087: BT.2020 to BT.709
-  static const double rec2020[9] = {1.6605,  -0.5876, -0.0728, -0.1246, 1.1329,
-                                    -0.0083, -0.0182, -0.1006, 1.1187};
+  static const double rec2020[9] = { 1.6605,  -0.5876, -0.0728, -0.1246, 1.1329,
+                                     -0.0083, -0.0182, -0.1006, 1.1187 };
   // Display P3 to sRGB, as in CSS Color 4
-  static const double p3[9] = {1.2249, -0.2247, 0.0,     -0.0420, 1.0419,
-                               0.0,    -0.0196, -0.0786, 1.0979};
+  static const double p3[9] = { 1.2249, -0.2247, 0.0, -0.0420, 1.0419, 0.0, -0.0196, -0.0786, 1.0979 };
   const struct
   {
     const char *name;
     const double *matrix;
-  } cases[] = {{"rec2020", rec2020}, {"display-p3", p3}};
+  } cases[] = { { "rec2020", rec2020 }, { "display-p3", p3 } };
   for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
   {
     GBytes *bytes = dt_profile_load(cases[i].name, 3, NULL);
     dt_icc_t *icc = dt_icc_create(bytes, 3, NULL);
-    for(int k = 0; k < 9; k++)
-      assert_true(fabs(icc->to_rec709[k] - cases[i].matrix[k]) < 4e-4);
+    for(int k = 0; k < 9; k++) assert_true(fabs(icc->to_rec709[k] - cases[i].matrix[k]) < 4e-4);
     dt_icc_destroy(icc);
     g_bytes_unref(bytes);
   }
@@ -431,12 +415,11 @@ static void test_table_curves(void **state)
   {
     cmsUInt16Number table[1024];
     for(int i = 0; i < 1024; i++)
-      table[i] =
-          (cmsUInt16Number)(65535.0 * (0.3 * i / 1023.0 + 0.7 * pow(i / 1023.0, 2.0 + c)) + 0.5);
+      table[i] = (cmsUInt16Number)(65535.0 * (0.3 * i / 1023.0 + 0.7 * pow(i / 1023.0, 2.0 + c)) + 0.5);
     curves[c] = cmsBuildTabulatedToneCurve16(NULL, 1024, table);
   }
-  const cmsCIExyY white = {0.3127, 0.3290, 1.0};
-  const cmsCIExyYTRIPLE primaries = {{0.7, 0.3, 1.0}, {0.2, 0.7, 1.0}, {0.14, 0.05, 1.0}};
+  const cmsCIExyY white = { 0.3127, 0.3290, 1.0 };
+  const cmsCIExyYTRIPLE primaries = { { 0.7, 0.3, 1.0 }, { 0.2, 0.7, 1.0 }, { 0.14, 0.05, 1.0 } };
   cmsHPROFILE profile = cmsCreateRGBProfile(&white, &primaries, curves);
   cmsUInt32Number size = 0;
   cmsSaveProfileToMem(profile, NULL, &size);
@@ -449,41 +432,36 @@ static void test_table_curves(void **state)
   assert_true(dt_icc_prepare_decode(icc, DT_SAMPLE_F32, NULL));
 
   GBytes *linear = dt_profile_load("srgb-linear", 3, NULL);
-  cmsHPROFILE rows_profile = cmsOpenProfileFromMem(g_bytes_get_data(linear, NULL),
-                                                   (cmsUInt32Number)g_bytes_get_size(linear));
-  cmsHTRANSFORM transform = cmsCreateTransform(profile, TYPE_RGB_FLT, rows_profile, TYPE_RGB_FLT,
-                                               INTENT_RELATIVE_COLORIMETRIC, 0);
+  cmsHPROFILE rows_profile =
+      cmsOpenProfileFromMem(g_bytes_get_data(linear, NULL), (cmsUInt32Number)g_bytes_get_size(linear));
+  cmsHTRANSFORM transform =
+      cmsCreateTransform(profile, TYPE_RGB_FLT, rows_profile, TYPE_RGB_FLT, INTENT_RELATIVE_COLORIMETRIC, 0);
   enum
   {
     N = 999
   };
   float in[3 * N], ours[3 * N], theirs[3 * N], back[3 * N];
   uint32_t seed = 1;
-  for(int i = 0; i < 3 * N; i++)
-    in[i] = (float)(next_random(&seed) % 10001) / 10000.0f;
+  for(int i = 0; i < 3 * N; i++) in[i] = (float)(next_random(&seed) % 10001) / 10000.0f;
   dt_icc_decode(icc, DT_SAMPLE_F32, 3, in, ours, N);
   cmsDoTransform(transform, in, theirs, N);
-  for(int i = 0; i < 3 * N; i++)
-    assert_true(fabsf(ours[i] - theirs[i]) < 3e-4f);
+  for(int i = 0; i < 3 * N; i++) assert_true(fabsf(ours[i] - theirs[i]) < 3e-4f);
   dt_icc_encode(icc, DT_SAMPLE_F32, 3, FALSE, ours, back, N);
-  for(int i = 0; i < 3 * N; i++)
-    assert_true(fabsf(in[i] - back[i]) < 2e-5f);
+  for(int i = 0; i < 3 * N; i++) assert_true(fabsf(in[i] - back[i]) < 2e-5f);
 
   // beyond the table: odd below 0, on with the last slope above 1
-  const float beyond[3] = {-0.25f, 1.5f, 1.0f};
+  const float beyond[3] = { -0.25f, 1.5f, 1.0f };
   dt_trc_t *trc = &icc->trc[0];
   float curved[3], straight[3];
   dt_trc_decode(trc, beyond, curved, 3);
   dt_trc_encode(trc, curved, straight, 3);
   assert_true(curved[0] < 0.0f && curved[1] > 1.0f);
-  for(int i = 0; i < 3; i++)
-    assert_true(fabsf(straight[i] - beyond[i]) < 1e-5f);
+  for(int i = 0; i < 3; i++) assert_true(fabsf(straight[i] - beyond[i]) < 1e-5f);
 
   cmsDeleteTransform(transform);
   cmsCloseProfile(rows_profile);
   cmsCloseProfile(profile);
-  for(int c = 0; c < 3; c++)
-    cmsFreeToneCurve(curves[c]);
+  for(int c = 0; c < 3; c++) cmsFreeToneCurve(curves[c]);
   dt_icc_destroy(icc);
   g_bytes_unref(linear);
   g_bytes_unref(bytes);
@@ -507,11 +485,10 @@ static void test_general_profile(void **state)
   assert_no_error(error);
   assert_true(icc->is_general);
   assert_true(dt_icc_prepare_decode(icc, DT_SAMPLE_U8, &error));
-  const uint8_t codes[8] = {128, 128, 128, 7, 200, 30, 40, 255};
+  const uint8_t codes[8] = { 128, 128, 128, 7, 200, 30, 40, 255 };
   float rows[8], want[8];
   dt_icc_decode(icc, DT_SAMPLE_U8, 4, codes, rows, 2);
-  for(int i = 0; i < 8; i++)
-    want[i] = (float)codes[i] / 255.0f;
+  for(int i = 0; i < 8; i++) want[i] = (float)codes[i] / 255.0f;
   dt_srgb_decode(want, want, 8);
   for(int i = 0; i < 8; i++)
     if(i % 4 != 3) assert_true(fabsf(rows[i] - want[i]) < 0.01f);
@@ -532,8 +509,8 @@ static void test_chosen_and_assumed_profiles(void **state)
   (void)state;
   GError *error = NULL;
   const char *path = in_directory("chosen.tif");
-  const float rows[3] = {0.4f, 0.5f, 0.6f};
-  const dt_imageio_write_opts_t opts = {.bits = 32, .overwrite = TRUE, .profile = "prophoto"};
+  const float rows[3] = { 0.4f, 0.5f, 0.6f };
+  const dt_imageio_write_opts_t opts = { .bits = 32, .overwrite = TRUE, .profile = "prophoto" };
   write_picture(path, 1, 1, 3, rows, &opts, &error);
   assert_no_error(error);
   dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, &error);
@@ -541,8 +518,7 @@ static void test_chosen_and_assumed_profiles(void **state)
   assert_non_null(strstr(reader->profile_name, "ProPhoto"));
   float back[3];
   assert_true(reader->source.read(&reader->source, 0, 1, back, &error));
-  for(int i = 0; i < 3; i++)
-    assert_true(fabsf(back[i] - rows[i]) < 1e-6f);
+  for(int i = 0; i < 3; i++) assert_true(fabsf(back[i] - rows[i]) < 1e-6f);
   dt_row_source_destroy(&reader->source);
 
   reader = dt_imageio_open(path, "srgb-linear", &error);
@@ -561,11 +537,11 @@ static void test_rows_may_be_skipped_not_repeated(void **state)
 {
   (void)state;
   GError *error = NULL;
-  static const char *const names[] = {"skip.tif", "skip.png", "skip.jpg"};
+  static const char *const names[] = { "skip.tif", "skip.png", "skip.jpg" };
   float *rows = _make_rows(50, 400, 3, 8), *want;
   for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
   {
-    const dt_imageio_write_opts_t opts = {.bits = 8, .overwrite = TRUE};
+    const dt_imageio_write_opts_t opts = { .bits = 8, .overwrite = TRUE };
     write_picture(in_directory(names[i]), 50, 400, 3, rows, &opts, &error);
     assert_no_error(error);
     dt_imageio_reader_t *reader = dt_imageio_open(in_directory(names[i]), NULL, &error);
@@ -594,7 +570,7 @@ static void test_sink_wants_all_rows(void **state)
 {
   (void)state;
   GError *error = NULL;
-  const float rows[30] = {0};
+  const float rows[30] = { 0 };
   const char *path = in_directory("short.tif");
   dt_row_sink_t *sink = dt_imageio_create(path, 10, 3, 1, NULL, &error);
   assert_no_error(error);
@@ -617,7 +593,7 @@ static void test_bytes_do_not_depend_on_threads(void **state)
   gsize first_size = 0;
   for(int run = 0; run < 4; run++)
   {
-    const dt_imageio_write_opts_t opts = {.overwrite = TRUE};
+    const dt_imageio_write_opts_t opts = { .overwrite = TRUE };
     write_picture(in_directory("same.tif"), 700, 900, 3, rows, &opts, &error);
     assert_no_error(error);
     char *data;
@@ -649,7 +625,7 @@ static void test_big_tiff_by_itself(void **state)
   assert_true(dt_tiff_needs_big((uint64_t)4090 << 20, 8192, 8 << 20));
   // a picture of 4.3 GB has the header of one, and is never finished here
   GError *error = NULL;
-  const dt_imageio_write_opts_t opts = {.bits = 32, .compression = DT_IMAGEIO_UNCOMPRESSED};
+  const dt_imageio_write_opts_t opts = { .bits = 32, .compression = DT_IMAGEIO_UNCOMPRESSED };
   dt_row_sink_t *sink = dt_imageio_create(in_directory("big.tif"), 20000, 18000, 3, &opts, &error);
   assert_no_error(error);
   assert_int_equal(count_parts(test_directory), 1);
@@ -657,7 +633,7 @@ static void test_big_tiff_by_itself(void **state)
   for(const char *name; (name = g_dir_read_name(entries));)
     if(name[0] == '.')
     {
-      char head[4] = {0};
+      char head[4] = { 0 };
       FILE *file = fopen(in_directory(name), "rb");
       assert_int_equal(fread(head, 1, 4, file), 4);
       fclose(file);
@@ -673,9 +649,9 @@ static void test_alpha_for_png_is_straight(void **state)
 {
   (void)state;
   GError *error = NULL;
-  float rows[8] = {0.25f, 0.25f, 0.25f, 0.5f, 0.0f, 0.0f, 0.0f, 0.0f};
+  float rows[8] = { 0.25f, 0.25f, 0.25f, 0.5f, 0.0f, 0.0f, 0.0f, 0.0f };
   dt_srgb_decode(rows, rows, 3); // encoded values 0.25 times alpha
-  const dt_imageio_write_opts_t opts = {.bits = 16, .overwrite = TRUE, .alpha_associated = TRUE};
+  const dt_imageio_write_opts_t opts = { .bits = 16, .overwrite = TRUE, .alpha_associated = TRUE };
   write_picture(in_directory("alpha.png"), 2, 1, 4, rows, &opts, &error);
   assert_no_error(error);
   dt_imageio_reader_t *reader = dt_imageio_open(in_directory("alpha.png"), NULL, &error);
@@ -714,27 +690,27 @@ static void test_names_and_same_file(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_format_comes_back),
-      cmocka_unit_test(test_odd_sizes),
-      cmocka_unit_test(test_many_strips),
-      cmocka_unit_test(test_jpeg_is_near),
-      cmocka_unit_test(test_integers_round_and_clamp),
-      cmocka_unit_test(test_codes_survive_every_profile),
-      cmocka_unit_test(test_dark_adobergb_codes_stay_near),
-      cmocka_unit_test(test_files_pass_unchanged),
-      cmocka_unit_test(test_profiles_are_deterministic_and_named),
-      cmocka_unit_test(test_srgb_needs_no_matrix),
-      cmocka_unit_test(test_srgb_of_others_is_recognised),
-      cmocka_unit_test(test_primaries_are_right),
-      cmocka_unit_test(test_table_curves),
-      cmocka_unit_test(test_general_profile),
-      cmocka_unit_test(test_chosen_and_assumed_profiles),
-      cmocka_unit_test(test_rows_may_be_skipped_not_repeated),
-      cmocka_unit_test(test_sink_wants_all_rows),
-      cmocka_unit_test(test_bytes_do_not_depend_on_threads),
-      cmocka_unit_test(test_big_tiff_by_itself),
-      cmocka_unit_test(test_alpha_for_png_is_straight),
-      cmocka_unit_test(test_names_and_same_file),
+    cmocka_unit_test(test_every_format_comes_back),
+    cmocka_unit_test(test_odd_sizes),
+    cmocka_unit_test(test_many_strips),
+    cmocka_unit_test(test_jpeg_is_near),
+    cmocka_unit_test(test_integers_round_and_clamp),
+    cmocka_unit_test(test_codes_survive_every_profile),
+    cmocka_unit_test(test_dark_adobergb_codes_stay_near),
+    cmocka_unit_test(test_files_pass_unchanged),
+    cmocka_unit_test(test_profiles_are_deterministic_and_named),
+    cmocka_unit_test(test_srgb_needs_no_matrix),
+    cmocka_unit_test(test_srgb_of_others_is_recognised),
+    cmocka_unit_test(test_primaries_are_right),
+    cmocka_unit_test(test_table_curves),
+    cmocka_unit_test(test_general_profile),
+    cmocka_unit_test(test_chosen_and_assumed_profiles),
+    cmocka_unit_test(test_rows_may_be_skipped_not_repeated),
+    cmocka_unit_test(test_sink_wants_all_rows),
+    cmocka_unit_test(test_bytes_do_not_depend_on_threads),
+    cmocka_unit_test(test_big_tiff_by_itself),
+    cmocka_unit_test(test_alpha_for_png_is_straight),
+    cmocka_unit_test(test_names_and_same_file),
   };
   return cmocka_run_group_tests_name("imageio", tests, make_directory, remove_directory);
 }

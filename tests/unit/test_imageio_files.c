@@ -16,17 +16,15 @@ static float *_make_noise(int width, int height, int channels)
   uint32_t seed = 77;
   const size_t n = (size_t)width * (size_t)height * (size_t)channels;
   float *rows = g_new(float, n);
-  for(size_t i = 0; i < n; i++)
-    rows[i] = (float)(next_random(&seed) % 1000) / 999.0f;
+  for(size_t i = 0; i < n; i++) rows[i] = (float)(next_random(&seed) % 1000) / 999.0f;
   return rows;
 }
 
-static const char *_write_noise(const char *name, int width, int height,
-                                const dt_imageio_write_opts_t *opts)
+static const char *_write_noise(const char *name, int width, int height, const dt_imageio_write_opts_t *opts)
 {
   GError *error = NULL;
   float *rows = _make_noise(width, height, 3);
-  dt_imageio_write_opts_t chosen = opts ? *opts : (dt_imageio_write_opts_t){0};
+  dt_imageio_write_opts_t chosen = opts ? *opts : (dt_imageio_write_opts_t){ 0 };
   chosen.overwrite = TRUE;
   write_picture(in_directory(name), width, height, 3, rows, &chosen, &error);
   assert_no_error(error);
@@ -75,8 +73,7 @@ static void _check_truncations(const char *path)
     GError *error = NULL;
     const gsize length = MAX(size * part / 16, (gsize)3);
     assert_true(g_file_set_contents(cut, data, (gssize)length, NULL));
-    if(_can_be_read(cut, &error))
-      fail_msg("%s can be read when cut at %zu of %zu bytes", path, length, size);
+    if(_can_be_read(cut, &error)) fail_msg("%s can be read when cut at %zu of %zu bytes", path, length, size);
     assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_INPUT));
     g_clear_error(&error);
   }
@@ -88,7 +85,7 @@ static void test_truncated_files(void **state)
   (void)state;
   for(int c = DT_IMAGEIO_DEFLATE_PREDICTOR; c <= DT_IMAGEIO_UNCOMPRESSED; c++)
   {
-    const dt_imageio_write_opts_t opts = {.compression = (dt_imageio_compression_t)c};
+    const dt_imageio_write_opts_t opts = { .compression = (dt_imageio_compression_t)c };
     _check_truncations(_write_noise("cut.tif", 300, 200, &opts));
   }
   _check_truncations(_write_noise("cut.png", 300, 200, NULL));
@@ -99,7 +96,7 @@ static void test_truncated_files(void **state)
 static void test_damaged_files(void **state)
 {
   (void)state;
-  static const char *const names[] = {"bad.tif", "bad.png", "bad.jpg"};
+  static const char *const names[] = { "bad.tif", "bad.png", "bad.jpg" };
   uint32_t seed = 5;
   for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
   {
@@ -109,8 +106,7 @@ static void test_damaged_files(void **state)
     for(int run = 0; run < 400; run++)
     {
       GError *error = NULL;
-      const gsize at =
-          run % 2 ? next_random(&seed) % size : next_random(&seed) % MIN(size, (gsize)700);
+      const gsize at = run % 2 ? next_random(&seed) % size : next_random(&seed) % MIN(size, (gsize)700);
       const char kept = data[at];
       data[at] = (char)next_random(&seed);
       assert_true(g_file_set_contents(in_directory("bad"), data, (gssize)size, NULL));
@@ -127,8 +123,8 @@ static void _write_cmyk_jpeg(const char *path)
 {
   struct jpeg_compress_struct info;
   struct jpeg_error_mgr errors;
-  uint8_t row[64] = {0};
-  JSAMPROW rows[1] = {row};
+  uint8_t row[64] = { 0 };
+  JSAMPROW rows[1] = { row };
   FILE *file = fopen(path, "wb");
   info.err = jpeg_std_error(&errors);
   jpeg_create_compress(&info);
@@ -138,8 +134,7 @@ static void _write_cmyk_jpeg(const char *path)
   info.in_color_space = JCS_CMYK;
   jpeg_set_defaults(&info);
   jpeg_start_compress(&info, TRUE);
-  while(info.next_scanline < 16)
-    jpeg_write_scanlines(&info, rows, 1);
+  while(info.next_scanline < 16) jpeg_write_scanlines(&info, rows, 1);
   jpeg_finish_compress(&info);
   jpeg_destroy_compress(&info);
   fclose(file);
@@ -154,7 +149,7 @@ static void test_unsupported_kinds_are_named(void **state)
 
 static const dt_metadata_t *_get_bad_icc(void)
 {
-  static dt_metadata_t metadata = {.orientation = 1};
+  static dt_metadata_t metadata = { .orientation = 1 };
   if(!metadata.icc) metadata.icc = g_bytes_new_static("this is not a profile at all", 28);
   return &metadata;
 }
@@ -164,12 +159,12 @@ static void test_damaged_profile(void **state)
   (void)state;
   GError *error = NULL;
   // a good file whose profile is then spoilt
-  const char *names[] = {"icc.tif", "icc.jpg", "icc.png"};
+  const char *names[] = { "icc.tif", "icc.jpg", "icc.png" };
   for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
   {
     char *data, *found = NULL;
     gsize size;
-    const dt_imageio_write_opts_t opts = {.profile = "adobergb"};
+    const dt_imageio_write_opts_t opts = { .profile = "adobergb" };
     const char *path = _write_noise(names[i], 20, 20, &opts);
     assert_true(g_file_get_contents(path, &data, &size, NULL));
     for(gsize at = 0; at + 4 < size && !found; at++)
@@ -184,8 +179,8 @@ static void test_damaged_profile(void **state)
     g_free(data);
   }
   // and one that is to be written
-  const float row[3] = {0};
-  const dt_imageio_write_opts_t opts = {.metadata = _get_bad_icc()};
+  const float row[3] = { 0 };
+  const dt_imageio_write_opts_t opts = { .metadata = _get_bad_icc() };
   assert_false(write_picture(in_directory("never.tif"), 1, 1, 3, row, &opts, &error));
   assert_error(error, DT_AI_ERROR_INPUT, "--icc");
   assert_int_equal(g_access(in_directory("never.tif"), F_OK), -1);
@@ -212,27 +207,25 @@ static const char *_write_png(const _png_spec_t *spec, int width, int height)
                spec->interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, 0, 0);
   png_color palette[256];
   for(int i = 0; i < 256; i++)
-    palette[i] = (png_color){(png_byte)i, (png_byte)(255 - i), (png_byte)(i ^ 85)};
+    palette[i] = (png_color){ (png_byte)i, (png_byte)(255 - i), (png_byte)(i ^ 85) };
   if(spec->type == PNG_COLOR_TYPE_PALETTE) png_set_PLTE(png, info, palette, 1 << spec->bits);
-  png_color_16 key = {.gray = 1, .red = 1, .green = 1, .blue = 1};
-  png_byte alpha[4] = {0, 128, 255, 255};
+  png_color_16 key = { .gray = 1, .red = 1, .green = 1, .blue = 1 };
+  png_byte alpha[4] = { 0, 128, 255, 255 };
   if(spec->transparent) png_set_tRNS(png, info, alpha, spec->bits == 2 ? 4 : 2, &key);
   if(spec->gamma) png_set_gAMA_fixed(png, info, spec->gamma);
   png_write_info(png, info);
-  const png_byte cicp[4] = {spec->cicp == 16 ? 9 : 1, (png_byte)spec->cicp, 0, 1};
+  const png_byte cicp[4] = { spec->cicp == 16 ? 9 : 1, (png_byte)spec->cicp, 0, 1 };
   if(spec->cicp) png_write_chunk(png, (png_const_bytep) "cICP", cicp, 4);
   const size_t stride = png_get_rowbytes(png, info);
   png_bytepp rows = g_new(png_bytep, height);
   for(int y = 0; y < height; y++)
   {
     rows[y] = g_malloc(stride);
-    for(size_t i = 0; i < stride; i++)
-      rows[y][i] = (png_byte)(y * 31 + (int)i * 7);
+    for(size_t i = 0; i < stride; i++) rows[y][i] = (png_byte)(y * 31 + (int)i * 7);
   }
   png_write_image(png, rows);
   png_write_end(png, NULL);
-  for(int y = 0; y < height; y++)
-    g_free(rows[y]);
+  for(int y = 0; y < height; y++) g_free(rows[y]);
   g_free(rows);
   png_destroy_write_struct(&png, &info);
   fclose(file);
@@ -255,20 +248,19 @@ static float *_read_png(const _png_spec_t *spec, int width, int height, int chan
 static void test_interlaced_png_is_the_same(void **state)
 {
   (void)state;
-  static const int types[] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
-                              PNG_COLOR_TYPE_RGB_ALPHA};
+  static const int types[] = { PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
+                               PNG_COLOR_TYPE_RGB_ALPHA };
   for(int width = 1; width < 40; width += 13)
     for(int height = 1; height < 40; height += 13)
       for(size_t t = 0; t < G_N_ELEMENTS(types); t++)
         for(int bits = 8; bits <= 16; bits += 8)
         {
-          _png_spec_t spec = {.bits = bits, .type = types[t]};
+          _png_spec_t spec = { .bits = bits, .type = types[t] };
           const int channels = (int)t + 1;
           float *plain = _read_png(&spec, width, height, channels);
           spec.interlaced = TRUE;
           float *interlaced = _read_png(&spec, width, height, channels);
-          assert_memory_equal(plain, interlaced,
-                              (size_t)(width * height * channels) * sizeof(float));
+          assert_memory_equal(plain, interlaced, (size_t)(width * height * channels) * sizeof(float));
           g_free(plain);
           g_free(interlaced);
         }
@@ -277,25 +269,25 @@ static void test_interlaced_png_is_the_same(void **state)
 static void test_png_expansions(void **state)
 {
   (void)state;
-  _png_spec_t spec = {.bits = 4, .type = PNG_COLOR_TYPE_GRAY};
+  _png_spec_t spec = { .bits = 4, .type = PNG_COLOR_TYPE_GRAY };
   float *rows = _read_png(&spec, 9, 2, 1), code;
   dt_srgb_encode(rows + 3, &code, 1); // second byte is 7: samples 0 and 7
   assert_true(fabsf(code - 7.0f / 15.0f) < 1e-3f);
   g_free(rows);
-  spec = (_png_spec_t){.bits = 2, .type = PNG_COLOR_TYPE_PALETTE};
+  spec = (_png_spec_t){ .bits = 2, .type = PNG_COLOR_TYPE_PALETTE };
   rows = _read_png(&spec, 9, 2, 3);
   g_free(rows);
   spec.transparent = TRUE;
   rows = _read_png(&spec, 9, 2, 4);
   assert_true(rows[3] == 0.0f); // index 0
   g_free(rows);
-  spec = (_png_spec_t){.bits = 8, .type = PNG_COLOR_TYPE_RGB, .transparent = TRUE};
+  spec = (_png_spec_t){ .bits = 8, .type = PNG_COLOR_TYPE_RGB, .transparent = TRUE };
   rows = _read_png(&spec, 9, 2, 4);
   assert_true(rows[3] == 1.0f);
   g_free(rows);
-  spec = (_png_spec_t){.bits = 1, .type = PNG_COLOR_TYPE_GRAY};
+  spec = (_png_spec_t){ .bits = 1, .type = PNG_COLOR_TYPE_GRAY };
   assert_open_fails(_write_png(&spec, 9, 2), "1 bit per pixel");
-  spec = (_png_spec_t){.bits = 1, .type = PNG_COLOR_TYPE_PALETTE};
+  spec = (_png_spec_t){ .bits = 1, .type = PNG_COLOR_TYPE_PALETTE };
   assert_open_fails(_write_png(&spec, 9, 2), "1 bit per pixel");
 }
 
@@ -303,7 +295,7 @@ static void test_png_colour_chunks(void **state)
 {
   (void)state;
   GError *error = NULL;
-  _png_spec_t spec = {.bits = 8, .type = PNG_COLOR_TYPE_GRAY, .gamma = 100000};
+  _png_spec_t spec = { .bits = 8, .type = PNG_COLOR_TYPE_GRAY, .gamma = 100000 };
   float *rows = _read_png(&spec, 9, 2, 1);
   assert_true(fabsf(rows[1] - 7.0f / 255.0f) < 1e-6f); // linear
   g_free(rows);
@@ -317,7 +309,7 @@ static void test_png_colour_chunks(void **state)
   rows = _read_png(&spec, 9, 2, 1);
   assert_true(fabs((double)rows[1] - pow(7.0 / 255.0, 1.8)) < 1e-6);
   g_free(rows);
-  spec = (_png_spec_t){.bits = 8, .type = PNG_COLOR_TYPE_RGB, .gamma = 55556, .cicp = 8};
+  spec = (_png_spec_t){ .bits = 8, .type = PNG_COLOR_TYPE_RGB, .gamma = 55556, .cicp = 8 };
   rows = _read_png(&spec, 9, 2, 3);
   assert_true(fabsf(rows[1] - 7.0f / 255.0f) < 1e-5f); // cICP goes first: linear
   g_free(rows);
@@ -350,8 +342,7 @@ static void _write_progressive(const char *path, const uint8_t *pixels, int widt
   jpeg_start_compress(&info, TRUE);
   while(info.next_scanline < info.image_height)
   {
-    JSAMPROW rows[1] = {(JSAMPROW)(uintptr_t)pixels +
-                        (size_t)info.next_scanline * (size_t)width * 3};
+    JSAMPROW rows[1] = { (JSAMPROW)(uintptr_t)pixels + (size_t)info.next_scanline * (size_t)width * 3 };
     jpeg_write_scanlines(&info, rows, 1);
   }
   jpeg_finish_compress(&info);
@@ -370,8 +361,7 @@ static void test_progressive_jpeg_is_counted(void **state)
   };
   uint8_t *pixels = g_malloc(WIDTH * HEIGHT * 3);
   uint32_t seed = 3;
-  for(int i = 0; i < WIDTH * HEIGHT * 3; i++)
-    pixels[i] = (uint8_t)(i / 900 + next_random(&seed) % 9);
+  for(int i = 0; i < WIDTH * HEIGHT * 3; i++) pixels[i] = (uint8_t)(i / 900 + next_random(&seed) % 9);
   const char *plain = in_directory("plain.jpg"), *progressive = in_directory("progressive.jpg");
   _write_progressive(plain, pixels, WIDTH, HEIGHT, FALSE);
   _write_progressive(progressive, pixels, WIDTH, HEIGHT, TRUE);
@@ -392,8 +382,8 @@ static void test_progressive_jpeg_is_counted(void **state)
 
 // --- Output
 
-static void _assert_create_fails(const char *path, int channels,
-                                 const dt_imageio_write_opts_t *opts, int code, const char *words)
+static void _assert_create_fails(const char *path, int channels, const dt_imageio_write_opts_t *opts,
+                                 int code, const char *words)
 {
   GError *error = NULL;
   assert_null(dt_imageio_create(path, 4, 4, channels, opts, &error));
@@ -403,7 +393,7 @@ static void _assert_create_fails(const char *path, int channels,
 static void test_outputs_that_cannot_be(void **state)
 {
   (void)state;
-  const dt_imageio_write_opts_t tiff = {.format = DT_IMAGEIO_TIFF, .overwrite = TRUE};
+  const dt_imageio_write_opts_t tiff = { .format = DT_IMAGEIO_TIFF, .overwrite = TRUE };
   _assert_create_fails(in_directory("nowhere/a.tif"), 3, NULL, DT_AI_ERROR_OUTPUT,
                        "directory does not exist");
   _assert_create_fails(test_directory, 3, &tiff, DT_AI_ERROR_OUTPUT, "this is a directory");
@@ -418,8 +408,8 @@ static void test_outputs_that_cannot_be(void **state)
 static void test_combinations_that_cannot_be(void **state)
 {
   (void)state;
-  const dt_imageio_write_opts_t deep = {.bits = 16}, odd = {.bits = 12}, floats = {.bits = 32},
-                                best = {.quality = 101}, cmyk = {.profile = "no-such"};
+  const dt_imageio_write_opts_t deep = { .bits = 16 }, odd = { .bits = 12 }, floats = { .bits = 32 },
+                                best = { .quality = 101 }, cmyk = { .profile = "no-such" };
   _assert_create_fails(in_directory("a.gif"), 3, NULL, DT_AI_ERROR_USAGE, "use .tif, .png or .jpg");
   _assert_create_fails(in_directory("a.jpg"), 4, NULL, DT_AI_ERROR_USAGE, "transparency");
   _assert_create_fails(in_directory("a.jpg"), 3, &deep, DT_AI_ERROR_USAGE, "8 bits only");
@@ -451,14 +441,14 @@ static void _check_disk_full(const char *name, const dt_imageio_write_opts_t *op
   const pid_t child = fork();
   if(child == 0)
   {
-    const struct rlimit limit = {100000, 100000};
+    const struct rlimit limit = { 100000, 100000 };
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &limit);
     GError *error = NULL;
     float *rows = _make_noise(600, 400, 3);
     const gboolean written = write_picture(path, 600, 400, 3, rows, opts, &error);
-    const gboolean right = !written && g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT) &&
-                           strstr(error->message, "choose another directory");
+    const gboolean right = !written && g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT)
+                           && strstr(error->message, "choose another directory");
     g_free(rows);
     g_clear_error(&error);
     _exit(right ? 0 : 1);
@@ -475,7 +465,7 @@ static void test_full_disk_leaves_nothing(void **state)
   (void)state;
   for(int c = DT_IMAGEIO_DEFLATE_PREDICTOR; c <= DT_IMAGEIO_UNCOMPRESSED; c++)
   {
-    const dt_imageio_write_opts_t opts = {.compression = (dt_imageio_compression_t)c};
+    const dt_imageio_write_opts_t opts = { .compression = (dt_imageio_compression_t)c };
     _check_disk_full("full.tif", &opts);
   }
   _check_disk_full("full.png", NULL);
@@ -499,7 +489,7 @@ static void test_no_space_is_said(void **state)
     if(n > 0 && (target[n] = '\0', g_str_has_suffix(target, ".part"))) dup2(full, fd);
   }
   close(full);
-  char bytes[100] = {0};
+  char bytes[100] = { 0 };
   assert_false(dt_part_write(part, 0, bytes, sizeof(bytes)));
   assert_false(dt_part_append(part, bytes, sizeof(bytes)));
   dt_part_set_error(part, "", &error);
@@ -516,8 +506,8 @@ static void test_target_is_untouched_until_the_end(void **state)
   const char *path = in_directory("old.tif");
   assert_true(g_file_set_contents(path, "old", 3, NULL));
   assert_int_equal(g_chmod(path, 0640), 0);
-  const dt_imageio_write_opts_t opts = {.overwrite = TRUE};
-  float rows[12] = {0};
+  const dt_imageio_write_opts_t opts = { .overwrite = TRUE };
+  float rows[12] = { 0 };
   for(int finish = 0; finish < 2; finish++)
   {
     dt_row_sink_t *sink = dt_imageio_create(path, 2, 2, 3, &opts, &error);
@@ -569,7 +559,7 @@ static void test_rival_is_not_overwritten(void **state)
 {
   (void)state;
   GError *error = NULL;
-  const float rows[3] = {0};
+  const float rows[3] = { 0 };
   const char *path = in_directory("rival.tif");
   dt_row_sink_t *sink = dt_imageio_create(path, 1, 1, 3, NULL, &error);
   assert_no_error(error);
@@ -619,8 +609,8 @@ static void test_killed_writer_is_swept(void **state)
 static void test_others_files_are_not_swept(void **state)
 {
   (void)state;
-  static const char *const names[] = {".part", ".a.part", ".download.zip.abcdef.part",
-                                      "a.abcdef.part", ".a.ABCDEF.part"};
+  static const char *const names[] = { ".part", ".a.part", ".download.zip.abcdef.part", "a.abcdef.part",
+                                       ".a.ABCDEF.part" };
   for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
     assert_true(g_file_set_contents(in_directory(names[i]), "", 0, NULL));
   dt_imageio_sweep(test_directory);
@@ -636,8 +626,7 @@ static void test_long_names(void **state)
 {
   (void)state;
   GString *name = g_string_new(NULL);
-  while(name->len < 240)
-    g_string_append(name, "\xc3\xa4"); // two bytes a letter
+  while(name->len < 240) g_string_append(name, "\xc3\xa4"); // two bytes a letter
   g_string_append(name, ".png");
   _write_noise(name->str, 2, 2, NULL);
   assert_int_equal(count_parts(test_directory), 0);
@@ -664,21 +653,18 @@ static int _copy_tall_picture(void)
   };
   const char *path = in_directory("tall.tif"), *copy = in_directory("copy.tif");
   GError *error = NULL;
-  const dt_imageio_write_opts_t opts = {.bits = 8, .overwrite = TRUE};
+  const dt_imageio_write_opts_t opts = { .bits = 8, .overwrite = TRUE };
   float *row = g_new(float, WIDTH * 3);
-  for(int i = 0; i < WIDTH * 3; i++)
-    row[i] = (float)(i % 50) / 50.0f;
+  for(int i = 0; i < WIDTH * 3; i++) row[i] = (float)(i % 50) / 50.0f;
   dt_row_sink_t *sink = dt_imageio_create(path, WIDTH, HEIGHT, 3, &opts, &error);
-  for(int y = 0; y < HEIGHT; y++)
-    sink->write(sink, y, 1, row, &error);
+  for(int y = 0; y < HEIGHT; y++) sink->write(sink, y, 1, row, &error);
   if(!sink->finish(sink, &error)) return 1;
   dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, &error);
   sink = dt_imageio_create(copy, WIDTH, HEIGHT, 3, &opts, &error);
   const size_t planned = reader->source.memory + sink->memory;
   const long before = _get_peak_kib();
   for(int y = 0; y < HEIGHT; y++)
-    if(!reader->source.read(&reader->source, y, 1, row, &error) ||
-       !sink->write(sink, y, 1, row, &error))
+    if(!reader->source.read(&reader->source, y, 1, row, &error) || !sink->write(sink, y, 1, row, &error))
       return 2;
   if(!sink->finish(sink, &error)) return 3;
   const long grown = _get_peak_kib() - before;
@@ -704,28 +690,28 @@ static void test_memory_does_not_grow_with_height(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_not_a_picture),
-      cmocka_unit_test(test_truncated_files),
-      cmocka_unit_test(test_damaged_files),
-      cmocka_unit_test(test_unsupported_kinds_are_named),
-      cmocka_unit_test(test_damaged_profile),
-      cmocka_unit_test(test_interlaced_png_is_the_same),
-      cmocka_unit_test(test_png_expansions),
-      cmocka_unit_test(test_png_colour_chunks),
-      cmocka_unit_test(test_progressive_jpeg_is_counted),
-      cmocka_unit_test(test_outputs_that_cannot_be),
-      cmocka_unit_test(test_combinations_that_cannot_be),
-      cmocka_unit_test(test_unwritable_directory),
-      cmocka_unit_test(test_full_disk_leaves_nothing),
-      cmocka_unit_test(test_no_space_is_said),
-      cmocka_unit_test(test_target_is_untouched_until_the_end),
-      cmocka_unit_test(test_umask_decides_new_files),
-      cmocka_unit_test(test_link_stays_a_link),
-      cmocka_unit_test(test_rival_is_not_overwritten),
-      cmocka_unit_test(test_killed_writer_is_swept),
-      cmocka_unit_test(test_others_files_are_not_swept),
-      cmocka_unit_test(test_long_names),
-      cmocka_unit_test(test_memory_does_not_grow_with_height),
+    cmocka_unit_test(test_not_a_picture),
+    cmocka_unit_test(test_truncated_files),
+    cmocka_unit_test(test_damaged_files),
+    cmocka_unit_test(test_unsupported_kinds_are_named),
+    cmocka_unit_test(test_damaged_profile),
+    cmocka_unit_test(test_interlaced_png_is_the_same),
+    cmocka_unit_test(test_png_expansions),
+    cmocka_unit_test(test_png_colour_chunks),
+    cmocka_unit_test(test_progressive_jpeg_is_counted),
+    cmocka_unit_test(test_outputs_that_cannot_be),
+    cmocka_unit_test(test_combinations_that_cannot_be),
+    cmocka_unit_test(test_unwritable_directory),
+    cmocka_unit_test(test_full_disk_leaves_nothing),
+    cmocka_unit_test(test_no_space_is_said),
+    cmocka_unit_test(test_target_is_untouched_until_the_end),
+    cmocka_unit_test(test_umask_decides_new_files),
+    cmocka_unit_test(test_link_stays_a_link),
+    cmocka_unit_test(test_rival_is_not_overwritten),
+    cmocka_unit_test(test_killed_writer_is_swept),
+    cmocka_unit_test(test_others_files_are_not_swept),
+    cmocka_unit_test(test_long_names),
+    cmocka_unit_test(test_memory_does_not_grow_with_height),
   };
   return cmocka_run_group_tests_name("imageio_files", tests, make_directory, remove_directory);
 }

@@ -14,35 +14,35 @@ typedef struct _tag_t
 } _tag_t;
 
 static const _tag_t _tags[] = {
-    {"Exif.Image.Make", "Leica"},
-    {"Exif.Image.Model", "M 11 with a rather long name"},
-    {"Exif.Image.Artist", "Vivian Maier"},
-    {"Exif.Image.Copyright", "Somebody, 2024"},
-    {"Exif.Image.ImageDescription", "A street"},
-    {"Exif.Image.Software", "darkroom"},
-    {"Exif.Image.DateTime", "2024:05:06 07:08:09"},
-    {"Exif.Image.Orientation", "6"},
-    {"Exif.Image.Rating", "4"},
-    {"Exif.Image.XPTitle", "83 0 116 0 0 0"},
-    {"Exif.Photo.DateTimeOriginal", "2024:05:06 07:08:10"},
-    {"Exif.Photo.ExposureTime", "1/8000"},
-    {"Exif.Photo.FNumber", "28/10"},
-    {"Exif.Photo.ISOSpeedRatings", "6400"},
-    {"Exif.Photo.LensModel", "Summilux 35"},
-    {"Exif.Photo.FocalLength", "35/1"},
-    {"Exif.Photo.UserComment", "charset=Ascii for the test"},
-    {"Exif.Photo.OffsetTimeOriginal", "+02:00"},
-    {"Exif.GPSInfo.GPSLatitudeRef", "N"},
-    {"Exif.GPSInfo.GPSLatitude", "48/1 51/1 297654321/10000000"},
-    {"Exif.GPSInfo.GPSLongitudeRef", "E"},
-    {"Exif.GPSInfo.GPSLongitude", "2/1 17/1 403/10"},
-    {"Xmp.xmp.Rating", "4"},
-    {"Xmp.dc.subject", "street, night"},
-    {"Iptc.Application2.Caption", "A caption"},
-    {"Iptc.Application2.Keywords", "street"},
+  { "Exif.Image.Make", "Leica" },
+  { "Exif.Image.Model", "M 11 with a rather long name" },
+  { "Exif.Image.Artist", "Vivian Maier" },
+  { "Exif.Image.Copyright", "Somebody, 2024" },
+  { "Exif.Image.ImageDescription", "A street" },
+  { "Exif.Image.Software", "darkroom" },
+  { "Exif.Image.DateTime", "2024:05:06 07:08:09" },
+  { "Exif.Image.Orientation", "6" },
+  { "Exif.Image.Rating", "4" },
+  { "Exif.Image.XPTitle", "83 0 116 0 0 0" },
+  { "Exif.Photo.DateTimeOriginal", "2024:05:06 07:08:10" },
+  { "Exif.Photo.ExposureTime", "1/8000" },
+  { "Exif.Photo.FNumber", "28/10" },
+  { "Exif.Photo.ISOSpeedRatings", "6400" },
+  { "Exif.Photo.LensModel", "Summilux 35" },
+  { "Exif.Photo.FocalLength", "35/1" },
+  { "Exif.Photo.UserComment", "charset=Ascii for the test" },
+  { "Exif.Photo.OffsetTimeOriginal", "+02:00" },
+  { "Exif.GPSInfo.GPSLatitudeRef", "N" },
+  { "Exif.GPSInfo.GPSLatitude", "48/1 51/1 297654321/10000000" },
+  { "Exif.GPSInfo.GPSLongitudeRef", "E" },
+  { "Exif.GPSInfo.GPSLongitude", "2/1 17/1 403/10" },
+  { "Xmp.xmp.Rating", "4" },
+  { "Xmp.dc.subject", "street, night" },
+  { "Iptc.Application2.Caption", "A caption" },
+  { "Iptc.Application2.Keywords", "street" },
 };
 
-static const char *const _formats[] = {"tif", "png", "jpg"};
+static const char *const _formats[] = { "tif", "png", "jpg" };
 
 enum
 {
@@ -60,7 +60,7 @@ static void _set_tags(const char *path)
   {
     if(strcmp(_tags[i].name, "Xmp.dc.subject") == 0)
     {
-      const char *subjects[] = {"street", "night", NULL};
+      const char *subjects[] = { "street", "night", NULL };
       gexiv2_metadata_try_set_tag_multiple(metadata, _tags[i].name, subjects, &error);
     }
     else
@@ -77,12 +77,10 @@ static void _set_tags(const char *path)
   g_object_unref(metadata);
 }
 
-static void _assert_tag(GExiv2Metadata *metadata, const char *path, const char *name,
-                        const char *want)
+static void _assert_tag(GExiv2Metadata *metadata, const char *path, const char *name, const char *want)
 {
   char *got = gexiv2_metadata_try_get_tag_string(metadata, name, NULL);
-  if(!got || strcmp(got, want) != 0)
-    fail_msg("%s: %s is \"%s\", not \"%s\"", path, name, got, want);
+  if(!got || strcmp(got, want) != 0) fail_msg("%s: %s is \"%s\", not \"%s\"", path, name, got, want);
   g_free(got);
 }
 
@@ -93,8 +91,7 @@ static void _check_tags(const char *path)
   GExiv2Metadata *metadata = gexiv2_metadata_new();
   gexiv2_metadata_open_path(metadata, path, &error);
   assert_no_error(error);
-  for(size_t i = 0; i < G_N_ELEMENTS(_tags); i++)
-    _assert_tag(metadata, path, _tags[i].name, _tags[i].value);
+  for(size_t i = 0; i < G_N_ELEMENTS(_tags); i++) _assert_tag(metadata, path, _tags[i].name, _tags[i].value);
   g_snprintf(number, sizeof(number), "%d", WIDTH);
   _assert_tag(metadata, path, "Exif.Photo.PixelXDimension", number);
   _assert_tag(metadata, path, "Xmp.tiff.ImageWidth", number);
@@ -107,8 +104,7 @@ static void _check_tags(const char *path)
 static float *_make_rows(void)
 {
   float *rows = g_new(float, WIDTH *HEIGHT * 3);
-  for(int i = 0; i < WIDTH * HEIGHT * 3; i++)
-    rows[i] = (float)(i % 97) / 96.0f;
+  for(int i = 0; i < WIDTH * HEIGHT * 3; i++) rows[i] = (float)(i % 97) / 96.0f;
   return rows;
 }
 
@@ -117,9 +113,10 @@ static void _write_plain(const char *path)
 {
   GError *error = NULL;
   float *rows = _make_rows();
-  const dt_metadata_t metadata = {.orientation = 1, .xres = 240.0, .yres = 240.0};
+  const dt_metadata_t metadata = { .orientation = 1, .xres = 240.0, .yres = 240.0 };
   const dt_imageio_write_opts_t opts = {
-      .bits = 8, .overwrite = TRUE, .profile = "display-p3", .metadata = &metadata};
+    .bits = 8, .overwrite = TRUE, .profile = "display-p3", .metadata = &metadata
+  };
   write_picture(path, WIDTH, HEIGHT, 3, rows, &opts, &error);
   assert_no_error(error);
   g_free(rows);
@@ -135,7 +132,8 @@ static void _pass(const char *from, const char *to)
   float *rows = read_rows(&reader->source, 4, &error);
   assert_no_error(error);
   const dt_imageio_write_opts_t opts = {
-      .bits = 8, .overwrite = TRUE, .metadata = &reader->metadata, .note = &note};
+    .bits = 8, .overwrite = TRUE, .metadata = &reader->metadata, .note = &note
+  };
   write_picture(to, WIDTH, HEIGHT, 3, rows, &opts, &error);
   assert_no_error(error);
   assert_null(note);
@@ -198,12 +196,12 @@ static void test_big_tiff_directories(void **state)
   const guint8 *data = g_bytes_get_data(bytes, &size);
   GByteArray *file = g_byte_array_new();
   const guint64 ifd = 16 + size;
-  const guint16 head[4] = {0x4949, 43, 8, 0};
+  const guint16 head[4] = { 0x4949, 43, 8, 0 };
   g_byte_array_append(file, (const guint8 *)head, 8);
   g_byte_array_append(file, (const guint8 *)&ifd, 8);
   g_byte_array_append(file, data, (guint)size);
   const guint64 count = 2, one = 1, end = 0;
-  const guint16 tags[2][2] = {{DT_TAG_EXIF_IFD, 18}, {DT_TAG_GPS_IFD, 18}};
+  const guint16 tags[2][2] = { { DT_TAG_EXIF_IFD, 18 }, { DT_TAG_GPS_IFD, 18 } };
   g_byte_array_append(file, (const guint8 *)&count, 8);
   for(int i = 0; i < 2; i++)
   {
@@ -241,18 +239,19 @@ static void test_big_endian_exif(void **state)
   exif->big_endian = TRUE;
   dt_exif_set_number(exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, DT_TYPE_SHORT, 6);
   dt_exif_set_number(exif, DT_IFD_EXIF, 34855, DT_TYPE_SHORT, 6400);
-  const guint8 fraction[8] = {0, 0, 0, 1, 0, 0, 0x1f, 0x40};
+  const guint8 fraction[8] = { 0, 0, 0, 1, 0, 0, 0x1f, 0x40 };
   const dt_exif_entry_t time = {
-      .tag = 33434, .type = DT_TYPE_RATIONAL, .count = 1, .value = g_bytes_new(fraction, 8)};
+    .tag = 33434, .type = DT_TYPE_RATIONAL, .count = 1, .value = g_bytes_new(fraction, 8)
+  };
   g_array_append_val(exif->ifds[DT_IFD_EXIF], time);
-  dt_metadata_t metadata = {.exif = dt_exif_to_bytes(exif), .orientation = 6};
+  dt_metadata_t metadata = { .exif = dt_exif_to_bytes(exif), .orientation = 6 };
   GError *error = NULL;
   float *rows = _make_rows();
   for(size_t t = 0; t < G_N_ELEMENTS(_formats); t++)
   {
     char name[32];
     g_snprintf(name, sizeof(name), "endian.%s", _formats[t]);
-    const dt_imageio_write_opts_t opts = {.bits = 8, .overwrite = TRUE, .metadata = &metadata};
+    const dt_imageio_write_opts_t opts = { .bits = 8, .overwrite = TRUE, .metadata = &metadata };
     write_picture(in_directory(name), WIDTH, HEIGHT, 3, rows, &opts, &error);
     assert_no_error(error);
     GExiv2Metadata *judge = gexiv2_metadata_new();
@@ -279,8 +278,8 @@ static void test_orientation_is_set(void **state)
     {
       char name[32];
       g_snprintf(name, sizeof(name), "turned.%s", _formats[t]);
-      const dt_metadata_t metadata = {.orientation = orientation};
-      const dt_imageio_write_opts_t opts = {.bits = 8, .overwrite = TRUE, .metadata = &metadata};
+      const dt_metadata_t metadata = { .orientation = orientation };
+      const dt_imageio_write_opts_t opts = { .bits = 8, .overwrite = TRUE, .metadata = &metadata };
       write_picture(in_directory(name), WIDTH, HEIGHT, 3, rows, &opts, &error);
       assert_no_error(error);
       dt_imageio_reader_t *reader = dt_imageio_open(in_directory(name), NULL, &error);
@@ -288,7 +287,7 @@ static void test_orientation_is_set(void **state)
       // and once more, against an EXIF structure that says otherwise
       dt_metadata_t turned = reader->metadata;
       turned.orientation = 9 - orientation;
-      const dt_imageio_write_opts_t again = {.bits = 8, .overwrite = TRUE, .metadata = &turned};
+      const dt_imageio_write_opts_t again = { .bits = 8, .overwrite = TRUE, .metadata = &turned };
       write_picture(in_directory("turned-again.jpg"), WIDTH, HEIGHT, 3, rows, &again, &error);
       assert_no_error(error);
       dt_row_source_destroy(&reader->source);
@@ -312,8 +311,8 @@ static void test_thumbnail_is_removed(void **state)
   char *thumbnail;
   gsize size;
   assert_true(g_file_get_contents(from, &thumbnail, &size, NULL));
-  gexiv2_metadata_try_set_exif_thumbnail_from_buffer(metadata, (guint8 *)thumbnail,
-                                                     (gint)MIN(size, 3000), &error);
+  gexiv2_metadata_try_set_exif_thumbnail_from_buffer(metadata, (guint8 *)thumbnail, (gint)MIN(size, 3000),
+                                                     &error);
   assert_no_error(error);
   gexiv2_metadata_save_file(metadata, from, &error);
   assert_no_error(error);
@@ -333,9 +332,9 @@ static void test_thumbnail_is_removed(void **state)
 /** A maker note whose offsets count from the start of the structure (as Canon's do). */
 static GBytes *_make_canon_note(uint32_t origin)
 {
-  uint8_t note[2 + 2 * 12 + 4 + 16] = {2, 0};
-  const uint32_t inside[3] = {0x0001 | 3u << 16, 1, 7};             // SHORT 7, in place
-  const uint32_t outside[3] = {0x0006 | 2u << 16, 16, origin + 30}; // ASCII, 16 bytes at 30
+  uint8_t note[2 + 2 * 12 + 4 + 16] = { 2, 0 };
+  const uint32_t inside[3] = { 0x0001 | 3u << 16, 1, 7 };             // SHORT 7, in place
+  const uint32_t outside[3] = { 0x0006 | 2u << 16, 16, origin + 30 }; // ASCII, 16 bytes at 30
   memcpy(note + 2, inside, 12);
   memcpy(note + 14, outside, 12);
   memcpy(note + 30, "Canon EOS test\0", 16);
@@ -347,7 +346,8 @@ static dt_metadata_t _make_noted_metadata(void)
   dt_exif_t *exif = dt_exif_create();
   const char make[] = "Canon";
   const dt_exif_entry_t maker = {
-      .tag = 271, .type = DT_TYPE_ASCII, .count = 6, .value = g_bytes_new(make, 6)};
+    .tag = 271, .type = DT_TYPE_ASCII, .count = 6, .value = g_bytes_new(make, 6)
+  };
   g_array_append_val(exif->ifds[DT_IFD_MAIN], maker);
   // laid out twice: the first time tells where the note will stand
   GBytes *bytes = NULL;
@@ -356,11 +356,11 @@ static dt_metadata_t _make_noted_metadata(void)
   {
     if(bytes) g_bytes_unref(bytes);
     dt_exif_remove(exif, DT_IFD_EXIF, DT_TAG_MAKER_NOTE);
-    const dt_exif_entry_t note = {.tag = DT_TAG_MAKER_NOTE,
-                                  .type = 7,
-                                  .count = 46,
-                                  .origin = origin,
-                                  .value = _make_canon_note((uint32_t)origin)};
+    const dt_exif_entry_t note = { .tag = DT_TAG_MAKER_NOTE,
+                                   .type = 7,
+                                   .count = 46,
+                                   .origin = origin,
+                                   .value = _make_canon_note((uint32_t)origin) };
     g_array_append_val(exif->ifds[DT_IFD_EXIF], note);
     bytes = dt_exif_to_bytes(exif);
     dt_exif_t *back = dt_exif_read_bytes(bytes);
@@ -368,7 +368,7 @@ static dt_metadata_t _make_noted_metadata(void)
     dt_exif_destroy(back);
   }
   dt_exif_destroy(exif);
-  return (dt_metadata_t){.exif = bytes, .orientation = 1};
+  return (dt_metadata_t){ .exif = bytes, .orientation = 1 };
 }
 
 static void test_maker_note_moves_with_its_offsets(void **state)
@@ -381,7 +381,7 @@ static void test_maker_note_moves_with_its_offsets(void **state)
   {
     char name[32];
     g_snprintf(name, sizeof(name), "note.%s", _formats[t]);
-    const dt_imageio_write_opts_t opts = {.bits = 8, .overwrite = TRUE, .metadata = &metadata};
+    const dt_imageio_write_opts_t opts = { .bits = 8, .overwrite = TRUE, .metadata = &metadata };
     write_picture(in_directory(name), WIDTH, HEIGHT, 3, rows, &opts, &error);
     assert_no_error(error);
     GExiv2Metadata *judge = gexiv2_metadata_new();
@@ -391,8 +391,7 @@ static void test_maker_note_moves_with_its_offsets(void **state)
     g_object_unref(judge);
     // and out of the file again
     dt_imageio_reader_t *reader = dt_imageio_open(in_directory(name), NULL, &error);
-    const dt_imageio_write_opts_t again = {
-        .bits = 8, .overwrite = TRUE, .metadata = &reader->metadata};
+    const dt_imageio_write_opts_t again = { .bits = 8, .overwrite = TRUE, .metadata = &reader->metadata };
     write_picture(in_directory("note-again.jpg"), WIDTH, HEIGHT, 3, rows, &again, &error);
     assert_no_error(error);
     dt_row_source_destroy(&reader->source);
@@ -409,18 +408,18 @@ static dt_metadata_t _make_long_metadata(gsize note, gsize comment)
 {
   dt_exif_t *exif = dt_exif_create();
   dt_exif_set_number(exif, DT_IFD_EXIF, 34855, DT_TYPE_SHORT, 800);
-  const gsize sizes[2] = {note, comment};
-  const uint16_t tags[2] = {DT_TAG_MAKER_NOTE, 37510};
+  const gsize sizes[2] = { note, comment };
+  const uint16_t tags[2] = { DT_TAG_MAKER_NOTE, 37510 };
   for(int i = 0; i < 2; i++)
   {
     if(sizes[i] == 0) continue;
-    const dt_exif_entry_t entry = {.tag = tags[i],
-                                   .type = 7,
-                                   .count = (uint32_t)sizes[i],
-                                   .value = g_bytes_new_take(g_malloc0(sizes[i]), sizes[i])};
+    const dt_exif_entry_t entry = { .tag = tags[i],
+                                    .type = 7,
+                                    .count = (uint32_t)sizes[i],
+                                    .value = g_bytes_new_take(g_malloc0(sizes[i]), sizes[i]) };
     g_array_append_val(exif->ifds[DT_IFD_EXIF], entry);
   }
-  dt_metadata_t metadata = {.exif = dt_exif_to_bytes(exif), .orientation = 1};
+  dt_metadata_t metadata = { .exif = dt_exif_to_bytes(exif), .orientation = 1 };
   dt_exif_destroy(exif);
   return metadata;
 }
@@ -430,8 +429,7 @@ static char *_write_and_get_note(const char *name, const dt_metadata_t *metadata
   GError *error = NULL;
   char *note = NULL;
   float *rows = _make_rows();
-  const dt_imageio_write_opts_t opts = {
-      .bits = 8, .overwrite = TRUE, .metadata = metadata, .note = &note};
+  const dt_imageio_write_opts_t opts = { .bits = 8, .overwrite = TRUE, .metadata = metadata, .note = &note };
   write_picture(in_directory(name), WIDTH, HEIGHT, 3, rows, &opts, &error);
   assert_no_error(error);
   g_free(rows);
@@ -474,14 +472,13 @@ static void test_grey_with_rgb_profile(void **state)
   (void)state;
   GError *error = NULL;
   float rows[16];
-  for(int i = 0; i < 16; i++)
-    rows[i] = (float)i / 15.0f;
-  dt_metadata_t metadata = {.icc = dt_profile_load("adobergb", 3, NULL), .orientation = 1};
+  for(int i = 0; i < 16; i++) rows[i] = (float)i / 15.0f;
+  dt_metadata_t metadata = { .icc = dt_profile_load("adobergb", 3, NULL), .orientation = 1 };
   for(size_t t = 0; t < G_N_ELEMENTS(_formats); t++)
   {
     char name[32];
     g_snprintf(name, sizeof(name), "grey.%s", _formats[t]);
-    const dt_imageio_write_opts_t opts = {.bits = 8, .overwrite = TRUE, .metadata = &metadata};
+    const dt_imageio_write_opts_t opts = { .bits = 8, .overwrite = TRUE, .metadata = &metadata };
     write_picture(in_directory(name), 4, 4, 1, rows, &opts, &error);
     assert_no_error(error);
     dt_imageio_reader_t *reader = dt_imageio_open(in_directory(name), NULL, &error);
@@ -507,8 +504,8 @@ static void test_hostile_exif(void **state)
     for(uint32_t k = next_random(&seed) % 4; k < 5; k++)
       data[next_random(&seed) % size] = (uint8_t)next_random(&seed);
     const gsize length = next_random(&seed) % 3 ? size : next_random(&seed) % size;
-    dt_metadata_t bad = {.exif = g_bytes_new(data, length), .orientation = (int)(1 + run % 8)};
-    const dt_encode_spec_t spec = {.width = 4, .height = 5, .metadata = &bad};
+    dt_metadata_t bad = { .exif = g_bytes_new(data, length), .orientation = (int)(1 + run % 8) };
+    const dt_encode_spec_t spec = { .width = 4, .height = 5, .metadata = &bad };
     GBytes *blob = dt_metadata_make_exif(&spec, 65527);
     dt_exif_t *tree = dt_metadata_make_exif_tree(&spec);
     dt_exif_layout_t layout;
@@ -550,16 +547,16 @@ int main(void)
   gexiv2_initialize();
   gexiv2_log_set_level(GEXIV2_LOG_LEVEL_MUTE);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_format_to_every_format),
-      cmocka_unit_test(test_big_tiff_directories),
-      cmocka_unit_test(test_big_endian_exif),
-      cmocka_unit_test(test_orientation_is_set),
-      cmocka_unit_test(test_thumbnail_is_removed),
-      cmocka_unit_test(test_maker_note_moves_with_its_offsets),
-      cmocka_unit_test(test_too_long_for_jpeg),
-      cmocka_unit_test(test_grey_with_rgb_profile),
-      cmocka_unit_test(test_hostile_exif),
-      cmocka_unit_test(test_iptc_blocks),
+    cmocka_unit_test(test_every_format_to_every_format),
+    cmocka_unit_test(test_big_tiff_directories),
+    cmocka_unit_test(test_big_endian_exif),
+    cmocka_unit_test(test_orientation_is_set),
+    cmocka_unit_test(test_thumbnail_is_removed),
+    cmocka_unit_test(test_maker_note_moves_with_its_offsets),
+    cmocka_unit_test(test_too_long_for_jpeg),
+    cmocka_unit_test(test_grey_with_rgb_profile),
+    cmocka_unit_test(test_hostile_exif),
+    cmocka_unit_test(test_iptc_blocks),
   };
   return cmocka_run_group_tests_name("imageio_meta", tests, make_directory, remove_directory);
 }

@@ -28,7 +28,7 @@ static double _get_value(int x, int y, int c)
 
 static void _put_sample(const _spec_t *spec, uint8_t *row, int index, double value)
 {
-  static const uint16_t halves[2] = {0x0000, 0x3c00};
+  static const uint16_t halves[2] = { 0x0000, 0x3c00 };
   if(spec->format == SAMPLEFORMAT_IEEEFP && spec->bits == 64)
     ((double *)(void *)row)[index] = value;
   else if(spec->format == SAMPLEFORMAT_IEEEFP && spec->bits == 32)
@@ -44,8 +44,7 @@ static void _put_sample(const _spec_t *spec, uint8_t *row, int index, double val
 }
 
 /** Fills a rectangle of samples; separate planes hold one sample each. */
-static void _fill(const _spec_t *spec, uint8_t *out, int x0, int y0, int columns, int rows,
-                  int plane)
+static void _fill(const _spec_t *spec, uint8_t *out, int x0, int y0, int columns, int rows, int plane)
 {
   const int samples = spec->planar == PLANARCONFIG_SEPARATE ? 1 : spec->samples;
   for(int y = 0; y < rows; y++)
@@ -93,18 +92,15 @@ static void _write_pieces(TIFF *tiff, const _spec_t *spec)
       for(int x = 0; x < WIDTH; x += columns)
       {
         const int height = spec->rows_per_strip ? MIN(rows, HEIGHT - y) : rows;
-        const tmsize_t size =
-            (tmsize_t)columns * height * (spec->bits / 8) * (spec->samples / planes);
+        const tmsize_t size = (tmsize_t)columns * height * (spec->bits / 8) * (spec->samples / planes);
         _fill(spec, buffer, x, y, columns, height, p);
         if(spec->rows_per_strip)
-          assert_int_equal(TIFFWriteEncodedStrip(tiff,
-                                                 TIFFComputeStrip(tiff, (uint32_t)y, (uint16_t)p),
-                                                 buffer, size),
-                           size);
+          assert_int_equal(
+              TIFFWriteEncodedStrip(tiff, TIFFComputeStrip(tiff, (uint32_t)y, (uint16_t)p), buffer, size),
+              size);
         else
           assert_int_equal(
-              TIFFWriteEncodedTile(tiff,
-                                   TIFFComputeTile(tiff, (uint32_t)x, (uint32_t)y, 0, (uint16_t)p),
+              TIFFWriteEncodedTile(tiff, TIFFComputeTile(tiff, (uint32_t)x, (uint32_t)y, 0, (uint16_t)p),
                                    buffer, size),
               size);
       }
@@ -133,9 +129,8 @@ static void _check(const _spec_t *spec, int band)
   assert_int_equal(reader->bits, spec->bits);
   float *rows = read_rows(&reader->source, band, &error);
   assert_no_error(error);
-  const double step = spec->format == SAMPLEFORMAT_IEEEFP
-                          ? (spec->bits == 16 ? 0.51 : 1e-6)
-                          : 0.51 / (spec->bits == 8 ? 255.0 : 65535.0);
+  const double step = spec->format == SAMPLEFORMAT_IEEEFP ? (spec->bits == 16 ? 0.51 : 1e-6)
+                                                          : 0.51 / (spec->bits == 8 ? 255.0 : 65535.0);
   for(int y = 0; y < HEIGHT; y++)
     for(int x = 0; x < WIDTH; x++)
       for(int c = 0; c < spec->samples; c++)
@@ -151,15 +146,15 @@ static void _check(const _spec_t *spec, int band)
   dt_row_source_destroy(&reader->source);
 }
 
-static const _spec_t _plain = {.mode = "w",
-                               .bits = 8,
-                               .format = SAMPLEFORMAT_UINT,
-                               .samples = 3,
-                               .photometric = PHOTOMETRIC_RGB,
-                               .compression = COMPRESSION_NONE,
-                               .planar = PLANARCONFIG_CONTIG,
-                               .rows_per_strip = 5,
-                               .extra = -1};
+static const _spec_t _plain = { .mode = "w",
+                                .bits = 8,
+                                .format = SAMPLEFORMAT_UINT,
+                                .samples = 3,
+                                .photometric = PHOTOMETRIC_RGB,
+                                .compression = COMPRESSION_NONE,
+                                .planar = PLANARCONFIG_CONTIG,
+                                .rows_per_strip = 5,
+                                .extra = -1 };
 
 // --- What is read
 
@@ -167,11 +162,11 @@ static const _spec_t _plain = {.mode = "w",
 static void test_every_layout(void **state)
 {
   (void)state;
-  static const char *const modes[] = {"wl", "wb", "w8l", "w8b"};
-  static const int kinds[][2] = {{8, SAMPLEFORMAT_UINT},    {16, SAMPLEFORMAT_UINT},
-                                 {32, SAMPLEFORMAT_UINT},   {16, SAMPLEFORMAT_IEEEFP},
-                                 {32, SAMPLEFORMAT_IEEEFP}, {64, SAMPLEFORMAT_IEEEFP}};
-  static const int pieces[] = {0, 1, 5, HEIGHT};
+  static const char *const modes[] = { "wl", "wb", "w8l", "w8b" };
+  static const int kinds[][2] = { { 8, SAMPLEFORMAT_UINT },    { 16, SAMPLEFORMAT_UINT },
+                                  { 32, SAMPLEFORMAT_UINT },   { 16, SAMPLEFORMAT_IEEEFP },
+                                  { 32, SAMPLEFORMAT_IEEEFP }, { 64, SAMPLEFORMAT_IEEEFP } };
+  static const int pieces[] = { 0, 1, 5, HEIGHT };
   for(size_t m = 0; m < G_N_ELEMENTS(modes); m++)
     for(size_t k = 0; k < G_N_ELEMENTS(kinds); k++)
       for(size_t p = 0; p < G_N_ELEMENTS(pieces); p++)
@@ -195,9 +190,9 @@ static void test_every_layout(void **state)
 static void test_every_compression(void **state)
 {
   (void)state;
-  static const int compressions[] = {
-      COMPRESSION_NONE,     COMPRESSION_LZW,  COMPRESSION_ADOBE_DEFLATE, COMPRESSION_DEFLATE,
-      COMPRESSION_PACKBITS, COMPRESSION_ZSTD, COMPRESSION_LZMA};
+  static const int compressions[] = { COMPRESSION_NONE,    COMPRESSION_LZW,      COMPRESSION_ADOBE_DEFLATE,
+                                      COMPRESSION_DEFLATE, COMPRESSION_PACKBITS, COMPRESSION_ZSTD,
+                                      COMPRESSION_LZMA };
   for(size_t i = 0; i < G_N_ELEMENTS(compressions); i++)
     for(int bits = 8; bits <= 16; bits += 8)
       for(int rows = 0; rows <= HEIGHT; rows += HEIGHT)
@@ -208,9 +203,7 @@ static void test_every_compression(void **state)
           spec.bits = bits;
           spec.rows_per_strip = rows;
           spec.predictor =
-              compressions[i] == COMPRESSION_NONE || compressions[i] == COMPRESSION_PACKBITS
-                  ? 0
-                  : predictor;
+              compressions[i] == COMPRESSION_NONE || compressions[i] == COMPRESSION_PACKBITS ? 0 : predictor;
           if(TIFFIsCODECConfigured((uint16_t)compressions[i])) _check(&spec, 29);
         }
   _spec_t spec = _plain;
@@ -325,8 +318,7 @@ static void test_jpeg_in_tiff(void **state)
     TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
     TIFFSetField(tiff, TIFFTAG_JPEGQUALITY, 95);
     uint8_t piece[WIDTH * 16 * 3];
-    for(size_t i = 0; i < sizeof(piece); i++)
-      piece[i] = (uint8_t)(100 + 40 * (i % 3));
+    for(size_t i = 0; i < sizeof(piece); i++) piece[i] = (uint8_t)(100 + 40 * (i % 3));
     for(int i = 0; i < (tiled ? 6 : 2); i++)
     {
       const tmsize_t size = tiled ? 16 * 16 * 3 : WIDTH * 3 * (i == 0 ? 16 : HEIGHT - 16);
@@ -351,10 +343,10 @@ static void test_half_floats(void **state)
 {
   (void)state;
   GError *error = NULL;
-  static const uint16_t halves[WIDTH] = {0x0000, 0x3c00, 0xbc00, 0x3800, 0x0001, 0x03ff,
-                                         0x0400, 0x7bff, 0x7c00, 0xfc00, 0x8001};
-  static const double want[] = {0.0,     1.0,     -1.0,     0.5,       0x1p-24, 0x1.ff8p-15,
-                                0x1p-14, 65504.0, INFINITY, -INFINITY, -0x1p-24};
+  static const uint16_t halves[WIDTH] = { 0x0000, 0x3c00, 0xbc00, 0x3800, 0x0001, 0x03ff,
+                                          0x0400, 0x7bff, 0x7c00, 0xfc00, 0x8001 };
+  static const double want[] = { 0.0,     1.0,     -1.0,     0.5,       0x1p-24, 0x1.ff8p-15,
+                                 0x1p-14, 65504.0, INFINITY, -INFINITY, -0x1p-24 };
   const char *path = in_directory("half.tif");
   TIFF *tiff = TIFFOpen(path, "w");
   _spec_t spec = _plain;
@@ -372,8 +364,7 @@ static void test_half_floats(void **state)
   assert_true(reader->is_float);
   float row[WIDTH];
   assert_true(reader->source.read(&reader->source, 0, 1, row, &error));
-  for(size_t i = 0; i < G_N_ELEMENTS(want); i++)
-    assert_true((double)row[i] == want[i]);
+  for(size_t i = 0; i < G_N_ELEMENTS(want); i++) assert_true((double)row[i] == want[i]);
   dt_row_source_destroy(&reader->source);
 }
 
@@ -446,9 +437,8 @@ static void test_one_bit_is_refused(void **state)
     spec.photometric = PHOTOMETRIC_MINISBLACK;
     spec.rows_per_strip = HEIGHT;
     _set_tags(tiff, &spec);
-    uint8_t row[WIDTH] = {0};
-    for(uint32_t y = 0; y < HEIGHT; y++)
-      TIFFWriteScanline(tiff, row, y, 0);
+    uint8_t row[WIDTH] = { 0 };
+    for(uint32_t y = 0; y < HEIGHT; y++) TIFFWriteScanline(tiff, row, y, 0);
     TIFFClose(tiff);
     char words[32];
     g_snprintf(words, sizeof(words), "%d-bit", bits);
@@ -463,7 +453,7 @@ static void test_raw_files_are_recognised(void **state)
   TIFF *tiff = TIFFOpen(path, "w");
   _spec_t spec = _plain;
   _set_tags(tiff, &spec);
-  static const uint8_t version[4] = {1, 4, 0, 0};
+  static const uint8_t version[4] = { 1, 4, 0, 0 };
   TIFFSetField(tiff, TIFFTAG_DNGVERSION, version);
   _write_pieces(tiff, &spec);
   TIFFClose(tiff);
@@ -474,25 +464,25 @@ static void test_raw_files_are_recognised(void **state)
 static void test_absurd_headers(void **state)
 {
   (void)state;
-  static const uint32_t sizes[] = {0x7fffffff, 0xffffffff, 1000001, 1000000, 0};
+  static const uint32_t sizes[] = { 0x7fffffff, 0xffffffff, 1000001, 1000000, 0 };
   const char *path = in_directory("absurd.tif");
   for(size_t i = 0; i < G_N_ELEMENTS(sizes); i++)
     for(int tiled = 0; tiled < 2; tiled++)
     {
-      uint8_t bytes[8 + 2 + 10 * 12 + 4 + 16] = {'I', 'I', 42, 0, 8, 0, 0, 0, 10, 0};
-      const uint32_t tags[10][3] = {{256, 4, sizes[i]},
-                                    {257, 4, sizes[i]},
-                                    {258, 3, 8},
-                                    {259, 3, 1},
-                                    {262, 3, 1},
-                                    {tiled ? 277 : 273, tiled ? 3 : 4, tiled ? 1 : 134},
-                                    {tiled ? 322 : 277, tiled ? 4 : 3, tiled ? 0x10000000 : 1},
-                                    {tiled ? 323 : 278, 4, tiled ? 0x10000000 : sizes[i]},
-                                    {tiled ? 324 : 279, 4, 134},
-                                    {tiled ? 325 : 284, tiled ? 4 : 3, tiled ? 16 : 1}};
+      uint8_t bytes[8 + 2 + 10 * 12 + 4 + 16] = { 'I', 'I', 42, 0, 8, 0, 0, 0, 10, 0 };
+      const uint32_t tags[10][3] = { { 256, 4, sizes[i] },
+                                     { 257, 4, sizes[i] },
+                                     { 258, 3, 8 },
+                                     { 259, 3, 1 },
+                                     { 262, 3, 1 },
+                                     { tiled ? 277 : 273, tiled ? 3 : 4, tiled ? 1 : 134 },
+                                     { tiled ? 322 : 277, tiled ? 4 : 3, tiled ? 0x10000000 : 1 },
+                                     { tiled ? 323 : 278, 4, tiled ? 0x10000000 : sizes[i] },
+                                     { tiled ? 324 : 279, 4, 134 },
+                                     { tiled ? 325 : 284, tiled ? 4 : 3, tiled ? 16 : 1 } };
       for(int t = 0; t < 10; t++)
       {
-        const uint32_t words[3] = {tags[t][0] | tags[t][1] << 16, 1, tags[t][2]};
+        const uint32_t words[3] = { tags[t][0] | tags[t][1] << 16, 1, tags[t][2] };
         memcpy(bytes + 10 + 12 * t, words, 12);
       }
       assert_true(g_file_set_contents(path, (char *)bytes, sizeof(bytes), NULL));
@@ -505,18 +495,18 @@ int main(void)
   TIFFSetErrorHandler(NULL);
   TIFFSetWarningHandler(NULL);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_layout),
-      cmocka_unit_test(test_every_compression),
-      cmocka_unit_test(test_white_may_be_zero),
-      cmocka_unit_test(test_rows_skip_within_strips),
-      cmocka_unit_test(test_palette),
-      cmocka_unit_test(test_jpeg_in_tiff),
-      cmocka_unit_test(test_half_floats),
-      cmocka_unit_test(test_first_page_is_read),
-      cmocka_unit_test(test_unsupported_kinds_are_named),
-      cmocka_unit_test(test_one_bit_is_refused),
-      cmocka_unit_test(test_raw_files_are_recognised),
-      cmocka_unit_test(test_absurd_headers),
+    cmocka_unit_test(test_every_layout),
+    cmocka_unit_test(test_every_compression),
+    cmocka_unit_test(test_white_may_be_zero),
+    cmocka_unit_test(test_rows_skip_within_strips),
+    cmocka_unit_test(test_palette),
+    cmocka_unit_test(test_jpeg_in_tiff),
+    cmocka_unit_test(test_half_floats),
+    cmocka_unit_test(test_first_page_is_read),
+    cmocka_unit_test(test_unsupported_kinds_are_named),
+    cmocka_unit_test(test_one_bit_is_refused),
+    cmocka_unit_test(test_raw_files_are_recognised),
+    cmocka_unit_test(test_absurd_headers),
   };
   return cmocka_run_group_tests_name("imageio_tiff", tests, make_directory, remove_directory);
 }

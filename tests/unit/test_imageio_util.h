@@ -80,8 +80,7 @@ static UNUSED void assert_error(GError *error, int code, const char *words)
 {
   assert_non_null(error);
   if(!g_error_matches(error, DT_AI_ERROR, code) || !strstr(error->message, words))
-    fail_msg("code %d, not %d, or words \"%s\" missing: %s", error->code, code, words,
-             error->message);
+    fail_msg("code %d, not %d, or words \"%s\" missing: %s", error->code, code, words, error->message);
   g_error_free(error);
 }
 
@@ -109,9 +108,8 @@ static UNUSED float *read_rows(dt_row_source_t *source, int band, GError **error
 }
 
 /** Writes a whole picture; FALSE with @p error. */
-static UNUSED gboolean write_picture(const char *path, int width, int height, int channels,
-                                     const float *rows, const dt_imageio_write_opts_t *opts,
-                                     GError **error)
+static UNUSED gboolean write_picture(const char *path, int width, int height, int channels, const float *rows,
+                                     const dt_imageio_write_opts_t *opts, GError **error)
 {
   dt_row_sink_t *sink = dt_imageio_create(path, width, height, channels, opts, error);
   if(!sink) return FALSE;
@@ -130,8 +128,7 @@ static UNUSED int count_parts(const char *directory)
 {
   int count = 0;
   GDir *entries = g_dir_open(directory, 0, NULL);
-  for(const char *name; entries && (name = g_dir_read_name(entries));)
-    count += name[0] == '.';
+  for(const char *name; entries && (name = g_dir_read_name(entries));) count += name[0] == '.';
   if(entries) g_dir_close(entries);
   return count;
 }

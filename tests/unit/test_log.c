@@ -14,9 +14,8 @@ static const struct
   const char *name;
   unsigned topic;
 } _names[] = {
-    {"ai", DT_LOG_AI},     {"opencl", DT_LOG_OPENCL}, {"perf", DT_LOG_PERF},
-    {"pipe", DT_LOG_PIPE}, {"tiling", DT_LOG_TILING}, {"memory", DT_LOG_MEMORY},
-    {"all", DT_LOG_ALL},
+  { "ai", DT_LOG_AI },         { "opencl", DT_LOG_OPENCL }, { "perf", DT_LOG_PERF }, { "pipe", DT_LOG_PIPE },
+  { "tiling", DT_LOG_TILING }, { "memory", DT_LOG_MEMORY }, { "all", DT_LOG_ALL },
 };
 
 static void test_names(void **state)
@@ -29,9 +28,8 @@ static void test_names(void **state)
     if(_names[i].topic != DT_LOG_ALL) all |= _names[i].topic;
   }
   assert_int_equal(all, DT_LOG_ALL);
-  static const char *const unknown[] = {"", "AI", "ai ", "everything", "aii"};
-  for(size_t i = 0; i < G_N_ELEMENTS(unknown); i++)
-    assert_int_equal(dt_log_topic_from_name(unknown[i]), 0);
+  static const char *const unknown[] = { "", "AI", "ai ", "everything", "aii" };
+  for(size_t i = 0; i < G_N_ELEMENTS(unknown); i++) assert_int_equal(dt_log_topic_from_name(unknown[i]), 0);
 }
 
 /* --- one reader --- */
@@ -40,7 +38,7 @@ typedef struct _reader_t
 {
   GPtrArray *lines;
   unsigned topic; /* of the last line */
-  int inside;           /* calls under way; more than one is a fault */
+  int inside;     /* calls under way; more than one is a fault */
 } _reader_t;
 
 static void _note(unsigned topic, const char *line, void *data)
@@ -54,7 +52,7 @@ static void _note(unsigned topic, const char *line, void *data)
 
 static _reader_t _read_along(unsigned topics)
 {
-  return (_reader_t){.lines = g_ptr_array_new_with_free_func(g_free), .topic = topics};
+  return (_reader_t){ .lines = g_ptr_array_new_with_free_func(g_free), .topic = topics };
 }
 
 static void test_topics(void **state)
@@ -108,8 +106,7 @@ static void *_chat(void *data)
 {
   const int writer = GPOINTER_TO_INT(data);
   char *text = g_strnfill(64, (char)('a' + writer));
-  for(int i = 0; i < _lines_each(); i++)
-    dt_log(DT_LOG_AI, "%s %d", text, i);
+  for(int i = 0; i < _lines_each(); i++) dt_log(DT_LOG_AI, "%s %d", text, i);
   g_free(text);
   return NULL;
 }
@@ -118,8 +115,7 @@ static void _check_line(const char *line, int next[THREADS])
 {
   const int writer = line[0] - 'a';
   assert_in_range(writer, 0, THREADS - 1);
-  for(int i = 0; i < 64; i++)
-    assert_int_equal(line[i], line[0]);
+  for(int i = 0; i < 64; i++) assert_int_equal(line[i], line[0]);
   /* the lines of one thread keep their order */
   assert_int_equal(g_ascii_strtoll(line + 65, NULL, 10), next[writer]++);
 }
@@ -129,26 +125,24 @@ static void test_lines_stay_whole(void **state)
   (void)state;
   _reader_t reader = _read_along(0);
   pthread_t threads[THREADS];
-  int next[THREADS] = {0};
+  int next[THREADS] = { 0 };
   dt_log_set_handler(_note, &reader, DT_LOG_ALL);
   for(int i = 0; i < THREADS; i++)
     assert_int_equal(pthread_create(&threads[i], NULL, _chat, GINT_TO_POINTER(i)), 0);
-  for(int i = 0; i < THREADS; i++)
-    pthread_join(threads[i], NULL);
+  for(int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   dt_log_set_handler(NULL, NULL, 0);
   assert_int_equal(reader.lines->len, THREADS * _lines_each());
-  for(guint i = 0; i < reader.lines->len; i++)
-    _check_line(g_ptr_array_index(reader.lines, i), next);
+  for(guint i = 0; i < reader.lines->len; i++) _check_line(g_ptr_array_index(reader.lines, i), next);
   g_ptr_array_unref(reader.lines);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_names),
-      cmocka_unit_test(test_topics),
-      cmocka_unit_test(test_off),
-      cmocka_unit_test(test_lines_stay_whole),
+    cmocka_unit_test(test_names),
+    cmocka_unit_test(test_topics),
+    cmocka_unit_test(test_off),
+    cmocka_unit_test(test_lines_stay_whole),
   };
   return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

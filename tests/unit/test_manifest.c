@@ -90,10 +90,9 @@ static void test_defaults(void **state)
 static void test_form_of_the_specification(void **state)
 {
   (void)state;
-  dt_manifest_t *m =
-      _read("{\n  \"id\": \"denoise-nind\",\n  \"name\": \"denoise nind\",\n"
-            "  \"description\": \"UNet denoiser trained on NIND dataset\",\n"
-            "  \"task\": \"denoise\",\n  \"backend\": \"onnx\",\n  \"num_inputs\": 2\n}\n");
+  dt_manifest_t *m = _read("{\n  \"id\": \"denoise-nind\",\n  \"name\": \"denoise nind\",\n"
+                           "  \"description\": \"UNet denoiser trained on NIND dataset\",\n"
+                           "  \"task\": \"denoise\",\n  \"backend\": \"onnx\",\n  \"num_inputs\": 2\n}\n");
   assert_string_equal(m->id, "denoise-nind");
   assert_string_equal(m->description, "UNet denoiser trained on NIND dataset");
   assert_string_equal(m->task, "denoise");
@@ -147,7 +146,7 @@ static void test_attributes(void **state)
 {
   (void)state;
   dt_manifest_t *m = _read(_published);
-  int sizes[4] = {-1, -1, -1, -1};
+  int sizes[4] = { -1, -1, -1, -1 };
   assert_true(dt_manifest_attribute_bool(m, "shadow_boost", FALSE));
   assert_int_equal(dt_manifest_attribute_ints(m, "input_sizes", sizes, 4), 1);
   assert_int_equal(sizes[0], 512);
@@ -181,7 +180,7 @@ static void test_attributes_of_another_type(void **state)
   dt_manifest_t *m =
       _read_with("\"attributes\": {\"s\": \"text\", \"b\": true, \"i\": 3, \"d\": 2.5, \"n\": null,"
                  " \"a\": [1, \"two\", 3.9, null, true, [4], 1e99, -1e99], \"o\": {\"x\": 1}}");
-  static const char *const keys[] = {"s", "b", "i", "d", "n", "a", "o", "o.y", "missing"};
+  static const char *const keys[] = { "s", "b", "i", "d", "n", "a", "o", "o.y", "missing" };
   for(size_t i = 0; i < G_N_ELEMENTS(keys); i++)
   {
     int values[8];
@@ -206,7 +205,7 @@ static void test_attributes_of_another_type(void **state)
 static void test_attributes_that_are_no_object(void **state)
 {
   (void)state;
-  static const char *const forms[] = {"\"none\"", "null", "[1]", "3", "true"};
+  static const char *const forms[] = { "\"none\"", "null", "[1]", "3", "true" };
   for(size_t i = 0; i < G_N_ELEMENTS(forms); i++)
   {
     char *extra = g_strdup_printf("\"attributes\": %s, \"model_card\": %s", forms[i], forms[i]);
@@ -226,14 +225,14 @@ static void test_attributes_that_are_no_object(void **state)
 static void test_wrong_types(void **state)
 {
   (void)state;
-  static const char *const values[] = {"42", "null", "true", "[]", "{}", "1.5"};
+  static const char *const values[] = { "42", "null", "true", "[]", "{}", "1.5" };
   for(size_t i = 0; i < G_N_ELEMENTS(values); i++)
   {
     const char *v = values[i];
-    char *extra = g_strdup_printf(
-        "\"description\": %s, \"task\": %s, \"backend\": %s, \"arch\": %s, \"version\": %s,"
-        " \"tiling\": \"yes\", \"num_inputs\": \"2\"",
-        v, v, v, v, v);
+    char *extra =
+        g_strdup_printf("\"description\": %s, \"task\": %s, \"backend\": %s, \"arch\": %s, \"version\": %s,"
+                        " \"tiling\": \"yes\", \"num_inputs\": \"2\"",
+                        v, v, v, v, v);
     dt_manifest_t *m = _read_with(extra);
     assert_string_equal(m->description, "");
     assert_string_equal(m->task, "general");
@@ -254,7 +253,7 @@ static void test_wrong_types(void **state)
 static void test_required_fields(void **state)
 {
   (void)state;
-  static const char *const wrong[] = {"", "null", "42", "[]", "{}", "true"};
+  static const char *const wrong[] = { "", "null", "42", "[]", "{}", "true" };
   for(size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
   {
     char *id = g_strdup_printf("{\"name\": \"X\"%s%s}", *wrong[i] ? ", \"id\": " : "", wrong[i]);
@@ -274,14 +273,13 @@ static void test_number_of_inputs(void **state)
     const char *text;
     int value; /* 0: refused */
   } cases[] = {
-      {"1", 1},   {"2", 2},    {"16", 16},        {"17", 0},
-      {"0", 0},   {"-1", 0},   {"4294967297", 0}, {"9223372036854775807", 0},
-      {"2.0", 1}, {"null", 1},
+    { "1", 1 },   { "2", 2 },    { "16", 16 },        { "17", 0 },
+    { "0", 0 },   { "-1", 0 },   { "4294967297", 0 }, { "9223372036854775807", 0 },
+    { "2.0", 1 }, { "null", 1 },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
   {
-    char *json =
-        g_strdup_printf("{\"id\": \"x\", \"name\": \"X\", \"num_inputs\": %s}", cases[i].text);
+    char *json = g_strdup_printf("{\"id\": \"x\", \"name\": \"X\", \"num_inputs\": %s}", cases[i].text);
     if(cases[i].value)
     {
       dt_manifest_t *m = _read(json);
@@ -304,20 +302,19 @@ static void test_unknown_backend(void **state)
 static void test_no_json(void **state)
 {
   (void)state;
-  static const char *const texts[] = {"",
-                                      " ",
-                                      "null",
-                                      "[]",
-                                      "\"x\"",
-                                      "3",
-                                      "{",
-                                      "{\"id\"",
-                                      "{\"id\": \"x\",",
-                                      "<html>",
-                                      "{\"id\": \"x\" \"name\": \"X\"}",
-                                      "\xff\xfe{\"id\""};
-  for(size_t i = 0; i < G_N_ELEMENTS(texts); i++)
-    _assert_refused(texts[i], -1);
+  static const char *const texts[] = { "",
+                                       " ",
+                                       "null",
+                                       "[]",
+                                       "\"x\"",
+                                       "3",
+                                       "{",
+                                       "{\"id\"",
+                                       "{\"id\": \"x\",",
+                                       "<html>",
+                                       "{\"id\": \"x\" \"name\": \"X\"}",
+                                       "\xff\xfe{\"id\"" };
+  for(size_t i = 0; i < G_N_ELEMENTS(texts); i++) _assert_refused(texts[i], -1);
   static const char nul[] = "{\"id\": \"x\", \"name\": \"X\"}\0 ";
   _assert_refused(nul, sizeof nul - 1);
 }
@@ -325,8 +322,8 @@ static void test_no_json(void **state)
 static char *_nested(int depth)
 {
   char *open = g_strnfill((gsize)depth, '['), *close = g_strnfill((gsize)depth, ']');
-  char *json = g_strdup_printf(
-      "{\"id\": \"x\", \"name\": \"a [[ \\\" {{\", \"attributes\": {\"a\": %s%s}}", open, close);
+  char *json = g_strdup_printf("{\"id\": \"x\", \"name\": \"a [[ \\\" {{\", \"attributes\": {\"a\": %s%s}}",
+                               open, close);
   g_free(close);
   g_free(open);
   return json;
@@ -335,7 +332,7 @@ static char *_nested(int depth)
 static void test_nesting(void **state)
 {
   (void)state;
-  static const int deep[] = {40, 1000, 100000};
+  static const int deep[] = { 40, 1000, 100000 };
   for(size_t i = 0; i < G_N_ELEMENTS(deep); i++)
   {
     char *json = _nested(deep[i]);
@@ -392,11 +389,11 @@ static void test_ids(void **state)
     const char *id;
     gboolean safe;
   } ids[] = {
-      {"denoise-nind", TRUE}, {"a", TRUE},         {"...", TRUE},    {"a.b", TRUE},
-      {".hidden", TRUE},      {"ünïcödé", TRUE},   {"a b", TRUE},    {"", FALSE},
-      {".", FALSE},           {"..", FALSE},       {"a/b", FALSE},   {"/", FALSE},
-      {"../x", FALSE},        {"a\\b", FALSE},     {"a\nb", FALSE},  {"a\tb", FALSE},
-      {"\x7f", FALSE},        {"\xff\xfe", FALSE}, {"a\x01", FALSE},
+    { "denoise-nind", TRUE }, { "a", TRUE },         { "...", TRUE },    { "a.b", TRUE },
+    { ".hidden", TRUE },      { "ünïcödé", TRUE },   { "a b", TRUE },    { "", FALSE },
+    { ".", FALSE },           { "..", FALSE },       { "a/b", FALSE },   { "/", FALSE },
+    { "../x", FALSE },        { "a\\b", FALSE },     { "a\nb", FALSE },  { "a\tb", FALSE },
+    { "\x7f", FALSE },        { "\xff\xfe", FALSE }, { "a\x01", FALSE },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(ids); i++)
     if(dt_manifest_id_is_safe(ids[i].id) != ids[i].safe) fail_msg("\"%s\"", ids[i].id);
@@ -417,7 +414,7 @@ static void test_ids(void **state)
 /* These folders hold what is unusual but legal; all others are to be refused. */
 static gboolean _is_legal(const char *name)
 {
-  static const char *const legal[] = {"attributes-text", "num-inputs-text", "task-number", NULL};
+  static const char *const legal[] = { "attributes-text", "num-inputs-text", "task-number", NULL };
   return g_strv_contains(legal, name);
 }
 
@@ -448,22 +445,22 @@ static void test_broken_configs(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_defaults),
-      cmocka_unit_test(test_form_of_the_specification),
-      cmocka_unit_test(test_form_as_published),
-      cmocka_unit_test(test_attributes),
-      cmocka_unit_test(test_attributes_of_another_type),
-      cmocka_unit_test(test_attributes_that_are_no_object),
-      cmocka_unit_test(test_wrong_types),
-      cmocka_unit_test(test_required_fields),
-      cmocka_unit_test(test_number_of_inputs),
-      cmocka_unit_test(test_unknown_backend),
-      cmocka_unit_test(test_no_json),
-      cmocka_unit_test(test_nesting),
-      cmocka_unit_test(test_huge),
-      cmocka_unit_test(test_no_file),
-      cmocka_unit_test(test_ids),
-      cmocka_unit_test(test_broken_configs),
+    cmocka_unit_test(test_defaults),
+    cmocka_unit_test(test_form_of_the_specification),
+    cmocka_unit_test(test_form_as_published),
+    cmocka_unit_test(test_attributes),
+    cmocka_unit_test(test_attributes_of_another_type),
+    cmocka_unit_test(test_attributes_that_are_no_object),
+    cmocka_unit_test(test_wrong_types),
+    cmocka_unit_test(test_required_fields),
+    cmocka_unit_test(test_number_of_inputs),
+    cmocka_unit_test(test_unknown_backend),
+    cmocka_unit_test(test_no_json),
+    cmocka_unit_test(test_nesting),
+    cmocka_unit_test(test_huge),
+    cmocka_unit_test(test_no_file),
+    cmocka_unit_test(test_ids),
+    cmocka_unit_test(test_broken_configs),
   };
   return cmocka_run_group_tests_name("manifest", tests, _setup, _teardown);
 }

@@ -43,7 +43,7 @@ static void _read_fixture(const char *name, char **bytes, gsize *size)
 
 static _model_t _open(const char *name)
 {
-  _model_t model = {0};
+  _model_t model = { 0 };
   GError *error = NULL;
   _read_fixture(name, &model.bytes, &model.size);
   model.graph = dt_onnx_graph_parse(model.bytes, model.size, &error);
@@ -111,8 +111,7 @@ static _message_t _new(void)
 static _message_t _value_info(const char *name, int rank)
 {
   _message_t shape = _new(), tensor = _new(), type = _new(), value = _new();
-  for(int i = 0; i < rank; i++)
-    _put(shape, 1, _new());
+  for(int i = 0; i < rank; i++) _put(shape, 1, _new());
   _put_varint(tensor, 1, 1);
   _put(tensor, 2, shape);
   _put(type, 1, tensor);
@@ -134,8 +133,7 @@ static _message_t _integers(const char *name, int count, const int64_t *values)
 {
   _message_t attribute = _new();
   _put_text(attribute, 1, name);
-  for(int i = 0; i < count; i++)
-    _put_varint(attribute, 8, (uint64_t)values[i]);
+  for(int i = 0; i < count; i++) _put_varint(attribute, 8, (uint64_t)values[i]);
   return attribute;
 }
 
@@ -269,9 +267,8 @@ static void _test_shapes_and_types(void **state)
   model = _open("test-types/model.onnx");
   in = dt_onnx_graph_inputs(model.graph, &count);
   assert_int_equal(count, 6);
-  const int types[] = {2, 3, 6, 7, 10, 1};
-  for(int i = 0; i < count; i++)
-    assert_int_equal(in[i].elem_type, types[i]);
+  const int types[] = { 2, 3, 6, 7, 10, 1 };
+  for(int i = 0; i < count; i++) assert_int_equal(in[i].elem_type, types[i]);
   _assert_value(&in[0], "in_uint8", 2, 1);
   _close(&model);
 }
@@ -312,11 +309,9 @@ static void _check_locality(const char *name, int stride, int radius, int scale)
 {
   _model_t model = _open(name);
   const dt_onnx_locality_t found = dt_onnx_graph_locality(model.graph);
-  if(found.local != (stride > 0) || found.stride != stride || found.radius != radius ||
-     found.scale != scale)
-    fail_msg("%s: local %d (%s), stride %d, radius %d, scale %d; measured %d, %d, %d", name,
-             found.local, found.reason, found.stride, found.radius, found.scale, stride, radius,
-             scale);
+  if(found.local != (stride > 0) || found.stride != stride || found.radius != radius || found.scale != scale)
+    fail_msg("%s: local %d (%s), stride %d, radius %d, scale %d; measured %d, %d, %d", name, found.local,
+             found.reason, found.stride, found.radius, found.scale, stride, radius, scale);
   assert_int_equal(found.reason[0] == 0, found.local);
   _close(&model);
 }
@@ -335,8 +330,7 @@ static void _test_measured_networks(void **state)
     if(!lines[i][0] || lines[i][0] == '#') continue;
     char **word = g_strsplit(lines[i], " ", 4);
     assert_int_equal(g_strv_length(word), 4);
-    _check_locality(word[0], (int)g_ascii_strtoll(word[1], NULL, 10),
-                    (int)g_ascii_strtoll(word[2], NULL, 10),
+    _check_locality(word[0], (int)g_ascii_strtoll(word[1], NULL, 10), (int)g_ascii_strtoll(word[2], NULL, 10),
                     (int)g_ascii_strtoll(word[3], NULL, 10));
     g_strfreev(word);
     checked++;
@@ -353,14 +347,14 @@ static void _test_reasons(void **state)
   {
     const char *file, *reason;
   } cases[] = {
-      {"denoise-global/model.onnx",
-       "GlobalAveragePool (node GlobalAveragePool_) is not on the list of local operators"},
-      {"denoise-convtranspose/model.onnx",
-       "ConvTranspose (node ConvTranspose_2) gives other last bits in a tile"},
-      {"denoise-resize/model.onnx", "the output is smaller than the input"},
-      {"locality-graphs/not-indices.onnx", "Cast (node Cast_1) reads a tensor that is not local"},
-      {"locality-graphs/not-custom.onnx", "Relu (node Relu_0) is no standard operator"},
-      {"locality-graphs/not-if.onnx", "If (node If_0) runs a graph of its own"},
+    { "denoise-global/model.onnx",
+      "GlobalAveragePool (node GlobalAveragePool_) is not on the list of local operators" },
+    { "denoise-convtranspose/model.onnx",
+      "ConvTranspose (node ConvTranspose_2) gives other last bits in a tile" },
+    { "denoise-resize/model.onnx", "the output is smaller than the input" },
+    { "locality-graphs/not-indices.onnx", "Cast (node Cast_1) reads a tensor that is not local" },
+    { "locality-graphs/not-custom.onnx", "Relu (node Relu_0) is no standard operator" },
+    { "locality-graphs/not-if.onnx", "If (node If_0) runs a graph of its own" },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
   {
@@ -375,8 +369,8 @@ static void _test_ffdnet(void **state)
 {
   (void)state;
   const char *data = g_getenv("DT_TEST_DATA");
-  char *folder = data ? g_strdup(data)
-                      : g_build_filename(_fixtures(), "..", "..", "..", "shared", "data", NULL);
+  char *folder =
+      data ? g_strdup(data) : g_build_filename(_fixtures(), "..", "..", "..", "shared", "data", NULL);
   char *path = g_build_filename(folder, "models", "denoise-ffdnet", "model.onnx", NULL);
   char *bytes = NULL;
   gsize size = 0;
@@ -401,7 +395,7 @@ static _message_t _conv(const char *attribute, int count, const int64_t *values)
 {
   _message_t node = _node("MaxPool", "input", "output");
   if(strcmp(attribute, "kernel_shape") != 0)
-    _put(node, 5, _integers("kernel_shape", 2, (const int64_t[]){3, 3}));
+    _put(node, 5, _integers("kernel_shape", 2, (const int64_t[]){ 3, 3 }));
   _put(node, 5, _integers(attribute, count, values));
   return _single(node);
 }
@@ -410,8 +404,8 @@ static void _test_windows_out_of_bounds(void **state)
 {
   (void)state;
   const char *why = "cannot be followed";
-  const int64_t none[] = {0, 0}, huge[] = {G_MAXINT64, G_MAXINT64}, negative[] = {-1, -1};
-  const int64_t pads[] = {0, 0, -1, 0}, large[] = {65536, 65536};
+  const int64_t none[] = { 0, 0 }, huge[] = { G_MAXINT64, G_MAXINT64 }, negative[] = { -1, -1 };
+  const int64_t pads[] = { 0, 0, -1, 0 }, large[] = { 65536, 65536 };
   _assert_locality(_conv("kernel_shape", 2, none), why);
   _assert_locality(_conv("kernel_shape", 2, huge), why);
   _assert_locality(_conv("strides", 2, none), why);
@@ -482,9 +476,9 @@ static void _test_reach_out_of_bounds(void **state)
   {
     char *from = g_strdup_printf("t%d", i), *to = g_strdup_printf("t%d", i + 1);
     _message_t node = _node("MaxPool", i ? from : "input", i < 16 ? to : "output");
-    _put(node, 5, _integers("kernel_shape", 2, (const int64_t[]){3, 3}));
-    _put(node, 5, _integers("dilations", 2, (const int64_t[]){65536, 65536}));
-    _put(node, 5, _integers("pads", 4, (const int64_t[]){65536, 65536, 65536, 65536}));
+    _put(node, 5, _integers("kernel_shape", 2, (const int64_t[]){ 3, 3 }));
+    _put(node, 5, _integers("dilations", 2, (const int64_t[]){ 65536, 65536 }));
+    _put(node, 5, _integers("pads", 4, (const int64_t[]){ 65536, 65536, 65536, 65536 }));
     _put(graph, 1, node);
     g_free(from);
     g_free(to);
@@ -500,8 +494,8 @@ static void _test_large_kernels(void **state)
   _message_t up = _node("DepthToSpace", "input", "t");
   _put(up, 5, _integer("blocksize", 4));
   _message_t pool = _node("MaxPool", "t", "output");
-  _put(pool, 5, _integers("kernel_shape", 2, (const int64_t[]){41, 41}));
-  _put(pool, 5, _integers("pads", 4, (const int64_t[]){20, 20, 20, 20}));
+  _put(pool, 5, _integers("kernel_shape", 2, (const int64_t[]){ 41, 41 }));
+  _put(pool, 5, _integers("pads", 4, (const int64_t[]){ 20, 20, 20, 20 }));
   _put(graph, 1, up);
   _put(graph, 1, pool);
   const dt_onnx_locality_t found = _assert_locality(_model(graph), NULL);
@@ -613,17 +607,17 @@ static void _assert_bytes_refused(const char *bytes, size_t size)
 static void _test_malformed(void **state)
 {
   (void)state;
-  _assert_bytes_refused("\x80", 1); // tag without an end
-  _assert_bytes_refused("\x08", 1); // varint without a byte
+  _assert_bytes_refused("\x80", 1);                                              // tag without an end
+  _assert_bytes_refused("\x08", 1);                                              // varint without a byte
   _assert_bytes_refused("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12); // too long
-  _assert_bytes_refused("\x3a\x05\x01", 3);                                  // longer than the file
-  _assert_bytes_refused("\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11); // far longer
-  _assert_bytes_refused("\x09\x01\x02\x03", 4);                              // half a fixed64
-  _assert_bytes_refused("\x0d\x01\x02", 3);                                  // half a fixed32
-  _assert_bytes_refused("\x0b\x0c", 2);                                      // a group
-  _assert_bytes_refused("\x0f\x00", 2);                                      // wire type 7
-  _assert_bytes_refused("\x02\x00", 2);                                      // field number 0
-  _assert_bytes_refused("\x82\x80\x80\x80\x80\x01\x00", 7);                  // tag beyond 32 bits
+  _assert_bytes_refused("\x3a\x05\x01", 3);                                      // longer than the file
+  _assert_bytes_refused("\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11);     // far longer
+  _assert_bytes_refused("\x09\x01\x02\x03", 4);                                  // half a fixed64
+  _assert_bytes_refused("\x0d\x01\x02", 3);                                      // half a fixed32
+  _assert_bytes_refused("\x0b\x0c", 2);                                          // a group
+  _assert_bytes_refused("\x0f\x00", 2);                                          // wire type 7
+  _assert_bytes_refused("\x02\x00", 2);                                          // field number 0
+  _assert_bytes_refused("\x82\x80\x80\x80\x80\x01\x00", 7);                      // tag beyond 32 bits
   _assert_bytes_refused("This is not a model.\n", 21);
 }
 
@@ -667,18 +661,15 @@ static void _test_too_many(void **state)
 {
   (void)state;
   _message_t graph = _image_graph();
-  for(int i = 0; i <= 100000; i++)
-    _put(graph, 1, _new());
+  for(int i = 0; i <= 100000; i++) _put(graph, 1, _new());
   _assert_refused(_model(graph), "too many nodes");
 
   graph = _image_graph();
-  for(int i = 0; i < 5000; i++)
-    _put(graph, 11, _value_info("x", 0));
+  for(int i = 0; i < 5000; i++) _put(graph, 11, _value_info("x", 0));
   _assert_refused(_model(graph), "too many inputs or outputs");
 
   _message_t node = _new();
-  for(int i = 0; i <= 1 << 20; i++)
-    _put_text(node, 1, "");
+  for(int i = 0; i <= 1 << 20; i++) _put_text(node, 1, "");
   _assert_refused(_single(node), "too many inputs or outputs");
 }
 
@@ -686,7 +677,7 @@ static void _test_too_many(void **state)
 static void _test_lying_tensors(void **state)
 {
   (void)state;
-  const int64_t sizes[] = {1, 1000000, G_MAXINT64};
+  const int64_t sizes[] = { 1, 1000000, G_MAXINT64 };
   for(size_t i = 0; i < G_N_ELEMENTS(sizes); i++)
   {
     _message_t graph = _image_graph();
@@ -769,8 +760,7 @@ static void _test_external_data_everywhere(void **state)
 static _message_t _nested(int depth)
 {
   _message_t graph = _graph_with(1, _node("Relu", "a", "b"));
-  for(int i = 0; i < depth; i++)
-    graph = _graph_with(1, _attribute_with(6, graph));
+  for(int i = 0; i < depth; i++) graph = _graph_with(1, _attribute_with(6, graph));
   _put(graph, 11, _value_info("input", 4));
   _put(graph, 12, _value_info("output", 4));
   return _model(graph);
@@ -802,14 +792,13 @@ static void _exercise(const uint8_t *bytes, size_t size)
 static void _test_truncation_at_every_byte(void **state)
 {
   (void)state;
-  const char *names[] = {"denoise-fp16/model.onnx", "locality-graphs/constant-nodes.onnx"};
+  const char *names[] = { "denoise-fp16/model.onnx", "locality-graphs/constant-nodes.onnx" };
   for(size_t n = 0; n < G_N_ELEMENTS(names); n++)
   {
     char *bytes;
     gsize size;
     _read_fixture(names[n], &bytes, &size);
-    for(gsize length = 0; length <= size; length++)
-      _exercise((const uint8_t *)bytes, length);
+    for(gsize length = 0; length <= size; length++) _exercise((const uint8_t *)bytes, length);
     g_free(bytes);
   }
 }
@@ -852,32 +841,32 @@ static void _test_destroy_null(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(_test_values),
-      cmocka_unit_test(_test_shapes_and_types),
-      cmocka_unit_test(_test_initialised_inputs_are_dropped),
-      cmocka_unit_test(_test_facts_about_the_model),
-      cmocka_unit_test(_test_measured_networks),
-      cmocka_unit_test(_test_reasons),
-      cmocka_unit_test(_test_ffdnet),
-      cmocka_unit_test(_test_windows_out_of_bounds),
-      cmocka_unit_test(_test_attributes_are_whitelisted),
-      cmocka_unit_test(_test_grids_out_of_bounds),
-      cmocka_unit_test(_test_reach_out_of_bounds),
-      cmocka_unit_test(_test_large_kernels),
-      cmocka_unit_test(_test_work_is_bounded),
-      cmocka_unit_test(_test_roles_of_inputs),
-      cmocka_unit_test(_test_orders_and_names),
-      cmocka_unit_test(_test_old_operator_sets_and_functions),
-      cmocka_unit_test(_test_malformed),
-      cmocka_unit_test(_test_incomplete),
-      cmocka_unit_test(_test_bad_names_and_ranks),
-      cmocka_unit_test(_test_too_many),
-      cmocka_unit_test(_test_lying_tensors),
-      cmocka_unit_test(_test_external_data_everywhere),
-      cmocka_unit_test(_test_nesting),
-      cmocka_unit_test(_test_truncation_at_every_byte),
-      cmocka_unit_test(_test_random_byte_flips),
-      cmocka_unit_test(_test_destroy_null),
+    cmocka_unit_test(_test_values),
+    cmocka_unit_test(_test_shapes_and_types),
+    cmocka_unit_test(_test_initialised_inputs_are_dropped),
+    cmocka_unit_test(_test_facts_about_the_model),
+    cmocka_unit_test(_test_measured_networks),
+    cmocka_unit_test(_test_reasons),
+    cmocka_unit_test(_test_ffdnet),
+    cmocka_unit_test(_test_windows_out_of_bounds),
+    cmocka_unit_test(_test_attributes_are_whitelisted),
+    cmocka_unit_test(_test_grids_out_of_bounds),
+    cmocka_unit_test(_test_reach_out_of_bounds),
+    cmocka_unit_test(_test_large_kernels),
+    cmocka_unit_test(_test_work_is_bounded),
+    cmocka_unit_test(_test_roles_of_inputs),
+    cmocka_unit_test(_test_orders_and_names),
+    cmocka_unit_test(_test_old_operator_sets_and_functions),
+    cmocka_unit_test(_test_malformed),
+    cmocka_unit_test(_test_incomplete),
+    cmocka_unit_test(_test_bad_names_and_ranks),
+    cmocka_unit_test(_test_too_many),
+    cmocka_unit_test(_test_lying_tensors),
+    cmocka_unit_test(_test_external_data_everywhere),
+    cmocka_unit_test(_test_nesting),
+    cmocka_unit_test(_test_truncation_at_every_byte),
+    cmocka_unit_test(_test_random_byte_flips),
+    cmocka_unit_test(_test_destroy_null),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

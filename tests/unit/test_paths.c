@@ -31,8 +31,8 @@ static void _assert_default(const char *const *environment, dt_platform_t platfo
 static void test_home_only(void **state)
 {
   (void)state;
-  static const char *const home[] = {"HOME", "/home/ada", "APPDATA", "C:\\wrong", NULL};
-  static const dt_platform_t platforms[] = {DT_PLATFORM_LINUX, DT_PLATFORM_MACOS};
+  static const char *const home[] = { "HOME", "/home/ada", "APPDATA", "C:\\wrong", NULL };
+  static const dt_platform_t platforms[] = { DT_PLATFORM_LINUX, DT_PLATFORM_MACOS };
   for(size_t i = 0; i < G_N_ELEMENTS(platforms); i++)
   {
     _assert_default(home, platforms[i], DT_DIR_CONFIG, "/home/ada/.config/darktable");
@@ -44,10 +44,10 @@ static void test_home_only(void **state)
 static void test_xdg(void **state)
 {
   (void)state;
-  static const char *const xdg[] = {"HOME",          "/home/ada",      "XDG_CONFIG_HOME",
-                                    "/etc/ada",      "XDG_CACHE_HOME", "/var/ada",
-                                    "XDG_DATA_HOME", "/srv/ada",       NULL};
-  static const dt_platform_t platforms[] = {DT_PLATFORM_LINUX, DT_PLATFORM_MACOS};
+  static const char *const xdg[] = { "HOME",          "/home/ada",      "XDG_CONFIG_HOME",
+                                     "/etc/ada",      "XDG_CACHE_HOME", "/var/ada",
+                                     "XDG_DATA_HOME", "/srv/ada",       NULL };
+  static const dt_platform_t platforms[] = { DT_PLATFORM_LINUX, DT_PLATFORM_MACOS };
   for(size_t i = 0; i < G_N_ELEMENTS(platforms); i++)
   {
     _assert_default(xdg, platforms[i], DT_DIR_CONFIG, "/etc/ada/darktable");
@@ -59,15 +59,9 @@ static void test_xdg(void **state)
 static void test_relative_xdg_is_ignored(void **state)
 {
   (void)state;
-  static const char *const relative[] = {"HOME",
-                                         "/home/ada",
-                                         "XDG_CONFIG_HOME",
-                                         "config",
-                                         "XDG_CACHE_HOME",
-                                         "./cache",
-                                         "XDG_DATA_HOME",
-                                         "",
-                                         NULL};
+  static const char *const relative[] = {
+    "HOME", "/home/ada", "XDG_CONFIG_HOME", "config", "XDG_CACHE_HOME", "./cache", "XDG_DATA_HOME", "", NULL
+  };
   _assert_default(relative, DT_PLATFORM_LINUX, DT_DIR_CONFIG, "/home/ada/.config/darktable");
   _assert_default(relative, DT_PLATFORM_LINUX, DT_DIR_CACHE, "/home/ada/.cache/darktable");
   _assert_default(relative, DT_PLATFORM_LINUX, DT_DIR_DATA, "/home/ada/.local/share/darktable");
@@ -76,19 +70,17 @@ static void test_relative_xdg_is_ignored(void **state)
 static void test_windows(void **state)
 {
   (void)state;
-  static const char *const windows[] = {"APPDATA",
-                                        "C:\\Users\\ada\\AppData\\Roaming",
-                                        "LOCALAPPDATA",
-                                        "C:\\Users\\ada\\AppData\\Local",
-                                        "HOME",
-                                        "/wrong",
-                                        "XDG_DATA_HOME",
-                                        "/wrong",
-                                        NULL};
-  _assert_default(windows, DT_PLATFORM_WINDOWS, DT_DIR_CONFIG,
-                  "C:\\Users\\ada\\AppData\\Roaming\\darktable");
-  _assert_default(windows, DT_PLATFORM_WINDOWS, DT_DIR_DATA,
-                  "C:\\Users\\ada\\AppData\\Roaming\\darktable");
+  static const char *const windows[] = { "APPDATA",
+                                         "C:\\Users\\ada\\AppData\\Roaming",
+                                         "LOCALAPPDATA",
+                                         "C:\\Users\\ada\\AppData\\Local",
+                                         "HOME",
+                                         "/wrong",
+                                         "XDG_DATA_HOME",
+                                         "/wrong",
+                                         NULL };
+  _assert_default(windows, DT_PLATFORM_WINDOWS, DT_DIR_CONFIG, "C:\\Users\\ada\\AppData\\Roaming\\darktable");
+  _assert_default(windows, DT_PLATFORM_WINDOWS, DT_DIR_DATA, "C:\\Users\\ada\\AppData\\Roaming\\darktable");
   _environment = windows;
   char *cache = dt_paths_default(DT_PLATFORM_WINDOWS, DT_DIR_CACHE, _get_env);
   assert_true(g_str_has_prefix(cache, "C:\\Users\\ada\\AppData\\Local\\darktable"));
@@ -99,7 +91,7 @@ static void test_windows(void **state)
 static void test_empty_environment(void **state)
 {
   (void)state;
-  static const char *const nothing[] = {NULL}, *const empty[] = {"HOME", "", "APPDATA", "", NULL};
+  static const char *const nothing[] = { NULL }, *const empty[] = { "HOME", "", "APPDATA", "", NULL };
   for(int dir = DT_DIR_CONFIG; dir <= DT_DIR_DATA; dir++)
     for(int platform = DT_PLATFORM_LINUX; platform <= DT_PLATFORM_WINDOWS; platform++)
       for(int i = 0; i < 2; i++)
@@ -163,13 +155,13 @@ static void test_program(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_home_only),
-      cmocka_unit_test(test_xdg),
-      cmocka_unit_test(test_relative_xdg_is_ignored),
-      cmocka_unit_test(test_windows),
-      cmocka_unit_test(test_empty_environment),
-      cmocka_unit_test(test_moved),
-      cmocka_unit_test(test_program),
+    cmocka_unit_test(test_home_only),
+    cmocka_unit_test(test_xdg),
+    cmocka_unit_test(test_relative_xdg_is_ignored),
+    cmocka_unit_test(test_windows),
+    cmocka_unit_test(test_empty_environment),
+    cmocka_unit_test(test_moved),
+    cmocka_unit_test(test_program),
   };
   return cmocka_run_group_tests_name("paths", tests, NULL, NULL);
 }

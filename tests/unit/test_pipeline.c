@@ -43,20 +43,17 @@ static _world_t *_world_new(int items, int slots, int workers)
   w->items = items;
   w->slots = slots;
   w->workers = workers;
-  for(int i = 0; i < STAGES; i++)
-    w->passed[i] = g_new0(int, (gsize)items + 1);
+  for(int i = 0; i < STAGES; i++) w->passed[i] = g_new0(int, (gsize)items + 1);
   w->in_slot = g_new(int, (gsize)slots);
   w->cargo = g_new0(int, (gsize)slots);
-  for(int i = 0; i < slots; i++)
-    w->in_slot[i] = -1;
+  for(int i = 0; i < slots; i++) w->in_slot[i] = -1;
   w->fail_stage = w->cancel_stage = NOWHERE;
   return w;
 }
 
 static void _world_free(_world_t *w)
 {
-  for(int i = 0; i < STAGES; i++)
-    g_free(w->passed[i]);
+  for(int i = 0; i < STAGES; i++) g_free(w->passed[i]);
   g_free(w->in_slot);
   g_free(w->cargo);
   g_clear_object(&w->cancellable);
@@ -130,15 +127,14 @@ static gboolean _finish(void *data, int item, int slot, GError **error)
   return _outcome(w, FINISH, item, error);
 }
 
-static const dt_pipeline_ops_t _ops = {_prepare, _run, _finish};
+static const dt_pipeline_ops_t _ops = { _prepare, _run, _finish };
 
 /* Threads of this process now, to see that none is left. */
 static int _count_threads(void)
 {
   GDir *dir = g_dir_open("/proc/self/task", 0, NULL);
   int n = 0;
-  while(dir && g_dir_read_name(dir))
-    n++;
+  while(dir && g_dir_read_name(dir)) n++;
   if(dir) g_dir_close(dir);
   return n;
 }
@@ -146,11 +142,9 @@ static int _count_threads(void)
 static gboolean _go(_world_t *w, GError **error)
 {
   const int before = _count_threads();
-  const gboolean ok =
-      dt_pipeline_run(&_ops, w, w->items, w->slots, w->workers, w->cancellable, error);
+  const gboolean ok = dt_pipeline_run(&_ops, w, w->items, w->slots, w->workers, w->cancellable, error);
   /* a joined thread leaves /proc a moment later */
-  for(int i = 0; i < 1000 && _count_threads() > before; i++)
-    g_usleep(1000);
+  for(int i = 0; i < 1000 && _count_threads() > before; i++) g_usleep(1000);
   assert_int_equal(_count_threads(), before);
   assert_int_equal(w->running, 0);
   assert_true(w->most_in_flight <= w->slots);
@@ -161,8 +155,7 @@ static gboolean _go(_world_t *w, GError **error)
 static void _assert_all_passed(const _world_t *w)
 {
   for(int stage = 0; stage < STAGES; stage++)
-    for(int i = 0; i < w->items; i++)
-      assert_int_equal(w->passed[stage][i], 1);
+    for(int i = 0; i < w->items; i++) assert_int_equal(w->passed[stage][i], 1);
   assert_int_equal(w->in_flight, 0);
 }
 
@@ -212,7 +205,7 @@ static gboolean _run_when_next_is_prepared(void *data, int item, int slot, GErro
 static void test_stages_overlap(void **state)
 {
   (void)state;
-  static const dt_pipeline_ops_t ops = {_prepare, _run_when_next_is_prepared, _finish};
+  static const dt_pipeline_ops_t ops = { _prepare, _run_when_next_is_prepared, _finish };
   _world_t *w = _world_new(20, 2, 1);
   assert_true(dt_pipeline_run(&ops, w, w->items, w->slots, w->workers, NULL, NULL));
   _assert_all_passed(w);
@@ -253,7 +246,7 @@ static gboolean _do_nothing(void *data, int item, int slot, GError **error)
 static void test_workers_work_side_by_side(void **state)
 {
   (void)state;
-  static const dt_pipeline_ops_t ops = {_do_nothing, _run_in_company, _do_nothing};
+  static const dt_pipeline_ops_t ops = { _do_nothing, _run_in_company, _do_nothing };
   _world_t *w = _world_new(12, 4, 3);
   assert_true(dt_pipeline_run(&ops, w, w->items, w->slots, w->workers, NULL, NULL));
   assert_int_equal(w->most_running, 3);
@@ -263,7 +256,7 @@ static void test_workers_work_side_by_side(void **state)
 static void test_stress(void **state)
 {
   (void)state;
-  test_random_t random = {31};
+  test_random_t random = { 31 };
   for(int round = 0; round < (test_is_long() ? 100 : 4); round++)
   {
     _world_t *w = _world_new(10000, test_random_int(&random, 1, 8), test_random_int(&random, 1, 6));
@@ -287,10 +280,8 @@ static void _check_failure(_stage_t stage, int item, int slots, int workers)
   char *expected = g_strdup_printf("stage %d, item %d", (int)stage, item);
   assert_string_equal(error->message, expected);
   /* nothing behind the failed item has gone further than it; what finished did so in order */
-  for(int i = item; i < w->items; i++)
-    assert_int_equal(w->passed[FINISH][i], stage == FINISH && i == item);
-  for(int i = 0; i < w->next_finish; i++)
-    assert_int_equal(w->passed[FINISH][i], 1);
+  for(int i = item; i < w->items; i++) assert_int_equal(w->passed[FINISH][i], stage == FINISH && i == item);
+  for(int i = 0; i < w->next_finish; i++) assert_int_equal(w->passed[FINISH][i], 1);
   g_free(expected);
   g_error_free(error);
   _world_free(w);
@@ -302,8 +293,7 @@ static void test_failure_anywhere(void **state)
   for(int stage = PREPARE; stage < STAGES; stage++)
     for(int item = 0; item < 9; item++)
       for(int slots = 1; slots <= 4; slots++)
-        for(int workers = 1; workers <= 3; workers++)
-          _check_failure((_stage_t)stage, item, slots, workers);
+        for(int workers = 1; workers <= 3; workers++) _check_failure((_stage_t)stage, item, slots, workers);
 }
 
 /* When several fail, one error comes back and the others are not leaked. */
@@ -318,7 +308,7 @@ static gboolean _fail_always(void *data, int item, int slot, GError **error)
 static void test_many_failures(void **state)
 {
   (void)state;
-  static const dt_pipeline_ops_t ops = {_do_nothing, _fail_always, _do_nothing};
+  static const dt_pipeline_ops_t ops = { _do_nothing, _fail_always, _do_nothing };
   for(int i = 0; i < 50; i++)
   {
     GError *error = NULL;
@@ -400,16 +390,16 @@ static int _setup(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_order),
-      cmocka_unit_test(test_zero_items),
-      cmocka_unit_test(test_stages_overlap),
-      cmocka_unit_test(test_workers_work_side_by_side),
-      cmocka_unit_test(test_stress),
-      cmocka_unit_test(test_failure_anywhere),
-      cmocka_unit_test(test_many_failures),
-      cmocka_unit_test(test_cancellation),
-      cmocka_unit_test(test_cancelled_before),
-      cmocka_unit_test(test_cancelled_from_outside),
+    cmocka_unit_test(test_order),
+    cmocka_unit_test(test_zero_items),
+    cmocka_unit_test(test_stages_overlap),
+    cmocka_unit_test(test_workers_work_side_by_side),
+    cmocka_unit_test(test_stress),
+    cmocka_unit_test(test_failure_anywhere),
+    cmocka_unit_test(test_many_failures),
+    cmocka_unit_test(test_cancellation),
+    cmocka_unit_test(test_cancelled_before),
+    cmocka_unit_test(test_cancelled_from_outside),
   };
   return cmocka_run_group_tests_name("pipeline", tests, _setup, NULL);
 }

@@ -28,11 +28,10 @@ static void _print_requests(const char *path)
 {
   GModule *module = g_module_open(path, G_MODULE_BIND_LOCAL);
   gpointer requests, header;
-  if(!module || !g_module_symbol(module, "fake_ort_requests", &requests) ||
-     !g_module_symbol(module, "fake_ort_header_version", &header))
+  if(!module || !g_module_symbol(module, "fake_ort_requests", &requests)
+     || !g_module_symbol(module, "fake_ort_header_version", &header))
     return;
-  for(const int *version = requests; *version; version++)
-    printf("asked: %d\n", *version);
+  for(const int *version = requests; *version; version++) printf("asked: %d\n", *version);
   printf("header: %d\n", *(const int *)header);
 }
 
@@ -48,8 +47,7 @@ static gboolean _ask_at_once(void)
   pthread_t threads[4];
   void *answers[4];
   gboolean same = TRUE;
-  for(int i = 0; i < 4; i++)
-    pthread_create(&threads[i], NULL, _ask, NULL);
+  for(int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, _ask, NULL);
   for(int i = 0; i < 4; i++)
   {
     pthread_join(threads[i], &answers[i]);
@@ -91,7 +89,7 @@ typedef struct _child_t
 /* @p settings: NAME=VALUE, … NULL for the child's environment. */
 static _child_t _run_program(const char *program, const char *const *settings)
 {
-  char *argv[] = {(char *)program, (char *)"load", NULL};
+  char *argv[] = { (char *)program, (char *)"load", NULL };
   char **environment = g_get_environ();
   environment = g_environ_unsetenv(environment, "DT_ORT_LIBRARY");
   environment = g_environ_unsetenv(environment, "LD_LIBRARY_PATH");
@@ -104,8 +102,7 @@ static _child_t _run_program(const char *program, const char *const *settings)
   _child_t child;
   GError *error = NULL;
   int status;
-  g_spawn_sync(NULL, argv, environment, G_SPAWN_DEFAULT, NULL, NULL, &child.out, &child.err,
-               &status, &error);
+  g_spawn_sync(NULL, argv, environment, G_SPAWN_DEFAULT, NULL, NULL, &child.out, &child.err, &status, &error);
   assert_no_error(error);
   if(status != 0) fail_msg("the child ended with %d:\n%s%s", status, child.out, child.err);
   g_strfreev(environment);
@@ -134,8 +131,7 @@ static void _assert_says(const _child_t *child, const char *words)
 static void _assert_silent(const _child_t *child)
 {
   _assert_says(child, "again: same");
-  assert_string_equal(child->err,
-                      ""); /* the library never prints, and gives the runtime no reason to */
+  assert_string_equal(child->err, ""); /* the library never prints, and gives the runtime no reason to */
 }
 
 /* A library that was asked for and passed over is reported, with the reasons, in words for people. */
@@ -196,15 +192,15 @@ static void test_fall_back(void **state)
   char *setting = g_strconcat("DT_TEST_ORT_SETTING=", text, NULL);
   char *as_variable = g_strconcat("DT_ORT_LIBRARY=", text, NULL);
   const char *const cases[][3] = {
-      {as_variable, NULL},
-      {"DT_ORT_LIBRARY=/no/such/libonnxruntime.so.1", NULL},
-      {setting, "DT_ORT_LIBRARY=/no/such/libonnxruntime.so.1", NULL},
-      {"DT_ORT_LIBRARY=", "DT_TEST_ORT_SETTING=", NULL},
+    { as_variable, NULL },
+    { "DT_ORT_LIBRARY=/no/such/libonnxruntime.so.1", NULL },
+    { setting, "DT_ORT_LIBRARY=/no/such/libonnxruntime.so.1", NULL },
+    { "DT_ORT_LIBRARY=", "DT_TEST_ORT_SETTING=", NULL },
   };
-  const char *const reasons[][2] = {{"no-library.so", "no-library.so: "},
-                                    {"/no/such/libonnxruntime.so.1", "No such file"},
-                                    {"no-library.so: ", "/no/such/libonnxruntime.so.1"},
-                                    {"version", "bundled"}};
+  const char *const reasons[][2] = { { "no-library.so", "no-library.so: " },
+                                     { "/no/such/libonnxruntime.so.1", "No such file" },
+                                     { "no-library.so: ", "/no/such/libonnxruntime.so.1" },
+                                     { "version", "bundled" } };
   for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
   {
     _child_t child = _run(cases[i]);
@@ -226,7 +222,7 @@ static void test_fall_back(void **state)
 static void test_not_a_runtime(void **state)
 {
   (void)state;
-  const char *const libm[] = {"DT_ORT_LIBRARY=libm.so.6", NULL};
+  const char *const libm[] = { "DT_ORT_LIBRARY=libm.so.6", NULL };
   _child_t child = _run(libm);
   _assert_silent(&child);
   _assert_says(&child, "OrtGetApiBase");
@@ -251,16 +247,15 @@ static void test_nothing_to_load(void **state)
   assert_true(g_file_get_contents(self, &bytes, &size, NULL));
   assert_true(g_file_set_contents(copy, bytes, (gssize)size, NULL));
   assert_int_equal(g_chmod(copy, 0700), 0);
-  const char *const settings[] = {variable, "DT_TEST_ORT_SETTING=/no/such/libonnxruntime.so.1",
-                                  NULL};
+  const char *const settings[] = { variable, "DT_TEST_ORT_SETTING=/no/such/libonnxruntime.so.1", NULL };
   _child_t child = _run_program(copy, settings);
   _assert_silent(&child);
   char *error = g_strdup_printf("error %d: ", DT_AI_ERROR_PROVIDER);
   const char *message = strstr(child.out, error);
   assert_non_null(message);
-  static const char *const places[] = {"no-library.so: ", "/no/such/libonnxruntime.so.1",
-                                       "\n  libonnxruntime.so.1",
-                                       "\n  libonnxruntime.so:", "plugins/ai/ort_library_path"};
+  static const char *const places[] = { "no-library.so: ", "/no/such/libonnxruntime.so.1",
+                                        "\n  libonnxruntime.so.1",
+                                        "\n  libonnxruntime.so:", "plugins/ai/ort_library_path" };
   for(size_t i = 0; i < G_N_ELEMENTS(places); i++)
     if(!strstr(message, places[i])) fail_msg("\"%s\" is missing in:\n%s", places[i], message);
   g_free(error);
@@ -277,7 +272,7 @@ static void test_nothing_to_load(void **state)
 static _child_t _run_fake(const char *version)
 {
   char *setting = g_strconcat("DT_FAKE_ORT_VERSION=", version, NULL);
-  const char *const settings[] = {setting, "DT_ORT_LIBRARY=" DT_TEST_FAKE_ORT, NULL};
+  const char *const settings[] = { setting, "DT_ORT_LIBRARY=" DT_TEST_FAKE_ORT, NULL };
   _child_t child = _run(settings);
   g_free(setting);
   return child;
@@ -286,7 +281,7 @@ static _child_t _run_fake(const char *version)
 static void test_too_old(void **state)
 {
   (void)state;
-  static const char *const versions[] = {"1.17.0", "1.17.3", "1.4.0", "0.5.0", "1", "nonsense", ""};
+  static const char *const versions[] = { "1.17.0", "1.17.3", "1.4.0", "0.5.0", "1", "nonsense", "" };
   for(size_t i = 0; i < G_N_ELEMENTS(versions); i++)
   {
     _child_t child = _run_fake(versions[i]);
@@ -314,7 +309,7 @@ static void test_oldest(void **state)
 static void test_newest(void **state)
 {
   (void)state;
-  static const char *const versions[] = {"1.99.0", "1.99.0-dev+cuda"};
+  static const char *const versions[] = { "1.99.0", "1.99.0-dev+cuda" };
   for(size_t i = 0; i < G_N_ELEMENTS(versions); i++)
   {
     _child_t child = _run_fake(versions[i]);
@@ -332,10 +327,10 @@ int main(int argc, char **argv)
 {
   if(argc > 1 && strcmp(argv[1], "load") == 0) return _load();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_bundled),       cmocka_unit_test(test_fall_back),
-      cmocka_unit_test(test_not_a_runtime), cmocka_unit_test(test_nothing_to_load),
-      cmocka_unit_test(test_too_old),       cmocka_unit_test(test_oldest),
-      cmocka_unit_test(test_newest),
+    cmocka_unit_test(test_bundled),       cmocka_unit_test(test_fall_back),
+    cmocka_unit_test(test_not_a_runtime), cmocka_unit_test(test_nothing_to_load),
+    cmocka_unit_test(test_too_old),       cmocka_unit_test(test_oldest),
+    cmocka_unit_test(test_newest),
   };
   return cmocka_run_group_tests_name("runtime", tests, _setup, _teardown);
 }

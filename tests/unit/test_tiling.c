@@ -31,12 +31,10 @@ static _cost_t _cost(const dt_tile_request_t *r, int64_t core_w, int64_t core_h)
   const int64_t window = (core_w + 2 * r->halo) * (core_h + 2 * r->halo);
   /* the bands of the windows in flight, at most one more than they can fill, and the halo around them */
   const int64_t band = MIN(core_h * (1 + _up(r->slots, cols)), r->height) + 2 * r->halo;
-  const double windows =
-      (double)window * (r->pixel_bytes * r->runs + (double)r->slot_pixel_bytes * r->slots);
+  const double windows = (double)window * (r->pixel_bytes * r->runs + (double)r->slot_pixel_bytes * r->slots);
   const double rows_in = (double)r->width * (double)band * (double)r->row_sample_bytes;
-  const double rows_out =
-      (double)r->width * (double)(core_h + 2 * r->halo) * (double)r->out_sample_bytes;
-  return (_cost_t){window * cols * rows, (double)r->fixed_bytes + windows + rows_in + rows_out};
+  const double rows_out = (double)r->width * (double)(core_h + 2 * r->halo) * (double)r->out_sample_bytes;
+  return (_cost_t){ window * cols * rows, (double)r->fixed_bytes + windows + rows_in + rows_out };
 }
 
 /* Core sizes worth trying along an axis of @p n pixels. Not below a window of LEAST_WINDOW, unless that is
@@ -60,8 +58,7 @@ static int64_t _best_of_all(const dt_tile_request_t *r)
     {
       if(!_is_admissible(r, h, r->height)) continue;
       const _cost_t cost = _cost(r, w, h);
-      if(cost.memory <= (double)r->budget && (best < 0 || cost.computed < best))
-        best = cost.computed;
+      if(cost.memory <= (double)r->budget && (best < 0 || cost.computed < best)) best = cost.computed;
     }
   }
   return best;
@@ -80,8 +77,7 @@ static void _check_cover(int n, int core, int count)
 /* The ring holds every row that the items between the oldest unfinished and the newest prepared one need. */
 static void _check_band(const dt_tile_request_t *r, const dt_tile_plan_t *p)
 {
-  const int64_t items = (int64_t)p->cols * p->rows,
-                few = MIN(items, 4 * (int64_t)p->cols + r->slots);
+  const int64_t items = (int64_t)p->cols * p->rows, few = MIN(items, 4 * (int64_t)p->cols + r->slots);
   for(int64_t newest = 0; newest < few; newest++)
   {
     const int64_t oldest = MAX(0, newest - r->slots + 1);
@@ -109,38 +105,36 @@ static void _check_plan(const dt_tile_request_t *r, const dt_tile_plan_t *p)
   }
   assert_int_equal(p->core_w % r->stride, 0);
   assert_int_equal(p->core_h % r->stride, 0);
-  if(r->halo % r->stride == 0)
-    assert_true(p->window_w % r->stride == 0 && p->window_h % r->stride == 0);
+  if(r->halo % r->stride == 0) assert_true(p->window_w % r->stride == 0 && p->window_h % r->stride == 0);
   assert_true(p->window_w <= r->max_side && p->window_h <= r->max_side);
   const _cost_t cost = _cost(r, p->core_w, p->core_h);
-  assert_true((double)p->memory >= 0.999 * cost.memory &&
-              (double)p->memory <= 1.001 * cost.memory + 1);
+  assert_true((double)p->memory >= 0.999 * cost.memory && (double)p->memory <= 1.001 * cost.memory + 1);
 }
 
 static dt_tile_request_t _request(int width, int height)
 {
-  return (dt_tile_request_t){.width = width,
-                             .height = height,
-                             .stride = 1,
-                             .halo = 64,
-                             .max_side = 2048,
-                             .budget = SIZE_MAX,
-                             .pixel_bytes = 300,
-                             .slot_pixel_bytes = 24,
-                             .row_sample_bytes = 12,
-                             .out_sample_bytes = 12,
-                             .runs = 1,
-                             .slots = 3};
+  return (dt_tile_request_t){ .width = width,
+                              .height = height,
+                              .stride = 1,
+                              .halo = 64,
+                              .max_side = 2048,
+                              .budget = SIZE_MAX,
+                              .pixel_bytes = 300,
+                              .slot_pixel_bytes = 24,
+                              .row_sample_bytes = 12,
+                              .out_sample_bytes = 12,
+                              .runs = 1,
+                              .slots = 3 };
 }
 
 static dt_tile_request_t _random_request(test_random_t *random)
 {
-  static const int strides[] = {1, 2, 4, 8, 16, 32, 3, 7};
+  static const int strides[] = { 1, 2, 4, 8, 16, 32, 3, 7 };
   dt_tile_request_t r = _request(test_random_int(random, 1, 1 << test_random_int(random, 3, 13)),
                                  test_random_int(random, 1, 1 << test_random_int(random, 3, 13)));
   r.stride = strides[test_random_int(random, 0, G_N_ELEMENTS(strides) - 1)];
-  r.halo = r.stride *
-           (int)_up(test_random_int(random, 0, 3) ? 64 : test_random_int(random, 0, 150), r.stride);
+  r.halo =
+      r.stride * (int)_up(test_random_int(random, 0, 3) ? 64 : test_random_int(random, 0, 150), r.stride);
   r.max_side = test_random_int(random, 0, 2) ? dt_tile_ladder[test_random_int(random, 0, 6)]
                                              : test_random_int(random, 64, 2048);
   r.runs = test_random_int(random, 1, 8);
@@ -148,18 +142,17 @@ static dt_tile_request_t _random_request(test_random_t *random)
   r.pixel_bytes = test_random_range(random, 24, 3000);
   r.fixed_bytes = (size_t)test_random_int(random, 0, 1 << 28);
   if(test_random_int(random, 0, 2))
-    r.budget = r.fixed_bytes +
-               (size_t)(test_random_range(random, 1, 40) * test_random_range(random, 1, 60) * MIB);
+    r.budget =
+        r.fixed_bytes + (size_t)(test_random_range(random, 1, 40) * test_random_range(random, 1, 60) * MIB);
   return r;
 }
 
 static char *_describe(const dt_tile_request_t *r)
 {
-  return g_strdup_printf(
-      "%d×%d stride %d halo %d max %d budget %.0f MiB fixed %.0f MiB runs %d slots %d "
-      "%.0f bytes/pixel",
-      r->width, r->height, r->stride, r->halo, r->max_side, (double)r->budget / MIB,
-      (double)r->fixed_bytes / MIB, r->runs, r->slots, r->pixel_bytes);
+  return g_strdup_printf("%d×%d stride %d halo %d max %d budget %.0f MiB fixed %.0f MiB runs %d slots %d "
+                         "%.0f bytes/pixel",
+                         r->width, r->height, r->stride, r->halo, r->max_side, (double)r->budget / MIB,
+                         (double)r->fixed_bytes / MIB, r->runs, r->slots, r->pixel_bytes);
 }
 
 static void _check_request(const dt_tile_request_t *r)
@@ -189,7 +182,7 @@ static void _check_request(const dt_tile_request_t *r)
 static void test_random_plans(void **state)
 {
   (void)state;
-  test_random_t random = {20252};
+  test_random_t random = { 20252 };
   const int cases = test_is_long() ? 100000 : 2000;
   for(int i = 0; i < cases; i++)
   {
@@ -215,10 +208,9 @@ static void test_mirror(void **state)
       right += step;
     }
   }
-  static const int far[] = {INT_MAX, INT_MIN, INT_MIN + 1, INT_MAX - 1};
+  static const int far[] = { INT_MAX, INT_MIN, INT_MIN + 1, INT_MAX - 1 };
   for(size_t i = 0; i < G_N_ELEMENTS(far); i++)
-    for(int n = 1; n < 70000; n = 3 * n + 1)
-      assert_in_range(dt_tile_mirror(far[i], n), 0, n - 1);
+    for(int n = 1; n < 70000; n = 3 * n + 1) assert_in_range(dt_tile_mirror(far[i], n), 0, n - 1);
 }
 
 /* --- fixed windows --- */
@@ -226,11 +218,10 @@ static void test_mirror(void **state)
 static void test_fixed_windows(void **state)
 {
   (void)state;
-  test_random_t random = {5};
+  test_random_t random = { 5 };
   for(int i = 0; i < 500; i++)
   {
-    dt_tile_request_t r =
-        _request(test_random_int(&random, 1, 9000), test_random_int(&random, 1, 9000));
+    dt_tile_request_t r = _request(test_random_int(&random, 1, 9000), test_random_int(&random, 1, 9000));
     r.fixed_w = test_random_int(&random, 1, 1024);
     r.fixed_h = test_random_int(&random, 1, 1024);
     r.halo = test_random_int(&random, 0, 80);
@@ -265,16 +256,15 @@ static void test_fixed_window_over_budget(void **state)
 static void test_ladder(void **state)
 {
   (void)state;
-  static const int ladder[] = {2048, 1536, 1024, 768, 512, 384, 256, 0};
-  for(size_t i = 0; i < G_N_ELEMENTS(ladder); i++)
-    assert_int_equal(dt_tile_ladder[i], ladder[i]);
-  static const int steps[][2] = {{4096, 2048}, {2048, 1536}, {2047, 1536}, {1537, 1536},
-                                 {1536, 1024}, {1025, 1024}, {600, 512},   {385, 384},
-                                 {384, 256},   {257, 256},   {256, 0},     {64, 0}};
+  static const int ladder[] = { 2048, 1536, 1024, 768, 512, 384, 256, 0 };
+  for(size_t i = 0; i < G_N_ELEMENTS(ladder); i++) assert_int_equal(dt_tile_ladder[i], ladder[i]);
+  static const int steps[][2] = { { 4096, 2048 }, { 2048, 1536 }, { 2047, 1536 }, { 1537, 1536 },
+                                  { 1536, 1024 }, { 1025, 1024 }, { 600, 512 },   { 385, 384 },
+                                  { 384, 256 },   { 257, 256 },   { 256, 0 },     { 64, 0 } };
   for(size_t i = 0; i < G_N_ELEMENTS(steps); i++)
   {
-    const dt_tile_plan_t wide = {.window_w = steps[i][0], .window_h = 1};
-    const dt_tile_plan_t high = {.window_w = 1, .window_h = steps[i][0]};
+    const dt_tile_plan_t wide = { .window_w = steps[i][0], .window_h = 1 };
+    const dt_tile_plan_t high = { .window_w = 1, .window_h = steps[i][0] };
     assert_int_equal(dt_tile_next_smaller(&wide), steps[i][1]);
     assert_int_equal(dt_tile_next_smaller(&high), steps[i][1]);
   }
@@ -286,11 +276,9 @@ static void test_ladder(void **state)
 static double _mib_in(const char *message, int index)
 {
   const char *mib = strstr(message, " MiB");
-  while(mib && index--)
-    mib = strstr(mib + 1, " MiB");
+  while(mib && index--) mib = strstr(mib + 1, " MiB");
   if(!mib) fail_msg("no MiB: %s", message);
-  while(mib > message && g_ascii_isdigit(mib[-1]))
-    mib--;
+  while(mib > message && g_ascii_isdigit(mib[-1])) mib--;
   return g_ascii_strtod(mib, NULL);
 }
 
@@ -376,8 +364,9 @@ static void test_huge_pictures(void **state)
 {
   (void)state;
   static const int sizes[][2] = {
-      {65535, 65535}, {200000, 10}, {10, 200000}, {1000000, 1}, {200000, 200000}};
-  static const int halos[] = {0, 64, 96, 120, 128, 200, 1000};
+    { 65535, 65535 }, { 200000, 10 }, { 10, 200000 }, { 1000000, 1 }, { 200000, 200000 }
+  };
+  static const int halos[] = { 0, 64, 96, 120, 128, 200, 1000 };
   for(size_t i = 0; i < G_N_ELEMENTS(sizes); i++)
     for(size_t h = 0; h < G_N_ELEMENTS(halos); h++)
     {
@@ -397,17 +386,17 @@ static void test_huge_pictures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_random_plans),
-      cmocka_unit_test(test_mirror),
-      cmocka_unit_test(test_fixed_windows),
-      cmocka_unit_test(test_fixed_window_over_budget),
-      cmocka_unit_test(test_ladder),
-      cmocka_unit_test(test_too_small_a_budget),
-      cmocka_unit_test(test_no_room_for_a_core),
-      cmocka_unit_test(test_budgets_are_monotonic),
-      cmocka_unit_test(test_the_ordinary_photograph),
-      cmocka_unit_test(test_small_pictures_are_one_tile),
-      cmocka_unit_test(test_huge_pictures),
+    cmocka_unit_test(test_random_plans),
+    cmocka_unit_test(test_mirror),
+    cmocka_unit_test(test_fixed_windows),
+    cmocka_unit_test(test_fixed_window_over_budget),
+    cmocka_unit_test(test_ladder),
+    cmocka_unit_test(test_too_small_a_budget),
+    cmocka_unit_test(test_no_room_for_a_core),
+    cmocka_unit_test(test_budgets_are_monotonic),
+    cmocka_unit_test(test_the_ordinary_photograph),
+    cmocka_unit_test(test_small_pictures_are_one_tile),
+    cmocka_unit_test(test_huge_pictures),
   };
   return cmocka_run_group_tests_name("tiling", tests, NULL, NULL);
 }
