@@ -111,7 +111,7 @@ static void _read_attributes(dt_restore_context_t *ctx, const dt_manifest_t *man
   int sizes[16];
   const int n = dt_manifest_attribute_ints(manifest, "input_sizes", sizes, 16);
   /* one size: the window; several, as older packages have them: a ladder */
-  if(n == 1 && !ctx->fixed_w && sizes[0] > 0 && sizes[0] <= 8192)
+  if(n == 1 && !ctx->fixed_w && sizes[0] >= 16 && sizes[0] <= 8192)
     ctx->fixed_w = ctx->fixed_h = sizes[0];
   else if(n > 1 && sizes[0] >= 256)
     ctx->max_tile = MIN(ctx->max_tile, sizes[0]);
@@ -132,23 +132,20 @@ static void _set_blended(dt_restore_context_t *ctx, const char *why)
 static void _choose_overlap(dt_restore_context_t *ctx)
 {
   const dt_onnx_locality_t *l = &ctx->locality;
+  const int side = MIN(ctx->fixed_w, ctx->fixed_h), wanted = MAX(l->local ? l->radius : 0, MIN_OVERLAP);
   ctx->ramp = 0;
   ctx->stride = l->local ? l->stride : 16;
-  const int wanted = l->local ? MAX(l->radius, MIN_OVERLAP) : MIN_OVERLAP;
   ctx->halo = (wanted + ctx->stride - 1) / ctx->stride * ctx->stride;
+  const gboolean fits =
+      side == 0
+      || (2 * ctx->halo < side && ctx->fixed_w % ctx->stride == 0 && ctx->fixed_h % ctx->stride == 0);
   if(!l->local)
     _set_blended(ctx, l->reason);
-  else if(ctx->fixed_w
-          && (2 * ctx->halo >= MIN(ctx->fixed_w, ctx->fixed_h) || ctx->fixed_w % ctx->stride
-              || ctx->fixed_h % ctx->stride))
-  {
+  else if(!fits)
     _set_blended(ctx, "the model's fixed window is too small for its receptive field");
-    ctx->halo = MIN(MIN_OVERLAP, MIN(ctx->fixed_w, ctx->fixed_h) / 4);
-    ctx->ramp = ctx->halo / 2;
-  }
-  if(ctx->fixed_w && 2 * ctx->halo >= MIN(ctx->fixed_w, ctx->fixed_h))
+  if(!fits)
   {
-    ctx->halo = MIN(ctx->fixed_w, ctx->fixed_h) / 4;
+    ctx->halo = MIN(MIN_OVERLAP, side / 4);
     ctx->ramp = ctx->halo / 2;
   }
 }

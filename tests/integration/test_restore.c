@@ -203,9 +203,9 @@ static void test_tiled_equals_untiled(void **state)
                            || strcmp(_exact_models[m].id, "denoise-leaves") == 0;
     for(size_t t = 0; t < G_N_ELEMENTS(threads); t++)
       _check_model(_exact_models[m].id, _exact_models[m].stride, _exact_models[m].unclamped, threads[t],
-                   test_is_long()                           ? 200
-                   : heavy || g_getenv("DT_TEST_SANITIZED") ? 6
-                                                            : 12,
+                   test_is_long()                 ? 200
+                   : heavy || test_is_sanitized() ? 6
+                                                  : 12,
                    &random);
   }
 }
@@ -254,6 +254,7 @@ static void _remove_calibration(void)
 static void test_memory_runs_out(void **state)
 {
   (void)state;
+  if(test_is_sanitized()) skip();
   test_random_t random = { 7 };
   test_image_t in = test_image_random(&random, 1500, 900, 3);
   test_image_t expected = test_image_new(1500, 900, 3), out = test_image_new(1500, 900, 3);

@@ -62,6 +62,11 @@ gboolean test_is_long(void)
   return g_getenv("DT_TEST_LONG") != NULL;
 }
 
+gboolean test_is_sanitized(void)
+{
+  return g_getenv("DT_TEST_SANITIZED") != NULL;
+}
+
 uint32_t test_random(test_random_t *random)
 {
   random->state ^= random->state >> 12;

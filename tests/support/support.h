@@ -27,6 +27,9 @@ char *test_data(const char *relative);
 /** Whether the full counts are wanted (make test-long). */
 gboolean test_is_long(void);
 
+/** Whether a sanitizer watches, under which resident memory and times mean nothing (DT_TEST_SANITIZED). */
+gboolean test_is_sanitized(void);
+
 /** Fails the test with the error's message. */
 #define assert_no_error(error)                                                                               \
   do                                                                                                         \
