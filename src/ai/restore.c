@@ -15,6 +15,7 @@
 #include "common/memory.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* rows handed over at a time: enough to amortise a call, little enough to stay in cache */
@@ -107,7 +108,7 @@ static gboolean _reserve_ring(_job_t *job, int rows, GError **error)
   if(rows <= job->ring_rows) return TRUE;
   _job_t grown = *job;
   grown.ring_rows = rows;
-  grown.ring = g_try_malloc_n((size_t)rows * (size_t)job->channels, (size_t)job->width * sizeof(float));
+  grown.ring = dt_memory_try_large((size_t)rows * (size_t)job->channels, (size_t)job->width * sizeof(float));
   if(!grown.ring)
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
@@ -117,7 +118,7 @@ static gboolean _reserve_ring(_job_t *job, int rows, GError **error)
   for(int y = MAX(0, job->rows_read - job->ring_rows); y < job->rows_read; y++)
     memcpy(_ring_row(&grown, y, 0), _ring_row(job, y, 0),
            (size_t)job->channels * (size_t)job->width * sizeof(float));
-  g_free(job->ring);
+  free(job->ring);
   job->ring = grown.ring;
   job->ring_rows = rows;
   return TRUE;
@@ -457,17 +458,17 @@ static void _free_buffers(_job_t *job)
 {
   for(int i = 0; job->slots && i < job->n_slots; i++)
   {
-    g_free(job->slots[i].in);
-    g_free(job->slots[i].out);
+    free(job->slots[i].in);
+    free(job->slots[i].out);
   }
   g_clear_pointer(&job->slots, g_free);
-  g_clear_pointer(&job->sigma, g_free);
-  g_clear_pointer(&job->band, g_free);
+  g_clear_pointer(&job->sigma, free);
+  g_clear_pointer(&job->band, free);
 }
 
 static float *_try_floats(size_t a, size_t b, gboolean *ok)
 {
-  float *p = *ok ? g_try_malloc_n(a, b * sizeof(float)) : NULL;
+  float *p = *ok ? dt_memory_try_large(a, b * sizeof(float)) : NULL;
   *ok &= p != NULL;
   return p;
 }
@@ -573,8 +574,8 @@ static gboolean _init_job(_job_t *job, GError **error)
 
 static void _cleanup_job(_job_t *job)
 {
-  g_free(job->ring);
-  g_free(job->line);
+  free(job->ring);
+  free(job->line);
   g_free(job->carry);
   g_free(job->fade);
 }

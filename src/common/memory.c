@@ -5,7 +5,9 @@
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -54,6 +56,22 @@ guint64 dt_memory_available(void)
 guint64 dt_memory_resident(void)
 {
   return _read_kb("/proc/self/status", "VmRSS:");
+}
+
+/* one huge page on the processors this runs on; a wrong guess costs nothing but alignment */
+#define HUGE_PAGE ((size_t)2 << 20)
+
+void *dt_memory_try_large(size_t count, size_t size)
+{
+  void *memory = NULL;
+  size_t bytes;
+  if(__builtin_mul_overflow(count, size, &bytes)) return NULL;
+  if(bytes < 2 * HUGE_PAGE) return malloc(MAX(bytes, 1));
+  if(posix_memalign(&memory, HUGE_PAGE, bytes) != 0) return NULL;
+#if defined(MADV_HUGEPAGE)
+  (void)madvise(memory, bytes, MADV_HUGEPAGE); /* a wish, not a need */
+#endif
+  return memory;
 }
 
 void dt_memory_trim(void)
