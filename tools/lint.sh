@@ -13,9 +13,10 @@ echo "clang-format"
 clang-format --dry-run -Werror $sources
 
 echo "cppcheck"
+# memleak in exif.c: the array takes the value over, which cppcheck cannot know
 cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j "$(nproc)" \
   --enable=warning,performance,portability --suppress=missingIncludeSystem \
-  --suppress=unknownMacro --suppress=uninitvar --library=gtk -Isrc $(git ls-files 'src/*.c')
+  --suppress=unknownMacro --suppress=uninitvar --suppress=memleak:src/imageio/exif.c --library=gtk -Isrc $(git ls-files 'src/*.c')
 
 echo "clang-tidy"
 git ls-files 'src/*.c' | xargs -n 4 -P "$(nproc)" clang-tidy --quiet -p "$build" 2>/dev/null

@@ -102,7 +102,7 @@ static gboolean _search(const dt_tile_request_t *r, int64_t enough, dt_tile_plan
   if(most < r->stride) return FALSE;
   const int least = CLAMP(256 - 2 * r->halo, r->stride, most);
   const int max_cols = _divide_up(r->width, least), max_rows = _divide_up(r->height, least);
-  dt_tile_plan_t plan;
+  dt_tile_plan_t plan = { 0 };
   gboolean found = FALSE;
   for(int cols = _divide_up(r->width, most); cols <= max_cols;
       cols = _next_count(r->width, plan.core_w, r->stride))
