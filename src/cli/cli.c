@@ -234,7 +234,7 @@ gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *su
 #define REPEAT_USEC 300000
 
 static GCancellable *_cancellable;
-static volatile sig_atomic_t _caught;
+static gint _caught; /* the signal, written by the thread that waits for it */
 
 /* Handlers may do almost nothing; a thread that waits for signals may do anything. */
 static void *_wait_for_signals(void *data)
@@ -246,10 +246,10 @@ static void *_wait_for_signals(void *data)
     if(sigwait(set, &signal_number) != 0) continue;
     /* some senders signal the process and its group: one wish, two signals */
     const gint64 now = g_get_monotonic_time();
-    if(_caught && now - first > REPEAT_USEC) _exit(128 + signal_number);
-    if(_caught) continue;
+    if(first && now - first > REPEAT_USEC) _exit(128 + signal_number);
+    if(first) continue;
     first = now;
-    _caught = signal_number;
+    g_atomic_int_set(&_caught, signal_number);
     g_cancellable_cancel(_cancellable);
   }
   return NULL;
@@ -276,7 +276,8 @@ GCancellable *dt_cli_catch_signals(void)
 
 int dt_cli_signal_exit_code(void)
 {
-  return _caught ? 128 + _caught : 0;
+  const gint caught = g_atomic_int_get(&_caught);
+  return caught ? 128 + caught : 0;
 }
 
 /* --- progress --- */

@@ -28,11 +28,11 @@ class Fault(unittest.TestCase):
         os.symlink(SOURCE + "/tests/fixtures/models", self.d + "/config/models")
         with open(self.d + "/config/darktable-airc", "w") as f:
             f.write("plugins/ai/enabled=TRUE\n")
-        os.makedirs(self.d + "/work")
-        subprocess.run([PICTURE, "make", self.d + "/work/in.tif", "300", "500"], check=True)
-        self.input = digest(self.d + "/work/in.tif")
+        os.makedirs(self.d + "/pictures")
+        subprocess.run([PICTURE, "make", self.d + "/pictures/in.tif", "300", "500"], check=True)
+        self.input = digest(self.d + "/pictures/in.tif")
         self.run_job(0, "warm-up.tif")  # measures the model; that is not what is tested
-        os.unlink(self.d + "/work/warm-up.tif")
+        os.unlink(self.d + "/pictures/warm-up.tif")
 
     def tearDown(self):
         self.dir.cleanup()
@@ -42,18 +42,18 @@ class Fault(unittest.TestCase):
         if all_later:
             env["DT_FAIL_ALL"] = "1"
         return subprocess.run([PROGRAM, "--configdir", "config", "--cachedir", "cache", "denoise", "--overwrite",
-                               "--model", "denoise-conv3", "-o", "work/" + output, "work/in.tif"],
+                               "--model", "denoise-conv3", "-o", "pictures/" + output, "pictures/in.tif"],
                               cwd=self.d, env=env, capture_output=True, text=True, timeout=60)
 
     def calls(self, output):
         """How many calls a job makes that could fail, and what it writes when none does."""
         self.assertEqual(self.run_job(0, output).returncode, 0)
-        good = digest(self.d + "/work/" + output)
+        good = digest(self.d + "/pictures/" + output)
         with open(self.d + "/count") as f:
             return int(f.read()), good
 
     def set_output(self, output, content):
-        path = self.d + "/work/" + output
+        path = self.d + "/pictures/" + output
         if os.path.exists(path):
             os.unlink(path)
         if content is not None:
@@ -68,17 +68,17 @@ class Fault(unittest.TestCase):
             self.set_output(output, old)
             result = self.run_job(n, output, all_later)
             what = f"{output}, failure {n} of {calls}, all later: {all_later}: {result.returncode} {result.stderr}"
-            self.assertEqual(digest(self.d + "/work/in.tif"), self.input, what)
+            self.assertEqual(digest(self.d + "/pictures/in.tif"), self.input, what)
             there = {"in.tif"} | ({output} if old is not None or result.returncode == 0 else set())
-            self.assertEqual(set(os.listdir(self.d + "/work")), there, what)
+            self.assertEqual(set(os.listdir(self.d + "/pictures")), there, what)
             if result.returncode == 0:  # a failure that may be forgiven: the result is whole
-                self.assertEqual(digest(self.d + "/work/" + output), good, what)
+                self.assertEqual(digest(self.d + "/pictures/" + output), good, what)
                 continue
             self.assertEqual(result.returncode, 4, what)
             self.assertEqual(result.stdout, "", what)
             self.assertEqual(len(result.stderr.splitlines()), 1, what)
             if old is not None:
-                self.assertEqual(digest(self.d + "/work/" + output), hashlib.sha256(old).hexdigest(), what)
+                self.assertEqual(digest(self.d + "/pictures/" + output), hashlib.sha256(old).hexdigest(), what)
 
     def test_new_output(self):
         for name in ("out.tif", "out.png", "out.jpg"):
