@@ -256,8 +256,8 @@ static void test_memory_runs_out(void **state)
   (void)state;
   if(test_is_sanitized()) skip();
   test_random_t random = { 7 };
-  test_image_t in = test_image_random(&random, 1500, 900, 3);
-  test_image_t expected = test_image_new(1500, 900, 3), out = test_image_new(1500, 900, 3);
+  test_image_t in = test_image_random(&random, 2400, 1800, 3);
+  test_image_t expected = test_image_new(2400, 1800, 3), out = test_image_new(2400, 1800, 3);
   const dt_restore_load_opts_t small = { .max_tile = 384 };
   dt_restore_context_t *ctx = _load("denoise-unet", &small);
   GError *error = NULL;
@@ -267,7 +267,7 @@ static void test_memory_runs_out(void **state)
 
   _falsify_calibration();
   dt_memory_trim();
-  const dt_restore_load_opts_t bold = { .memory = (size_t)dt_memory_resident() + ((size_t)140 << 20) };
+  const dt_restore_load_opts_t bold = { .memory = (size_t)dt_memory_resident() + ((size_t)300 << 20) };
   ctx = _load("denoise-unet", &bold);
   dt_restore_report_t report;
   _restore(ctx, &in, &out, NULL, &report, &error);
