@@ -251,6 +251,8 @@ static void _remove_calibration(void)
   g_free(cache);
 }
 
+/* The network takes some 500 bytes per pixel: a plan that believes in one byte asks for several times what
+ * the arena may hold, whatever the machine. */
 static void test_memory_runs_out(void **state)
 {
   (void)state;
@@ -259,35 +261,26 @@ static void test_memory_runs_out(void **state)
   test_image_t in = test_image_random(&random, 1500, 900, 3);
   test_image_t expected = test_image_new(1500, 900, 3), out = test_image_new(1500, 900, 3);
   const dt_restore_load_opts_t small = { .max_tile = 384 };
-  dt_restore_context_t *ctx = _load("denoise-unet", &small);
+  dt_restore_context_t *ctx = _load("denoise-wide", &small);
   GError *error = NULL;
   _restore(ctx, &in, &expected, NULL, NULL, &error);
   assert_no_error(error);
   dt_restore_free(ctx);
 
   _falsify_calibration();
-  /* how much is in use already differs between machines: one of these budgets is too bold */
-  int retries = 0;
-  for(size_t extra = 100; extra <= 260 && retries == 0; extra += 20)
-  {
-    dt_memory_trim();
-    const dt_restore_load_opts_t bold = { .memory = (size_t)dt_memory_resident() + (extra << 20) };
-    dt_restore_report_t report;
-    ctx = _load("denoise-unet", &bold);
-    if(_restore(ctx, &in, &out, NULL, &report, &error)) _assert_identical(&out, &expected, "out of memory");
-    retries = error ? 0 : report.retries;
-    g_clear_error(&error);
-    dt_restore_free(ctx);
-  }
+  dt_memory_trim();
+  const dt_restore_load_opts_t bold = { .memory = (size_t)dt_memory_resident() + ((size_t)200 << 20) };
+  dt_restore_report_t report;
+  ctx = _load("denoise-wide", &bold);
+  assert_true(_restore(ctx, &in, &out, NULL, &report, &error));
+  assert_no_error(error);
+  assert_true(report.retries > 0);
+  _assert_identical(&out, &expected, "out of memory");
+  dt_restore_free(ctx);
   _remove_calibration();
   test_image_free(&in);
   test_image_free(&out);
   test_image_free(&expected);
-  if(retries == 0)
-  {
-    print_message("skipped: memory could not be made to run out here\n");
-    skip();
-  }
 }
 
 static void test_budget_too_small(void **state)
