@@ -34,8 +34,8 @@ demo: ## denoise a real photograph and show before | after (PHOTO=my.jpg for you
 
 test: all ## build and run the whole test suite, with a build without AI
 	@$(MAKE) --no-print-directory AI=0 all
-	@cd $(BUILD) && $(CTEST) -j $(JOBS)
-	@cd $(BUILD)-noai && $(CTEST) -j $(JOBS)
+	@cd $(BUILD) && $(CTEST) -j $(JOBS) --timeout 300
+	@cd $(BUILD)-noai && $(CTEST) -j $(JOBS) --timeout 300
 
 test-long: all ## the same tests with the full counts
 	@cd $(BUILD) && DT_TEST_LONG=1 $(CTEST) --timeout 3600
@@ -53,7 +53,7 @@ asan: ## run the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@ninja -C $(BUILD)-asan --quiet
 	@cd $(BUILD)-asan && DT_TEST_SANITIZED=1 ASAN_OPTIONS=detect_leaks=1 \
 	  LSAN_OPTIONS=suppressions=$(CURDIR)/tests/suppressions.lsan:print_suppressions=0 \
-	  $(CTEST) -j $(JOBS) --timeout 900
+	  $(CTEST) -j $(JOBS) --timeout 1200
 
 tsan: ## run the suite under ThreadSanitizer
 	@tools/install-deps.sh build test
@@ -61,7 +61,7 @@ tsan: ## run the suite under ThreadSanitizer
 	@ninja -C $(BUILD)-tsan --quiet
 	@cd $(BUILD)-tsan && DT_TEST_SANITIZED=1 \
 	  TSAN_OPTIONS=suppressions=$(CURDIR)/tests/suppressions.tsan:print_suppressions=0 \
-	  $(CTEST) -j $(JOBS) --timeout 900
+	  $(CTEST) -j $(JOBS) --timeout 1200
 
 lint: all ## clang-format, clang-tidy, cppcheck and the house rules
 	@tools/install-deps.sh build test lint

@@ -6,32 +6,43 @@ _darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --he
 _darktable_ai_help="--help-all --help-global"
 _darktable_ai_denoise="-o --output --model --provider --sigma --memory --bit-depth --compression --quality
   --icc --assume-profile --threads --overwrite --skip-existing --dry-run --json --progress"
+_darktable_ai_models="--json --remote --default --all --dry-run -o --output --overwrite --progress"
+_darktable_ai_verbs="list info install download update remove activate deactivate verify pack rescan"
 _darktable_ai_profiles="srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020
   rec2020-linear display-p3 display-p3-linear"
 
-# The first word that is neither an option nor an option's value.
-_darktable_ai_find_command()
+# The word number $1 (1: the command, 2: its verb) that is neither an option nor an option's value.
+_darktable_ai_find_word()
 {
-  local i word
+  local i word left=$1
   for((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     case $word in
-      -d | --debug | --configdir | --cachedir | --conf)
+      -d | --debug | --configdir | --cachedir | --conf | -o | --output | --progress)
         # "--conf=K=V" arrives in pieces: the sign and the value follow
         if [[ ${COMP_WORDS[i + 1]} == "=" ]]; then ((i += 2)); else ((i++)); fi
         ;;
       -* | "=") ;;
       *)
-        echo "$word"
-        return
+        if ((left -= 1, left == 0)); then
+          echo "$word"
+          return
+        fi
         ;;
     esac
   done
 }
 
+# The ids of all models that are known here; no network is used.
 _darktable_ai_ids()
 {
   darktable-ai models list 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+# Those that are installed. Columns may be empty, so the status is looked for with the column behind it.
+_darktable_ai_installed()
+{
+  darktable-ai models list 2>/dev/null | awk 'NR > 1 && !/ not downloaded +repository / { print $1 }'
 }
 
 _darktable_ai_keys()
@@ -48,7 +59,7 @@ _darktable_ai_value()
     --configdir | --cachedir) COMPREPLY=($(compgen -d -- "$current")) ;;
     -o | --output) COMPREPLY=($(compgen -f -- "$current")) ;;
     --conf) COMPREPLY=($(compgen -W "$(_darktable_ai_keys)" -S = -- "$current")) ;;
-    --model) COMPREPLY=($(compgen -W "$(_darktable_ai_ids)" -- "$current")) ;;
+    --model) COMPREPLY=($(compgen -W "$(_darktable_ai_installed)" -- "$current")) ;;
     --provider)
       COMPREPLY=($(compgen -W "auto CPU CUDA MIGraphX OpenVINO CoreML DirectML" -- "$current"))
       ;;
@@ -64,11 +75,27 @@ _darktable_ai_value()
   return 0 # also when nothing matches
 }
 
+# Completes the operands of models' verb $1.
+_darktable_ai_models_operand()
+{
+  local current=$2
+  case $1 in
+    "") COMPREPLY=($(compgen -W "$_darktable_ai_verbs" -- "$current")) ;;
+    info | activate | remove | verify | update)
+      COMPREPLY=($(compgen -W "$(_darktable_ai_installed)" -- "$current"))
+      ;;
+    download) COMPREPLY=($(compgen -W "$(_darktable_ai_ids)" -- "$current")) ;;
+    deactivate) COMPREPLY=($(compgen -W "denoise rawdenoise upscale mask" -- "$current")) ;;
+    install) COMPREPLY=($(compgen -f -X '!*.dtmodel' -- "$current") $(compgen -d -- "$current")) ;;
+    pack) COMPREPLY=($(compgen -d -- "$current")) ;;
+  esac
+}
+
 _darktable_ai()
 {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local command options
-  command=$(_darktable_ai_find_command)
+  command=$(_darktable_ai_find_word 1)
   # "--option=value" arrives as three words
   if [[ $current == "=" ]]; then
     current=""
@@ -80,13 +107,18 @@ _darktable_ai()
   case $command in
     "") options="$_darktable_ai_global $_darktable_ai_commands" ;;
     denoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_denoise" ;;
-    models) options="$_darktable_ai_global $_darktable_ai_help --json list info" ;;
+    models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
     providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
     prefs) options="$_darktable_ai_global $_darktable_ai_help list get set reset" ;;
     *) options="$_darktable_ai_global $_darktable_ai_help" ;;
   esac
   case $command:$previous in
-    models:info) options=$(_darktable_ai_ids) ;;
+    models:*)
+      if [[ $current != -* ]]; then
+        _darktable_ai_models_operand "$(_darktable_ai_find_word 2)" "$current"
+        return
+      fi
+      ;;
     prefs:get | prefs:set | prefs:reset) options=$(_darktable_ai_keys) ;;
     denoise:*)
       if [[ $current != -* ]]; then

@@ -2,14 +2,22 @@
 # fish completion for darktable-ai
 # The long options in full: --debug --configdir --cachedir --conf --version --help --help-all --help-global
 # --output --model --provider --sigma --memory --bit-depth --compression --quality --icc --assume-profile
-# --threads --overwrite --skip-existing --dry-run --json --progress
+# --threads --overwrite --skip-existing --dry-run --json --progress --remote --default --all
 
 set -l commands denoise models providers prefs enable disable doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
+set -l verbs list info install download update remove activate deactivate verify pack rescan
+
+# the ids of all models that are known here; no network is used
 function __darktable_ai_ids
     darktable-ai models list 2>/dev/null | tail -n +2 | string replace -r '\s.*' ''
+end
+
+# those that are installed; columns may be empty, so the status is looked for with the column behind it
+function __darktable_ai_installed
+    darktable-ai models list 2>/dev/null | tail -n +2 | string match -v -r ' not downloaded +repository ' | string replace -r '\s.*' ''
 end
 
 function __darktable_ai_keys
@@ -30,7 +38,7 @@ complete -c darktable-ai -n "__fish_seen_subcommand_from $commands" -l help-glob
 
 # commands
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a denoise -d 'Remove noise from photographs'
-complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List the installed models'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a prefs -d 'Show and change settings'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a enable -d 'Switch AI features on'
@@ -40,7 +48,7 @@ complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a docto
 # denoise
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -F
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -s o -l output -r -F -d 'Where to write'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l model -x -a '(__darktable_ai_ids)' -d 'Use this model'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l model -x -a '(__darktable_ai_installed)' -d 'Use this model'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML' -d 'Run on this provider or not at all'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l sigma -x -d 'Noise level 1 to 255'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l memory -x -d 'Stay within this much memory'
@@ -58,7 +66,18 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l progress -x
 
 # models, providers, prefs
 complete -c darktable-ai -n '__fish_seen_subcommand_from models providers' -l json -d 'Print JSON'
-complete -c darktable-ai -n '__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from list info' -a 'list info'
-complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info' -a '(__darktable_ai_ids)'
+complete -c darktable-ai -n "__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info update remove activate verify' -a '(__darktable_ai_installed)'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from download' -a '(__darktable_ai_ids)'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from deactivate' -a 'denoise rawdenoise upscale mask'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from install' -a '(__fish_complete_suffix .dtmodel)'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from pack' -a '(__fish_complete_directories)'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from list info' -l remote -d 'Ask the repository what it offers'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from download' -l default -d 'The recommended model of every task'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from download' -l all -d 'Everything the repository offers'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from download update' -l dry-run -d 'Only say what would be done'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from pack' -s o -l output -r -F -d 'The package to write'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from pack' -l overwrite -d 'Replace an existing package'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 complete -c darktable-ai -n '__fish_seen_subcommand_from prefs; and not __fish_seen_subcommand_from list get set reset' -a 'list get set reset'
 complete -c darktable-ai -n '__fish_seen_subcommand_from prefs; and __fish_seen_subcommand_from get set reset' -a '(__darktable_ai_keys)'

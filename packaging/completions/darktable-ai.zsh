@@ -17,7 +17,7 @@ help_options=(
 )
 commands=(
   'denoise:remove noise from photographs'
-  'models:list the installed models'
+  'models:list, install, download and choose models'
   'providers:show which execution providers work here'
   'prefs:show and change settings'
   'enable:switch AI features on'
@@ -27,10 +27,30 @@ commands=(
 profiles=(srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear
   display-p3 display-p3-linear)
 
+# the ids of all models that are known here; no network is used
 _darktable_ai_ids() {
   local -a ids
   ids=(${(f)"$(darktable-ai models list 2>/dev/null | awk 'NR > 1 { print $1 }')"})
   compadd "$@" -a ids
+}
+
+# those that are installed; columns may be empty, so the status is looked for with the column behind it
+_darktable_ai_installed() {
+  local -a ids
+  ids=(${(f)"$(darktable-ai models list 2>/dev/null |
+    awk 'NR > 1 && !/ not downloaded +repository / { print $1 }')"})
+  compadd "$@" -a ids
+}
+
+_darktable_ai_models_operand() {
+  case $line[1] in
+    info | activate | remove | verify | update) _darktable_ai_installed "$@" ;;
+    download) _darktable_ai_ids "$@" ;;
+    deactivate) compadd "$@" denoise rawdenoise upscale mask ;;
+    install) _files -g '*.dtmodel' ;;
+    pack) _files -/ ;;
+    *) _message 'no more arguments' ;;
+  esac
 }
 
 _darktable_ai_keys() {
@@ -55,7 +75,7 @@ case $state in
       denoise)
         _arguments -S $global $help_options \
           '(-o --output)'{-o+,--output=}'[where to write]:file or directory:_files' \
-          '--model=[use this model instead of the active one]:model:_darktable_ai_ids' \
+          '--model=[use this model instead of the active one]:model:_darktable_ai_installed' \
           '--provider=[run on this execution provider or not at all]:provider:(auto CPU CUDA MIGraphX OpenVINO CoreML DirectML)' \
           '--sigma=[noise level 1 to 255, for models that take one]:level:' \
           '--memory=[stay within this much memory]:size:' \
@@ -73,8 +93,17 @@ case $state in
           '*:photograph:_files'
         ;;
       models)
-        _arguments -S $global $help_options '--json[print one JSON object per model]' \
-          '1:what:(list info)' '2:model:_darktable_ai_ids'
+        _arguments -S $global $help_options \
+          '--json[print one JSON object per model]' \
+          '--remote[list, info: ask the repository what it offers]' \
+          '(--all)--default[download: the recommended model of every task]' \
+          '(--default)--all[download: everything the repository offers]' \
+          '--dry-run[download, update: only say what would be done]' \
+          '(-o --output)'{-o+,--output=}'[pack: the package to write]:file:_files' \
+          '--overwrite[pack: replace an existing package]' \
+          '--progress=[how progress is shown]:mode:(auto bar plain json none)' \
+          '1:what:(list info install download update remove activate deactivate verify pack rescan)' \
+          '*:operand:_darktable_ai_models_operand'
         ;;
       providers)
         _arguments -S $global $help_options '--json[print one JSON object per provider]'

@@ -73,8 +73,9 @@ const char *dt_ai_runtime_warning(void);
 
 typedef struct dt_ai_environment_t dt_ai_environment_t;
 
-/** A model as its manifest describes it. Strings belong to the environment and stay valid until
- * dt_ai_env_destroy(), across refreshes too. */
+/** A model as its manifest describes it: a snapshot that never changes. The environment keeps what it handed
+ * out until dt_ai_env_destroy(), across refreshes too; hold a reference (dt_ai_model_info_ref()) to keep it
+ * longer. */
 typedef struct dt_ai_model_info_t
 {
   const char *id;
@@ -104,7 +105,8 @@ typedef struct dt_ai_model_info_t
 dt_ai_environment_t *dt_ai_env_init(const char *search_paths);
 /** Frees the environment; contexts loaded from it stay usable. NULL is fine. */
 void dt_ai_env_destroy(dt_ai_environment_t *env);
-/** Scans again. Thread-safe, like all functions below that take an environment. */
+/** Scans again, after having packages unpacked that were dropped into `<configdir>/models` (where the program
+ * brings what can do that). Thread-safe, like all functions below that take an environment. */
 void dt_ai_env_refresh(dt_ai_environment_t *env);
 
 int dt_ai_get_model_count(dt_ai_environment_t *env);
@@ -112,13 +114,17 @@ int dt_ai_get_model_count(dt_ai_environment_t *env);
 const dt_ai_model_info_t *dt_ai_get_model_info_by_index(dt_ai_environment_t *env, int index);
 /** @return the model (transfer none), or NULL when there is none called @p id */
 const dt_ai_model_info_t *dt_ai_get_model_info_by_id(dt_ai_environment_t *env, const char *id);
+/** One more reference to @p info, and back; thread-safe, NULL is fine for the latter. @{ */
+const dt_ai_model_info_t *dt_ai_model_info_ref(const dt_ai_model_info_t *info);
+void dt_ai_model_info_unref(const dt_ai_model_info_t *info);
+/** @} */
 /** Number of manifests the last scan skipped. */
 int dt_ai_env_get_problem_count(dt_ai_environment_t *env);
-/** Why the manifest number @p index was skipped (transfer none, valid until destroy), or NULL. */
+/** Why the manifest number @p index was skipped (transfer none, always valid), or NULL. */
 const char *dt_ai_env_get_problem(dt_ai_environment_t *env, int index);
 
 /** The model that serves @p task: the setting plugins/ai/models/active/<task>, else the one that came with
- * the program, else the first found. An empty setting means none.
+ * the program, else the recommended one, else the first found. An empty setting means none.
  * @return (transfer none) or NULL with DT_AI_ERROR_NO_MODEL in dt_ai_last_error() */
 const dt_ai_model_info_t *dt_ai_env_get_active_model(dt_ai_environment_t *env, const char *task);
 

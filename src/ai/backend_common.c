@@ -3,27 +3,26 @@
 #include "ai/backend_internal.h"
 #include "common/conf.h"
 #include "common/log.h"
-#include "common/paths.h"
+#include "common/model_list.h"
 
 #include <pthread.h>
 #include <string.h>
 
-/* A manifest with the public view of it; allocated once, alive until the environment dies. */
+/* A manifest with the public view of it, reference-counted. */
 typedef struct _model_t
 {
   dt_ai_model_info_t info; /* first: the public pointer is the private one */
   dt_manifest_t *manifest;
-  gboolean bundled; /* came with the program */
 } _model_t;
 
 struct dt_ai_environment_t
 {
   pthread_mutex_t lock;
   char *search_paths;
-  GPtrArray *models;   /* of _model_t: the last scan, borrowed from `all` */
-  GPtrArray *all;      /* of _model_t: every scan so far, so that callers' pointers stay valid */
-  GPtrArray *problems; /* of char*, likewise kept */
-  guint first_problem; /* of the last scan */
+  dt_model_list_t *list; /* the last scan */
+  GPtrArray *models;     /* of _model_t: its models, borrowed from `all` */
+  GPtrArray *all;        /* of _model_t: every model ever handed out, so that callers' pointers stay valid */
+  GPtrArray *problems;   /* of interned strings, for the same reason */
   dt_ai_provider_t provider;
 };
 
@@ -60,8 +59,8 @@ static void _set_last_error(int code, const char *format, ...)
 
 static _model_t *_new_model(dt_manifest_t *m)
 {
-  _model_t *model = g_new0(_model_t, 1);
-  model->manifest = m;
+  _model_t *model = g_atomic_rc_box_new0(_model_t);
+  model->manifest = dt_manifest_ref(m);
   model->info = (dt_ai_model_info_t){
     .id = m->id,
     .name = m->name,
@@ -80,11 +79,14 @@ static _model_t *_new_model(dt_manifest_t *m)
   return model;
 }
 
-static void _free_model(gpointer data)
+static void _clear_model(gpointer data)
 {
-  _model_t *model = data;
-  dt_manifest_free(model->manifest);
-  g_free(model);
+  dt_manifest_unref(((_model_t *)data)->manifest);
+}
+
+static void _unref_model(gpointer data)
+{
+  g_atomic_rc_box_release_full(data, _clear_model);
 }
 
 static _model_t *_find_by_id(dt_ai_environment_t *env, const char *id)
@@ -97,81 +99,58 @@ static _model_t *_find_by_id(dt_ai_environment_t *env, const char *id)
   return NULL;
 }
 
-static void _scan_model(dt_ai_environment_t *env, const char *directory, gboolean bundled)
+/* Whether the public view of both would be the same. */
+static gboolean _is_same(const dt_ai_model_info_t *info, const dt_manifest_t *m)
 {
-  GError *reason = NULL;
-  dt_manifest_t *m = dt_manifest_read(directory, &reason);
-  _model_t *twin = m ? _find_by_id(env, m->id) : NULL;
-  if(!m)
-  {
-    dt_log(DT_LOG_AI, "skipped: %s", reason->message);
-    g_ptr_array_add(env->problems, g_strdup(reason->message));
-    g_error_free(reason);
-  }
-  else if(twin)
-  {
-    twin->bundled |= bundled; /* the user's newer copy of a bundled model takes its place */
-    dt_log(DT_LOG_AI, "skipping duplicate model ID %s in %s", m->id, directory);
-    dt_manifest_free(m);
-  }
-  else
-  {
-    dt_log(DT_LOG_AI, "discovered: %s (%s, backend=%s)", m->name, m->id, m->backend);
-    _model_t *model = _new_model(m);
-    model->bundled = bundled;
-    g_ptr_array_add(env->all, model);
-    g_ptr_array_add(env->models, model);
-  }
+  const char *pairs[][2] = {
+    { info->id, m->id },
+    { info->name, m->name },
+    { info->version, m->version },
+    { info->description, m->description },
+    { info->backend, m->backend },
+    { info->directory, m->directory },
+    { info->arch, m->arch },
+    { info->attributes, m->attributes },
+    { info->task_type, m->task },
+    { info->coreml_format, m->coreml_format },
+    { info->cpu_only, m->cpu_only },
+    { info->model_card, m->model_card },
+  };
+  for(size_t i = 0; i < G_N_ELEMENTS(pairs); i++)
+    if(g_strcmp0(pairs[i][0], pairs[i][1]) != 0) return FALSE;
+  return info->num_inputs == m->num_inputs;
 }
 
-static int _compare_names(gconstpointer a, gconstpointer b)
+/* The view handed out before of a manifest that says the same, or a new one: a refresh that finds nothing
+ * new costs no memory. */
+static _model_t *_view(dt_ai_environment_t *env, dt_manifest_t *m)
 {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Every sub-directory that has a config.json; hidden ones are somebody's work in progress. */
-static void _scan_directory(dt_ai_environment_t *env, const char *path, gboolean bundled)
-{
-  GDir *dir = path && *path ? g_dir_open(path, 0, NULL) : NULL;
-  if(!dir) return;
-  GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-  for(const char *name; (name = g_dir_read_name(dir));)
-    if(name[0] != '.') g_ptr_array_add(names, g_strdup(name));
-  g_dir_close(dir);
-  g_ptr_array_sort(names, _compare_names);
-  for(guint i = 0; i < names->len; i++)
+  for(guint i = 0; i < env->all->len; i++)
   {
-    char *model = g_build_filename(path, g_ptr_array_index(names, i), NULL);
-    char *config = g_build_filename(model, "config.json", NULL);
-    if(g_file_test(config, G_FILE_TEST_EXISTS)) _scan_model(env, model, bundled);
-    g_free(config);
-    g_free(model);
+    _model_t *model = g_ptr_array_index(env->all, i);
+    if(_is_same(&model->info, m)) return model;
   }
-  g_ptr_array_unref(names);
+  _model_t *model = _new_model(m);
+  g_ptr_array_add(env->all, model);
+  return model;
 }
 
-static void _scan_below(dt_ai_environment_t *env, dt_dir_t dir)
+static void _intern_problems(dt_ai_environment_t *env, const GPtrArray *problems)
 {
-  char *base = dt_paths_get(dir);
-  char *models = g_build_filename(base, "models", NULL);
-  _scan_directory(env, models, FALSE);
-  g_free(models);
-  g_free(base);
+  for(guint i = 0; i < problems->len; i++)
+    g_ptr_array_add(env->problems, (gpointer)g_intern_string(g_ptr_array_index(problems, i)));
 }
 
-static void _scan_all(dt_ai_environment_t *env)
+/* Takes over @p list. */
+static void _use_list(dt_ai_environment_t *env, dt_model_list_t *list)
 {
+  dt_model_list_unref(env->list);
+  env->list = list;
   g_ptr_array_set_size(env->models, 0);
-  env->first_problem = env->problems->len;
-  char **paths = g_strsplit(env->search_paths ? env->search_paths : "", ";", -1);
-  for(char **path = paths; *path; path++) _scan_directory(env, g_strstrip(*path), FALSE);
-  g_strfreev(paths);
-  _scan_below(env, DT_DIR_CONFIG);
-  _scan_below(env, DT_DIR_DATA);
-  char *bundled = dt_paths_bundled_models();
-  _scan_directory(env, bundled, TRUE);
-  g_free(bundled);
-  dt_log(DT_LOG_AI, "found %u models", env->models->len);
+  g_ptr_array_set_size(env->problems, 0);
+  for(guint i = 0; i < list->models->len; i++)
+    g_ptr_array_add(env->models, _view(env, ((dt_model_t *)g_ptr_array_index(list->models, i))->manifest));
+  _intern_problems(env, list->problems);
 }
 
 /* --- the public side --- */
@@ -188,12 +167,12 @@ dt_ai_environment_t *dt_ai_env_init(const char *search_paths)
   pthread_mutex_init(&env->lock, NULL);
   env->search_paths = g_strdup(search_paths);
   env->models = g_ptr_array_new();
-  env->all = g_ptr_array_new_with_free_func(_free_model);
-  env->problems = g_ptr_array_new_with_free_func(g_free);
+  env->all = g_ptr_array_new_with_free_func(_unref_model);
+  env->problems = g_ptr_array_new();
   char *provider = dt_conf_get_string(DT_CONF_AI_PROVIDER);
   env->provider = dt_ai_provider_from_string(provider);
   g_free(provider);
-  _scan_all(env);
+  _use_list(env, dt_model_list_scan(search_paths));
   return env;
 }
 
@@ -203,6 +182,7 @@ void dt_ai_env_destroy(dt_ai_environment_t *env)
   g_ptr_array_unref(env->models);
   g_ptr_array_unref(env->all);
   g_ptr_array_unref(env->problems);
+  dt_model_list_unref(env->list);
   g_free(env->search_paths);
   pthread_mutex_destroy(&env->lock);
   g_free(env);
@@ -210,9 +190,14 @@ void dt_ai_env_destroy(dt_ai_environment_t *env)
 
 void dt_ai_env_refresh(dt_ai_environment_t *env)
 {
+  GPtrArray *refused = g_ptr_array_new_with_free_func(g_free);
+  dt_model_list_unpack_waiting(refused);
+  dt_model_list_t *list = dt_model_list_scan(env->search_paths);
   pthread_mutex_lock(&env->lock);
-  _scan_all(env);
+  _use_list(env, list);
+  _intern_problems(env, refused);
   pthread_mutex_unlock(&env->lock);
+  g_ptr_array_unref(refused);
 }
 
 int dt_ai_get_model_count(dt_ai_environment_t *env)
@@ -247,7 +232,7 @@ int dt_ai_env_get_problem_count(dt_ai_environment_t *env)
 {
   if(!env) return 0;
   pthread_mutex_lock(&env->lock);
-  const int count = (int)(env->problems->len - env->first_problem);
+  const int count = (int)env->problems->len;
   pthread_mutex_unlock(&env->lock);
   return count;
 }
@@ -256,47 +241,32 @@ const char *dt_ai_env_get_problem(dt_ai_environment_t *env, int index)
 {
   if(!env || index < 0) return NULL;
   pthread_mutex_lock(&env->lock);
-  const guint i = env->first_problem + (guint)index;
+  const guint i = (guint)index;
   const char *problem = i < env->problems->len ? g_ptr_array_index(env->problems, i) : NULL;
   pthread_mutex_unlock(&env->lock);
   return problem;
 }
 
-/* The model of @p task that came with the program, else the first found. */
-static const _model_t *_default_for_task(dt_ai_environment_t *env, const char *task)
-{
-  const _model_t *first = NULL;
-  for(guint i = 0; i < env->models->len; i++)
-  {
-    const _model_t *model = g_ptr_array_index(env->models, i);
-    if(strcmp(model->info.task_type, task) != 0) continue;
-    if(model->bundled) return model;
-    if(!first) first = model;
-  }
-  return first;
-}
-
 const dt_ai_model_info_t *dt_ai_env_get_active_model(dt_ai_environment_t *env, const char *task)
 {
   if(!env) return NULL;
-  char *key = g_strconcat(DT_CONF_AI_ACTIVE_MODEL, task, NULL);
-  char *id = dt_conf_get_string(key);
+  GError *error = NULL;
   pthread_mutex_lock(&env->lock);
-  const _model_t *model = id ? _find_by_id(env, id) : _default_for_task(env, task);
+  const dt_model_t *active = dt_model_list_active(env->list, task, &error);
+  const _model_t *model = active ? _find_by_id(env, active->manifest->id) : NULL;
   pthread_mutex_unlock(&env->lock);
-  if(!model && id && *id)
-    _set_last_error(DT_AI_ERROR_NO_MODEL,
-                    "The active model for %s, \"%s\", is not installed. Install it, or choose "
-                    "another: darktable-ai models list",
-                    task, id);
-  else if(!model)
-    _set_last_error(DT_AI_ERROR_NO_MODEL,
-                    "There is no active model for %s. See what is installed: darktable-ai models "
-                    "list",
-                    task);
-  g_free(id);
-  g_free(key);
+  if(error) dt_ai_take_last_error(error);
   return model ? &model->info : NULL;
+}
+
+const dt_ai_model_info_t *dt_ai_model_info_ref(const dt_ai_model_info_t *info)
+{
+  return g_atomic_rc_box_acquire((gpointer)info);
+}
+
+void dt_ai_model_info_unref(const dt_ai_model_info_t *info)
+{
+  if(info) _unref_model((gpointer)info);
 }
 
 void dt_ai_env_set_provider(dt_ai_environment_t *env, dt_ai_provider_t provider)

@@ -7,7 +7,7 @@
 
 #include "ai/backend.h"
 #include "ai/ort_runtime.h"
-#include "common/manifest.h"
+#include "common/ai_manifest.h"
 
 /** Everything that can be asked of a session. Zero-initialise for the defaults. */
 typedef struct dt_ai_session_opts_t

@@ -83,6 +83,16 @@ const dt_ai_model_info_t *dt_ai_get_model_info_by_id(dt_ai_environment_t *env, c
   return NULL;
 }
 
+const dt_ai_model_info_t *dt_ai_model_info_ref(const dt_ai_model_info_t *info)
+{
+  return info;
+}
+
+void dt_ai_model_info_unref(const dt_ai_model_info_t *info)
+{
+  (void)info;
+}
+
 int dt_ai_env_get_problem_count(dt_ai_environment_t *env)
 {
   (void)env;

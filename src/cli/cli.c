@@ -311,7 +311,7 @@ void dt_cli_progress_begin(dt_cli_progress_t *p, const char *label)
   p->last = 0;
 }
 
-static void _draw_bar(const char *label, double fraction, double speed, double left)
+static void _draw_bar(const char *label, double fraction, double speed, const char *unit, double left)
 {
   enum
   {
@@ -322,28 +322,29 @@ static void _draw_bar(const char *label, double fraction, double speed, double l
   memset(bar, '#', (size_t)full);
   memset(bar + full, '.', (size_t)(WIDTH - full));
   bar[WIDTH] = '\0';
-  fprintf(stderr, "\r%s [%s] %3.0f %%  %.2f MP/s  %.0f s left \033[K", label, bar, 100 * fraction, speed,
-          left);
+  fprintf(stderr, "\r%s [%s] %3.0f %%  %.2f %s/s  %.0f s left \033[K", label, bar, 100 * fraction, speed,
+          unit, left);
 }
 
-void dt_cli_progress_update(double fraction, double megapixels, void *data)
+void dt_cli_progress_update(double fraction, double amount, void *data)
 {
   dt_cli_progress_t *p = data;
   const gint64 now = g_get_monotonic_time();
   const double seconds = 1e-6 * (double)(now - p->start);
-  const double speed = seconds > 0 ? fraction * megapixels / seconds : 0;
+  const double speed = seconds > 0 ? fraction * amount / seconds : 0;
   const double left = fraction > 0 ? seconds * (1 - fraction) / fraction : 0;
   if(p->mode == DT_CLI_PROGRESS_NONE || (now - p->last < 100000 && fraction < 1)) return;
   p->last = now;
+  const char *unit = p->unit ? p->unit : "MP";
   if(p->mode == DT_CLI_PROGRESS_BAR)
-    _draw_bar(p->label, fraction, speed, left);
+    _draw_bar(p->label, fraction, speed, unit, left);
   else if(p->mode == DT_CLI_PROGRESS_PLAIN)
-    fprintf(stderr, "%s: %.0f %%, %.2f MP/s, %.0f s left\n", p->label, 100 * fraction, speed, left);
+    fprintf(stderr, "%s: %.0f %%, %.2f %s/s, %.0f s left\n", p->label, 100 * fraction, speed, unit, left);
   else
     fprintf(stderr,
-            "{\"schema_version\":1,\"event\":\"progress\",\"fraction\":%.4f,\"mp_per_s\":%.3f,"
+            "{\"schema_version\":1,\"event\":\"progress\",\"fraction\":%.4f,\"%s_per_s\":%.3f,"
             "\"seconds_left\":%.1f}\n",
-            fraction, speed, left);
+            fraction, p->unit ? "mb" : "mp", speed, left);
   fflush(stderr);
 }
 

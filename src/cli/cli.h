@@ -82,14 +82,15 @@ typedef struct dt_cli_progress_t
 {
   dt_cli_progress_mode_t mode;
   const char *label;
+  const char *unit; ///< of the amount: "MB"; NULL: "MP"
   gint64 start, last;
 } dt_cli_progress_t;
 
 /** @return FALSE when @p name is none of bar, plain, json, none */
 gboolean dt_cli_progress_mode(const char *name, dt_cli_progress_mode_t *mode);
 void dt_cli_progress_begin(dt_cli_progress_t *progress, const char *label);
-/** A dt_restore_progress_t. */
-void dt_cli_progress_update(double fraction, double megapixels, void *progress);
+/** A dt_restore_progress_t. @param amount  the whole of it, in megapixels or the progress's own unit */
+void dt_cli_progress_update(double fraction, double amount, void *progress);
 void dt_cli_progress_end(dt_cli_progress_t *progress);
 
 /** Prints one JSON string literal on stdout. */

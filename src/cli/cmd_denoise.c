@@ -168,8 +168,9 @@ static void _print_result(const char *input, const char *output, const char *mod
   if(!_opt.json)
   {
     printf("%s\n", output);
-    dt_cli_say("%s: %s on %s, %.1f MP in %.1f s (%.2f MP/s), %s%s%s, peak memory %.0f MiB", input, model,
-               dt_ai_provider_to_string(r->provider), _megapixels(&r->plan), r->seconds, speed,
+    dt_cli_say("%s: %s on %s, %.*f MP in %.*f s (%.2f MP/s), %s%s%s, peak memory %.0f MiB", input, model,
+               dt_ai_provider_to_string(r->provider), _megapixels(&r->plan) < 10 ? 2 : 1,
+               _megapixels(&r->plan), r->seconds < 10 ? 2 : 1, r->seconds, speed,
                r->plan.exact ? "exact" : "blended (", r->plan.reason, r->plan.exact ? "" : ")",
                (double)dt_memory_peak() / 1048576);
     if(r->retries)

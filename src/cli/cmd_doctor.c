@@ -55,7 +55,7 @@ static int _doctor(int argc, char **argv)
   printf("%-12s %s\n", "version", DT_VERSION);
   _print_dir("settings", DT_DIR_CONFIG);
   _print_dir("cache", DT_DIR_CACHE);
-  char *bundled = dt_paths_bundled_models();
+  char *bundled = dt_paths_bundled("models");
   printf("%-12s %s\n", "models", bundled ? bundled : "none came with the program");
   g_free(bundled);
   printf("%-12s %d cores, %.1f GiB of memory free\n", "machine", (int)g_get_num_processors(),

@@ -1,131 +1,314 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* models: which models are installed, and what each of them is. */
+/* models: which models there are, and what each of them is. */
+#include "cli/cmd_models.h"
 #include "ai/backend.h"
-#include "cli/cli.h"
+#include "libs/model_selftest.h"
 
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
 
-static gboolean _json;
+static dt_cli_models_opts_t _opt;
+static char *_progress;
 
 static const GOptionEntry _entries[] = {
-  { "json", 0, 0, G_OPTION_ARG_NONE, &_json, "print one JSON object per model", NULL },
+  { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print one JSON object per model", NULL },
+  { "remote", 0, 0, G_OPTION_ARG_NONE, &_opt.remote, "list, info: ask the repository what it offers", NULL },
+  { "default", 0, 0, G_OPTION_ARG_NONE, &_opt.defaults, "download: the recommended model of every task",
+    NULL },
+  { "all", 0, 0, G_OPTION_ARG_NONE, &_opt.all, "download: everything the repository offers", NULL },
+  { "dry-run", 0, 0, G_OPTION_ARG_NONE, &_opt.dry_run, "download, update: only say what would be done",
+    NULL },
+  { "output", 'o', 0, G_OPTION_ARG_FILENAME, &_opt.output, "pack: the package to write", "FILE" },
+  { "overwrite", 0, 0, G_OPTION_ARG_NONE, &_opt.overwrite, "pack: replace an existing package", NULL },
+  { "progress", 0, 0, G_OPTION_ARG_STRING, &_progress, "auto (a bar on a terminal), bar, plain, json or none",
+    "MODE" },
   { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
-static gboolean _is_active(dt_ai_environment_t *env, const dt_ai_model_info_t *info)
+static const char _description[] =
+    "Verbs:\n"
+    "  list                what is installed and what is recommended; the default\n"
+    "  info ID             everything about one model\n"
+    "  install FILE…       install packages (.dtmodel)\n"
+    "  download ID…        fetch, verify and install models from the repository\n"
+    "  update [ID…]        fetch newer versions of what is installed\n"
+    "  remove ID…          remove installed models\n"
+    "  activate ID…        let models serve their tasks\n"
+    "  deactivate TASK…    let no model serve a task\n"
+    "  verify [ID…]        check installed models again\n"
+    "  pack DIR            make a package of a model's folder\n"
+    "  rescan              look again, and install packages dropped into the models directory\n\n"
+    "Examples:\n"
+    "  darktable-ai models list --remote                what is installed and what is on offer\n"
+    "  darktable-ai models download --default           the recommended model of every task\n"
+    "  darktable-ai models install denoise-x.dtmodel    a package from a file\n"
+    "  darktable-ai models activate denoise-x           use it from now on\n"
+    "  darktable-ai models pack my-model/               make a package of a folder\n\n"
+    "The network is used by list --remote, info --remote, download and update alone.";
+
+/* --- words --- */
+
+static const char *_status_name(dt_ai_model_status_t status)
 {
-  const dt_ai_model_info_t *active = dt_ai_env_get_active_model(env, info->task_type);
-  return active && strcmp(active->id, info->id) == 0;
+  static const char *const names[] = {
+    [DT_AI_MODEL_NOT_DOWNLOADED] = "not downloaded",
+    [DT_AI_MODEL_DOWNLOADED] = "downloaded",
+    [DT_AI_MODEL_UPDATE_AVAILABLE] = "update available",
+    [DT_AI_MODEL_UPDATE_REQUIRED] = "update required",
+  };
+  return names[status];
 }
 
-static void _print_json(const dt_ai_model_info_t *info, gboolean active)
+static const char *_origin_name(const dt_ai_model_t *model)
 {
+  static const char *const names[] = {
+    [DT_MODEL_CUSTOM] = "custom",
+    [DT_MODEL_USER] = "user",
+    [DT_MODEL_DARKTABLE] = "darktable",
+    [DT_MODEL_BUNDLED] = "bundled",
+  };
+  return model->manifest ? names[model->origin] : "repository";
+}
+
+const dt_ai_model_t *dt_cli_models_find(const GPtrArray *list, const char *id)
+{
+  for(guint i = 0; i < list->len; i++)
+  {
+    const dt_ai_model_t *model = g_ptr_array_index(list, i);
+    if(strcmp(model->id, id) == 0) return model;
+  }
+  return NULL;
+}
+
+/* --- list --- */
+
+static void _print_json(const dt_ai_model_t *model)
+{
+  const dt_manifest_t *m = model->manifest;
   const struct
   {
     const char *key, *text;
-  } fields[] = { { "id", info->id },
-                 { "name", info->name },
-                 { "task", info->task_type },
-                 { "version", info->version },
-                 { "arch", info->arch },
-                 { "description", info->description },
-                 { "directory", info->directory } };
+  } fields[] = {
+    { "id", model->id },
+    { "name", model->name },
+    { "task", model->task },
+    { "version", model->version },
+    { "description", model->description },
+    { "status", _status_name(model->status) },
+    { "origin", _origin_name(model) },
+    { "source", model->source },
+    { "license", model->license },
+    { "remote_version", model->remote_version },
+    { "arch", m ? m->arch : "" },
+    { "directory", m ? m->directory : "" },
+  };
   fputs("{\"schema_version\":1", stdout);
   for(size_t i = 0; i < G_N_ELEMENTS(fields); i++)
   {
     printf(",\"%s\":", fields[i].key);
     dt_cli_print_json_string(fields[i].text);
   }
-  printf(",\"num_inputs\":%d,\"active\":%s,\"attributes\":%s,\"model_card\":%s}\n", info->num_inputs,
-         active ? "true" : "false", info->attributes ? info->attributes : "null",
-         info->model_card ? info->model_card : "null");
+  printf(",\"installed\":%s,\"active\":%s,\"default\":%s,\"protected\":%s,\"size\":%" G_GUINT64_FORMAT
+         ",\"num_inputs\":%d,\"attributes\":%s,\"model_card\":%s}\n",
+         m ? "true" : "false", model->active ? "true" : "false", model->is_default ? "true" : "false",
+         model->is_protected ? "true" : "false", model->size, m ? m->num_inputs : 0,
+         m && m->attributes ? m->attributes : "null", m && m->model_card ? m->model_card : "null");
 }
 
-static int _list(dt_ai_environment_t *env)
+static void _print_line(const dt_ai_model_t *model)
 {
-  const int n = dt_ai_get_model_count(env);
-  if(!_json && n) printf("%-28s %-10s %-8s %-7s %s\n", "ID", "TASK", "VERSION", "ACTIVE", "NAME");
-  for(int i = 0; i < n; i++)
-  {
-    const dt_ai_model_info_t *info = dt_ai_get_model_info_by_index(env, i);
-    const gboolean active = _is_active(env, info);
-    if(_json)
-      _print_json(info, active);
-    else
-      printf("%-28s %-10s %-8s %-7s %s\n", info->id, info->task_type, info->version, active ? "yes" : "",
-             info->name);
-  }
-  if(!n) dt_cli_say("no models are installed");
-  for(int i = 0; i < dt_ai_env_get_problem_count(env); i++)
-    dt_cli_say("skipped: %s", dt_ai_env_get_problem(env, i));
+  printf("%-28s %-10s %-8s %-8s %-17s %-11s %s%s\n", model->id, model->task,
+         *model->version ? model->version : model->remote_version, model->active ? "yes" : "",
+         _status_name(model->status), _origin_name(model), model->name,
+         model->is_default ? " (default)" : "");
+}
+
+static int _say_problems(dt_ai_models_t *models)
+{
+  GPtrArray *problems = dt_ai_models_problems(models), *waiting = dt_ai_models_waiting(models);
+  for(guint i = 0; i < problems->len; i++) dt_cli_say("skipped: %s", (char *)g_ptr_array_index(problems, i));
+  for(guint i = 0; i < waiting->len; i++)
+    dt_cli_say("%s is not installed yet; do it with: darktable-ai models rescan",
+               (char *)g_ptr_array_index(waiting, i));
+  g_ptr_array_unref(problems);
+  g_ptr_array_unref(waiting);
   return DT_EXIT_OK;
+}
+
+/* Asks the repository when that was wished for. */
+static gboolean _ask(dt_ai_models_t *models, const dt_cli_models_opts_t *opts, GError **error)
+{
+  if(!opts->remote) return TRUE;
+  const dt_ai_models_job_t job = { .cancellable = dt_cli_catch_signals() };
+  char *note = NULL;
+  const gboolean ok = dt_ai_models_check_updates(models, &note, &job, error);
+  if(note) dt_cli_say("%s", note);
+  g_free(note);
+  return ok;
+}
+
+static int _list(dt_ai_models_t *models, const dt_cli_models_opts_t *opts, int n, char **operands)
+{
+  (void)n;
+  (void)operands;
+  GError *error = NULL;
+  if(!_ask(models, opts, &error)) return dt_cli_fail(error);
+  GPtrArray *list = dt_ai_models_list(models);
+  if(!opts->json && list->len)
+    printf("%-28s %-10s %-8s %-8s %-17s %-11s %s\n", "ID", "TASK", "VERSION", "ENABLED", "STATUS", "ORIGIN",
+           "NAME");
+  for(guint i = 0; i < list->len; i++)
+    if(opts->json)
+      _print_json(g_ptr_array_index(list, i));
+    else
+      _print_line(g_ptr_array_index(list, i));
+  g_ptr_array_unref(list);
+  return _say_problems(models);
+}
+
+/* --- info --- */
+
+static void _print_field(const char *title, const char *text)
+{
+  if(text && *text) printf("%-20s%s\n", title, text);
 }
 
 static void _print_object(const char *title, const char *json)
 {
   JsonNode *node = json ? json_from_string(json, NULL) : NULL;
-  if(node)
-  {
-    char *text = json_to_string(node, TRUE);
-    printf("%-13s%s\n", title, text);
-    g_free(text);
-    json_node_unref(node);
-  }
+  if(!node) return;
+  char *text = json_to_string(node, TRUE);
+  _print_field(title, text);
+  g_free(text);
+  json_node_unref(node);
 }
 
-static void _print_field(const char *title, const char *text)
+/* The card's members as lines of words; what is no text is shown as JSON. */
+static void _print_card_member(JsonObject *card, const char *key, JsonNode *value, gpointer data)
 {
-  if(*text) printf("%-13s%s\n", title, text);
+  (void)card;
+  (void)data;
+  char *title = g_strdelimit(g_strdup(key), "_", ' ');
+  char *json = json_to_string(value, FALSE);
+  _print_field(title, json_node_get_value_type(value) == G_TYPE_STRING ? json_node_get_string(value) : json);
+  g_free(json);
+  g_free(title);
 }
 
-static int _info(dt_ai_environment_t *env, const char *id)
+static void _print_card(const char *text)
 {
-  const dt_ai_model_info_t *info = dt_ai_get_model_info_by_id(env, id);
-  if(!info)
+  JsonNode *card = text ? json_from_string(text, NULL) : NULL;
+  if(card) json_object_foreach_member(json_node_get_object(card), _print_card_member, NULL);
+  g_clear_pointer(&card, json_node_unref);
+}
+
+static void _print_info(const dt_ai_model_t *model)
+{
+  const dt_manifest_t *m = model->manifest;
+  printf("%-20s%s%s\n", "task", model->task, model->active ? " (active)" : "");
+  _print_field("id", model->id);
+  _print_field("name", model->name);
+  _print_field("description", model->description);
+  _print_field("version", model->version);
+  _print_field("version on offer", model->remote_version);
+  _print_field("status", _status_name(model->status));
+  _print_field("origin", _origin_name(model));
+  _print_field("source", model->source);
+  char *size = model->size ? g_format_size(model->size) : NULL;
+  _print_field("download", size);
+  g_free(size);
+  if(m)
   {
-    dt_cli_say("There is no model \"%s\". See what is installed: darktable-ai models list", id);
-    return DT_EXIT_NO_MODEL;
+    _print_field("architecture", m->arch);
+    _print_field("directory", m->directory);
+    printf("%-20s%d\n", "inputs", m->num_inputs);
+    _print_object("attributes", m->attributes);
+    _print_card(m->model_card);
   }
-  if(_json)
+  if(!m || !m->model_card || !strstr(m->model_card, "\"license\"")) _print_field("license", model->license);
+}
+
+static int _info(dt_ai_models_t *models, const dt_cli_models_opts_t *opts, int n, char **operands)
+{
+  (void)n;
+  GError *error = NULL;
+  if(!_ask(models, opts, &error)) return dt_cli_fail(error);
+  GPtrArray *list = dt_ai_models_list(models);
+  const dt_ai_model_t *model = dt_cli_models_find(list, operands[0]);
+  if(!model)
+    dt_cli_say("There is no model \"%s\". See what is installed: darktable-ai models list", operands[0]);
+  else if(opts->json)
+    _print_json(model);
+  else
+    _print_info(model);
+  g_ptr_array_unref(list);
+  return model ? DT_EXIT_OK : DT_EXIT_NO_MODEL;
+}
+
+/* --- the command --- */
+
+static const struct
+{
+  const char *name;
+  dt_cli_models_verb_t run;
+  int least, most;
+  const char *operands; /* for people, when their number is wrong */
+} _verbs[] = {
+  { "list", _list, 0, 0, "list" },
+  { "info", _info, 1, 1, "info ID" },
+  { "install", dt_cli_models_install, 1, G_MAXINT, "install FILE…" },
+  { "download", dt_cli_models_download, 0, G_MAXINT, "download ID…, download --default or download --all" },
+  { "update", dt_cli_models_update, 0, G_MAXINT, "update or update ID…" },
+  { "remove", dt_cli_models_remove, 1, G_MAXINT, "remove ID…" },
+  { "activate", dt_cli_models_activate, 1, G_MAXINT, "activate ID…" },
+  { "deactivate", dt_cli_models_deactivate, 1, G_MAXINT, "deactivate TASK…" },
+  { "verify", dt_cli_models_verify, 0, G_MAXINT, "verify or verify ID…" },
+  { "rescan", dt_cli_models_rescan, 0, 0, "rescan" },
+  { "pack", dt_cli_models_pack, 1, 1, "pack DIR" },
+};
+
+/* With the registry open, but for packing, which works while AI is switched off. */
+static int _run_verb(dt_cli_models_verb_t run, int n, char **operands)
+{
+  if(run == dt_cli_models_pack) return run(NULL, &_opt, n, operands);
+  GError *error = NULL;
+  if(!dt_ai_is_supported())
   {
-    _print_json(info, _is_active(env, info));
-    return DT_EXIT_OK;
+    (void)dt_ai_env_init(NULL); /* which says why not */
+    return dt_cli_fail(g_error_copy(dt_ai_last_error()));
   }
-  printf("%-13s%s%s\n", "task", info->task_type, _is_active(env, info) ? " (active)" : "");
-  _print_field("id", info->id);
-  _print_field("name", info->name);
-  _print_field("description", info->description);
-  _print_field("version", info->version);
-  _print_field("architecture", info->arch);
-  _print_field("directory", info->directory);
-  printf("%-13s%d\n", "inputs", info->num_inputs);
-  _print_object("attributes", info->attributes);
-  _print_object("model card", info->model_card);
-  return DT_EXIT_OK;
+  dt_ai_models_t *models = dt_ai_models_open(dt_model_selftest, &error);
+  if(!models) return dt_cli_fail(error);
+  const int code = run(models, &_opt, n, operands);
+  dt_ai_models_close(models);
+  return code;
 }
 
 static int _models(int argc, char **argv)
 {
   int code = DT_EXIT_OK;
-  if(!dt_cli_parse(&argc, &argv, "list | info ID", "Shows the installed models.",
-                   "Examples:\n  darktable-ai models list\n  darktable-ai models info denoise-leaves",
+  if(!dt_cli_parse(&argc, &argv, "VERB [OPERAND…]", "Shows, installs and chooses models.", _description,
                    _entries, &code))
     return code;
-  const char *verb = argc > 1 ? argv[1] : "list";
-  const gboolean list = strcmp(verb, "list") == 0 && argc <= 2;
-  const gboolean info = strcmp(verb, "info") == 0 && argc == 3;
-  if(!list && !info)
+  if(_progress && !dt_cli_progress_mode(_progress, &_opt.progress))
   {
-    dt_cli_say("models takes: list, or info ID");
+    dt_cli_say("--progress takes auto, bar, plain, json or none.");
     return DT_EXIT_USAGE;
   }
-  dt_ai_environment_t *env = dt_ai_env_init(NULL);
-  if(!env) return dt_cli_fail(g_error_copy(dt_ai_last_error()));
-  code = list ? _list(env) : _info(env, argv[2]);
-  dt_ai_env_destroy(env);
-  return code;
+  const char *verb = argc > 1 ? argv[1] : "list";
+  const int n = MAX(argc - 2, 0);
+  for(size_t i = 0; i < G_N_ELEMENTS(_verbs); i++)
+  {
+    if(strcmp(verb, _verbs[i].name) != 0) continue;
+    if(n >= _verbs[i].least && n <= _verbs[i].most) return _run_verb(_verbs[i].run, n, argv + 2);
+    dt_cli_say("models takes: %s. See: darktable-ai models --help", _verbs[i].operands);
+    return DT_EXIT_USAGE;
+  }
+  dt_cli_say(
+      "models takes a verb such as list, install or download, not \"%s\". See: darktable-ai models --help",
+      verb);
+  return DT_EXIT_USAGE;
 }
 
-const dt_cli_command_t dt_cli_cmd_models = { "models", "list the installed models", _models };
+const dt_cli_command_t dt_cli_cmd_models = { "models", "list, install, download and choose models", _models };

@@ -3,6 +3,7 @@
 #include "ai/backend.h"
 #include "cli/cli.h"
 #include "common/conf.h"
+#include "common/model_repository.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,8 @@ static int _get(const char *key)
 static int _change(const char *key, const char *value)
 {
   GError *error = NULL;
+  const gboolean repository = value && *value && strcmp(key, DT_CONF_AI_REPOSITORY) == 0;
+  if(repository && !dt_repository_check_name(value, &error)) return dt_cli_fail(error);
   const gboolean ok = value ? dt_conf_set(key, value, &error) : dt_conf_reset(key, &error);
   return ok ? DT_EXIT_OK : dt_cli_fail(error);
 }

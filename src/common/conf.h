@@ -22,6 +22,8 @@ G_BEGIN_DECLS
 #define DT_CONF_AI_ACTIVE_MODEL "plugins/ai/models/active/" ///< followed by the task
 #define DT_CONF_AI_MEMORY "plugins/ai/memory"
 #define DT_CONF_AI_CACHE_LIMIT "plugins/ai/cache_limit"
+#define DT_CONF_AI_REPOSITORY "plugins/ai/repository"
+#define DT_CONF_AI_STALL_SECONDS "plugins/ai/stall_seconds" ///< a download this slow for so long ends
 
 /** Where a value comes from. */
 typedef enum dt_conf_origin_t

@@ -84,18 +84,19 @@ char *dt_paths_program_dir(void)
   return dir;
 }
 
-char *dt_paths_bundled_models(void)
+char *dt_paths_bundled(const char *name)
 {
   char *program = dt_paths_program_dir();
   if(!program) return NULL;
   /* installed: bin or lib beside share; in the build tree: bin or lib beside data */
-  static const char *const places[] = { "../share/darktable-ai/models", "../../share/darktable-ai/models",
-                                        "../data/models" };
+  static const char *const places[] = { "../share/darktable-ai", "../../share/darktable-ai", "../data" };
   char *found = NULL;
   for(size_t i = 0; i < G_N_ELEMENTS(places) && !found; i++)
   {
-    found = g_canonicalize_filename(places[i], program);
-    if(!g_file_test(found, G_FILE_TEST_IS_DIR)) g_clear_pointer(&found, g_free);
+    char *relative = g_build_filename(places[i], name, NULL);
+    found = g_canonicalize_filename(relative, program);
+    if(!g_file_test(found, G_FILE_TEST_EXISTS)) g_clear_pointer(&found, g_free);
+    g_free(relative);
   }
   g_free(program);
   return found;

@@ -45,7 +45,7 @@ char *dt_paths_get(dt_dir_t dir);
  * and the bundled runtime are found relative to it. */
 char *dt_paths_program_dir(void);
 
-/** The `models` directory that came with the program (transfer full), or NULL. */
-char *dt_paths_bundled_models(void);
+/** What came with the program as @p name ("models", "ai_models.json"; transfer full), or NULL. */
+char *dt_paths_bundled(const char *name);
 
 #endif

@@ -109,6 +109,8 @@ static void _read_value(_source_t *source, dt_exif_t *exif, dt_ifd_t ifd, dt_exi
                         uint64_t count)
 {
   const size_t unit = dt_exif_type_size(entry.type);
+  const gboolean is_profile = ifd == DT_IFD_MAIN && entry.tag == DT_TAG_ICC && unit && count;
+  exif->lost_profile |= is_profile; // until its bytes are read
   if(unit == 0 || count == 0 || count > source->budget / unit || count > UINT32_MAX) return;
   const size_t size = (size_t)count * unit;
   uint8_t *value = g_try_malloc(size);
@@ -119,6 +121,7 @@ static void _read_value(_source_t *source, dt_exif_t *exif, dt_ifd_t ifd, dt_exi
     return;
   }
   source->budget -= size;
+  if(is_profile) exif->lost_profile = FALSE;
   entry.count = (uint32_t)count;
   entry.value = g_bytes_new_take(value, size);
   g_array_append_val(exif->ifds[ifd], entry);

@@ -62,6 +62,7 @@ typedef struct dt_exif_t
 {
   gboolean big_endian;
   GArray *ifds[DT_IFD_COUNT]; ///< of dt_exif_entry_t
+  gboolean lost_profile;      ///< a colour profile is named, and its bytes are not there
 } dt_exif_t;
 
 /** A number of @p size bytes in the given byte order, and the way back. */

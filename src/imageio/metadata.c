@@ -71,10 +71,11 @@ static gboolean _is_empty(const dt_exif_t *exif)
   return entries == 0;
 }
 
-void dt_metadata_read_tiff(dt_metadata_t *metadata, const dt_input_t *input)
+gboolean dt_metadata_read_tiff(dt_metadata_t *metadata, const dt_input_t *input)
 {
   dt_exif_t *exif = dt_exif_read_file(input);
-  if(!exif) return;
+  if(!exif) return TRUE;
+  const gboolean whole = !exif->lost_profile;
   metadata->icc = dt_exif_steal(exif, DT_IFD_MAIN, DT_TAG_ICC);
   metadata->xmp = _trim_zeros(dt_exif_steal(exif, DT_IFD_MAIN, DT_TAG_XMP));
   metadata->iptc = _trim_zeros(_steal_iptc(exif));
@@ -85,6 +86,7 @@ void dt_metadata_read_tiff(dt_metadata_t *metadata, const dt_input_t *input)
   dt_exif_remove(exif, DT_IFD_MAIN, DT_TAG_RESOLUTION_UNIT);
   if(!_is_empty(exif)) metadata->exif = dt_exif_to_bytes(exif);
   dt_exif_destroy(exif);
+  return whole;
 }
 
 GBytes *dt_metadata_find_iptc(const uint8_t *data, size_t size)

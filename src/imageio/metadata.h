@@ -7,8 +7,9 @@
 
 #include "imageio/exif.h"
 
-/** Fills @p metadata from the tags of a TIFF file. */
-void dt_metadata_read_tiff(dt_metadata_t *metadata, const dt_input_t *input);
+/** Fills @p metadata from the tags of a TIFF file.
+ * @return FALSE when the file names a colour profile whose bytes are not in it */
+gboolean dt_metadata_read_tiff(dt_metadata_t *metadata, const dt_input_t *input);
 /** Takes over an EXIF structure (transfer full, may be NULL) and reads orientation and resolution
  * from it; one that cannot be understood is dropped. */
 void dt_metadata_take_exif(dt_metadata_t *metadata, GBytes *exif);

@@ -172,7 +172,7 @@ static gboolean _check_target(const char *name, const char *target, gboolean ove
                          "to a regular file");
   else if(!overwrite)
     dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, name,
-                         "the file exists already; choose another name or allow overwriting");
+                         "the file exists already; choose another name or allow overwriting (--overwrite)");
   else
   {
     *mode = status.st_mode & 0777;
@@ -376,7 +376,7 @@ gboolean dt_part_commit(dt_part_t *part, GError **error)
     if(part->failure == EEXIST)
       dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, part->name,
                            "another program created the file meanwhile; choose another name or "
-                           "allow overwriting");
+                           "allow overwriting (--overwrite)");
     else
       dt_part_set_error(part, "", error);
     dt_part_abandon(part);

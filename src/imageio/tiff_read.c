@@ -430,11 +430,9 @@ dt_decoder_t *dt_tiff_decoder_create(const dt_input_t *input, dt_metadata_t *met
   self->decoder.destroy = _destroy;
   self->decoder.memory = sizeof(*self);
   self->input = input;
-  if(!_prepare(self, error))
-  {
-    _destroy(&self->decoder);
-    return NULL;
-  }
-  dt_metadata_read_tiff(metadata, input);
-  return &self->decoder;
+  // without its colour profile the picture would come out in other colours, silently
+  if(_prepare(self, error) && (dt_metadata_read_tiff(metadata, input) || dt_tiff_fail_damaged(self, error)))
+    return &self->decoder;
+  _destroy(&self->decoder);
+  return NULL;
 }

@@ -219,8 +219,14 @@ class Prefs(CliTest):
     def test_values_keep_their_characters(self):
         for value in ("", "a=b=c", "ä ö €", "with  two spaces", "#hash", "-dash", "\ttab"):
             with self.subTest(value=value):
-                self.assert_ok(self.run_cli("prefs", "set", "plugins/ai/repository", "--", value))
-                self.assertEqual(self.get("plugins/ai/repository").out, value + "\n")
+                self.assert_ok(self.run_cli("prefs", "set", "plugins/ai/ort_library_path", "--", value))
+                self.assertEqual(self.get("plugins/ai/ort_library_path").out, value + "\n")
+
+    def test_a_repository_is_checked_when_it_is_set(self):
+        for value in ("owner/name", "https://example.org/models", "file:///media/stick", "/media/stick"):
+            self.assert_ok(self.run_cli("prefs", "set", "plugins/ai/repository", value))
+        for value in ("owner", "a/b/c", "http://example.org/models", "ftp://example.org"):
+            self.assert_fails(self.run_cli("prefs", "set", "plugins/ai/repository", value), 2)
 
     def test_refused_keys_and_values(self):
         for key, value in (("a=b", "x"), ("", "x"), ("#c", "x"), ("two\nlines", "x"), ("key", "two\nlines"),
@@ -284,8 +290,8 @@ class Inventory(CliTest):
     def test_models_list(self):
         result = self.assert_ok(self.run_cli("models"))
         self.assertEqual(result.out, self.run_cli("models", "list").out)
-        self.assertRegex(result.out, r"(?m)^denoise-conv3 +denoise +1\.0 +yes +denoise conv3$")
-        self.assertRegex(result.out, r"(?m)^denoise-sigma +denoise +1\.0 +denoise sigma$")
+        self.assertRegex(result.out, r"(?m)^denoise-conv3 +denoise +1\.0 +yes +downloaded +user +denoise conv3$")
+        self.assertRegex(result.out, r"(?m)^denoise-sigma +denoise +1\.0 +downloaded +user +denoise sigma$")
 
     def test_models_json(self):
         import json
@@ -305,9 +311,7 @@ class Inventory(CliTest):
 
     def test_broken_manifests_are_named(self):
         folder = os.path.join(harness.FIXTURES, "broken-configs")
-        legal = ("attributes-text", "num-inputs-text", "task-number")  # odd, but read with defaults
-        names = sorted(n for n in os.listdir(folder)
-                       if n not in legal and os.path.exists(os.path.join(folder, n, "config.json")))
+        names = sorted(n for n in os.listdir(folder) if os.path.exists(os.path.join(folder, n, "config.json")))
         for name in names:
             os.symlink(os.path.join(folder, name), os.path.join(self.config, "models", name))
         result = self.assert_ok(self.run_cli("models"))

@@ -85,6 +85,7 @@ class Signals(CliTest):
         self.assertEqual(process.returncode, 130)
         self.assertEqual(self.snapshot(), before)
 
+    @unittest.skipIf("TSAN_OPTIONS" in os.environ, "ThreadSanitizer's _exit() flushes stderr, which hangs here")
     def test_second_signal_ends_at_once(self):
         """Even where the first finds no ear: here the work hangs on a pipe that nobody reads."""
         read, write = os.pipe()

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A library to preload that makes the Nth call fail which writes, syncs, opens or renames a file:
+/* A library to preload that makes the Nth call fail which writes, syncs or renames a file:
  *   DT_FAIL_AT=N     which one, counted from 1; 0 or unset: none
  *   DT_FAIL_ALL=1    and every later one too (a disk that stays full)
+ *   DT_KILL_AT=N     instead, the process dies of SIGKILL before the Nth call; here calls that create or
+ *                    remove a name count as well
  *   DT_COUNT=FILE    receives the number of such calls when the program ends
  * Standard output and error are left alone. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -19,8 +24,9 @@ static atomic_int _calls;
 /* Whether this call is the one. */
 static int _fails(int error)
 {
-  const char *at = getenv("DT_FAIL_AT");
+  const char *at = getenv("DT_FAIL_AT"), *kill_at = getenv("DT_KILL_AT");
   const int wanted = at ? atoi(at) : 0, call = ++_calls;
+  if(kill_at && atoi(kill_at) == call) raise(SIGKILL);
   if(wanted <= 0 || call < wanted || (call > wanted && !getenv("DT_FAIL_ALL"))) return 0;
   errno = error;
   return 1;
@@ -75,6 +81,51 @@ int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags
 {
   REAL(int, "linkat")
   return _fails(EACCES) ? -1 : real(from_dir, from, to_dir, to, flags);
+}
+
+/* A moment at which a process may die. */
+static void _may_die(void)
+{
+  if(getenv("DT_KILL_AT")) (void)_fails(0);
+}
+
+int unlinkat(int dir, const char *path, int flags)
+{
+  REAL(int, "unlinkat")
+  _may_die();
+  return real(dir, path, flags);
+}
+
+int unlink(const char *path)
+{
+  REAL(int, "unlink")
+  _may_die();
+  return real(path);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+  REAL(int, "mkdir")
+  _may_die();
+  return real(path, mode);
+}
+
+int mkdirat(int dir, const char *path, mode_t mode)
+{
+  REAL(int, "mkdirat")
+  _may_die();
+  return real(dir, path, mode);
+}
+
+int openat(int dir, const char *path, int flags, ...)
+{
+  REAL(int, "openat")
+  va_list args;
+  va_start(args, flags);
+  const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(args, mode_t) : 0;
+  va_end(args);
+  if(flags & O_CREAT) _may_die();
+  return real(dir, path, flags, mode);
 }
 
 __attribute__((destructor)) static void _report(void)

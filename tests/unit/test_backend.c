@@ -306,7 +306,7 @@ static void test_active_model(void **state)
 static void test_bundled_model_is_the_default(void **state)
 {
   (void)state;
-  char *bundled = dt_paths_bundled_models();
+  char *bundled = dt_paths_bundled("models");
   int n = 0;
   for(int i = 0; bundled && i < dt_ai_get_model_count(_env); i++)
   {

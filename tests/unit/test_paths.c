@@ -144,7 +144,7 @@ static void test_program(void **state)
   char *program = dt_paths_program_dir();
   assert_non_null(program);
   assert_string_equal(program, dir);
-  char *models = dt_paths_bundled_models();
+  char *models = dt_paths_bundled("models");
   if(models) assert_true(g_path_is_absolute(models) && g_file_test(models, G_FILE_TEST_IS_DIR));
   g_free(models);
   g_free(program);
