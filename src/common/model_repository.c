@@ -560,7 +560,8 @@ dt_repository_t *dt_repository_open(const char *setting, const char *program_ver
   _place_t place;
   _init_place(&place, setting);
   dt_repository_t *r = g_new0(dt_repository_t, 1);
-  r->name = g_strdup(setting);
+  /* an address may hold a password, and the name goes into messages and records */
+  r->name = strstr(setting, "://") ? dt_download_shown_url(setting) : g_strdup(setting);
   if(!_find_release(r, &place, program_version, opts, error) || !_read_models(r, &place, opts, error))
     g_clear_pointer(&r, dt_repository_free);
   _cleanup_place(&place);

@@ -26,7 +26,7 @@ typedef struct dt_remote_model_t
 
 typedef struct dt_repository_t
 {
-  char *name;        ///< as the setting says it
+  char *name;        ///< as the setting says it, without user and password
   char *release;     ///< the chosen release's tag; "" for a directory without an index
   char *note;        ///< what a person should know about that choice, or NULL: the index does not list this
                      ///< version and the newest compatible release was taken, unknown schema

@@ -227,8 +227,8 @@ static gboolean _check_end(const dt_zip_file_t *file, const _end_t *end, guint m
   if(end->count == 0) return dt_zip_refuse(file->path, error, DT_ZIP_ASK_AUTHOR, "the archive is empty");
   if(end->count > most)
     return dt_zip_refuse(file->path, error, DT_ZIP_ASK_AUTHOR, "it has more than %u entries", most);
-  if(end->offset > end->position || end->size != end->position - end->offset
-     || end->size > MAX_DIRECTORY_SIZE)
+  if(end->offset > end->position || end->size != end->position - end->offset || end->size > MAX_DIRECTORY_SIZE
+     || end->size < end->count * CENTRAL_SIZE)
     return _damaged(file, error);
   return TRUE;
 }

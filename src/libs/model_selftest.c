@@ -146,11 +146,11 @@ static gboolean _allocate(const _session_t *s, dt_ai_tensor_t *t, const int64_t 
   const size_t n = dt_ai_tensor_element_count(shape, ndim);
   if(n == 0 || n > MAX_ELEMENTS) return _refuse(s, error, "a tensor has a size that makes no sense");
   g_free(t->data);
-  g_free(t->shape);
-  *t = (dt_ai_tensor_t){ .data = g_try_malloc0_n(n, sizeof(float)),
-                         .type = DT_AI_FLOAT,
-                         .shape = g_memdup2(shape, sizeof *shape * (gsize)MAX(ndim, 1)),
-                         .ndim = ndim };
+  t->data = g_try_malloc0_n(n, sizeof(float));
+  t->type = DT_AI_FLOAT;
+  t->ndim = ndim;
+  if(!t->shape) t->shape = g_new0(int64_t, MAX_DIMS);
+  memcpy(t->shape, shape, sizeof *shape * (size_t)ndim);
   if(t->data) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
               "There is no memory to try %s/%s. Close other programs and try again.", s->manifest->directory,

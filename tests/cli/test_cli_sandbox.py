@@ -10,6 +10,7 @@ import harness
 from harness import CliTest
 
 CALL = re.compile(r"^\d+ +(\w+)\((.*)\) += (-?\d+|\?)(?: (\w+))?")
+DIRECTORY = re.compile(r"(?:\d+|AT_FDCWD)<([^>]*)>")
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 CHANGES = {"creat", "mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "link",
            "linkat", "symlink", "symlinkat", "mknod", "mknodat", "chmod", "fchmodat", "chown", "lchown", "fchownat",
@@ -22,7 +23,7 @@ class Sandbox(CliTest):
     def trace(self, *args, **options):
         """The calls of one run: (name, arguments, failed)."""
         log = self.path("trace")
-        command = [shutil.which("strace"), "-f", "-s", "4096", "-e", "trace=network,file", "-o", log]
+        command = [shutil.which("strace"), "-f", "-y", "-s", "4096", "-e", "trace=network,file", "-o", log]
         result = self.run_command(command + self.command(*args),
                                   env=self.environment(ASAN_OPTIONS="detect_leaks=0"), **options)
         if "ptrace" in result.err and result.code != 0:
@@ -51,8 +52,9 @@ class Sandbox(CliTest):
             opened = name in ("open", "openat", "openat2") and WRITING.search(arguments)
             if not opened and name not in CHANGES:
                 continue
+            base = DIRECTORY.match(arguments)  # of an open directory, for the calls that take one
             for path in STRING.findall(arguments):
-                path = os.path.normpath(os.path.join(self.work, path))
+                path = os.path.normpath(os.path.join(base.group(1) if base else self.work, path))
                 if path.startswith("/proc/self/") or path in ("/dev/null", "/dev/tty"):
                     continue
                 self.assertTrue(any(path == a or path.startswith(a + "/") for a in allowed),
@@ -76,6 +78,20 @@ class Sandbox(CliTest):
         self.assertEqual(os.listdir(self.path("home")), [], "something was left in the home directory")
         self.assertEqual(os.listdir(self.path("tmp")), [], "something was left in the temporary directory")
         self.assertEqual(sorted(os.listdir(self.file("out"))), ["a_denoise.tif", "b_denoise.tif", "c_denoise.tif"])
+
+    def test_models(self):
+        """Every verb that is not about a repository: no network, and nothing but the configuration is written."""
+        folder, package = os.path.join(harness.FIXTURES, "denoise-sigma"), self.file("p.dtmodel")
+        self.cache = self.path("cache")
+        for args in (("pack", folder, "-o", package), ("install", package), ("list",), ("info", "denoise-sigma"),
+                     ("activate", "denoise-sigma"), ("verify", "denoise-sigma"), ("rescan",),
+                     ("deactivate", "denoise"), ("remove", "denoise-sigma")):
+            with self.subTest(args[0]):
+                result, calls = self.trace("models", *args)
+                self.assert_ok(result)
+                self.check(calls, [self.config, self.cache] + ([self.work] if args[0] == "pack" else []), [])
+        self.assertEqual(os.listdir(self.path("home")), [])
+        self.assertEqual(os.listdir(self.path("tmp")), [])
 
     def test_bundled_model(self):
         """The model that comes along asks for nothing more than the others."""

@@ -65,6 +65,12 @@ int fsync(int fd)
   return _fails(EIO) ? -1 : real(fd);
 }
 
+int fdatasync(int fd)
+{
+  REAL(int, "fdatasync")
+  return _fails(EIO) ? -1 : real(fd);
+}
+
 int rename(const char *from, const char *to)
 {
   REAL(int, "rename")

@@ -586,6 +586,12 @@ static void test_number_of_entries(void **state)
   _refuse_bytes(zip->data, zip->len, DT_AI_ERROR_NO_MODEL, "divided");
   end[8] = end[10] = 0;
   _refuse_bytes(zip->data, zip->len, DT_AI_ERROR_NO_MODEL, "empty");
+  // a directory of no bytes, and where it would be
+  end[8] = end[10] = 2;
+  memset(end + 12, 0, 4);
+  const guint32 at = zip->len - 22;
+  memcpy(end + 16, &at, 4);
+  _refuse_bytes(zip->data, zip->len, DT_AI_ERROR_NO_MODEL, "damaged");
   g_byte_array_unref(zip);
 }
 
