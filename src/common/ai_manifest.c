@@ -593,22 +593,16 @@ static gboolean _follows_convention(const dt_manifest_t *m)
 
 static void _remark_names(const dt_manifest_t *m, GPtrArray *remarks)
 {
-  char *folder = g_path_get_basename(m->directory);
   char *id = dt_manifest_printable(m->id, MAX_SHOWN), *task = dt_manifest_printable(m->task, MAX_SHOWN);
-  char *shown = dt_manifest_printable(folder, MAX_SHOWN);
   if(!_follows_convention(m))
     _remark(remarks,
             "$.id is \"%s\"; by convention it is <task>-<model>[-<size>] in lowercase letters, digits and "
             "hyphens, here %s%s-….",
             id, task, strcmp(m->task, "mask") == 0 ? "-<subtask>" : "");
-  if(strcmp(folder, m->id) != 0)
-    _remark(remarks, "The model's directory is called \"%s\", but $.id is \"%s\".", shown, id);
   if(!*m->version)
     _remark(remarks, "$.version is empty or missing; without it an update cannot be recognised.");
-  g_free(shown);
   g_free(task);
   g_free(id);
-  g_free(folder);
 }
 
 static void _collect_remarks(const dt_manifest_t *m, JsonNode *root, GPtrArray *remarks)

@@ -49,7 +49,7 @@ void dt_manifest_unref(dt_manifest_t *manifest);
 
 /** What does not keep a manifest from loading but should be known: keys nobody reads (with their JSON path),
  * an id that does not follow `<task>-<model>[-<size>]` (lowercase letters, digits, hyphens; first part the
- * task; for masks the second part the subtask), an empty version, a directory with another name.
+ * task; for masks the second part the subtask), an empty version.
  * @return sentences for people (transfer full, elements too); empty when there is nothing to say */
 GPtrArray *dt_manifest_remarks(const dt_manifest_t *manifest);
 

@@ -722,10 +722,21 @@ static gboolean _check_record(const dt_manifest_t *m, GPtrArray *remarks, const 
   dt_model_record_t *record = dt_model_record_read(m->directory);
   if(!record && remarks)
     g_ptr_array_add(remarks,
-                    g_strdup("it was not installed by this program, so there are no digests to compare"));
+                    g_strdup("It was not installed by this program, so there are no digests to compare."));
   const gboolean ok = !record || dt_model_record_check(record, m->directory, job->cancellable, error);
   dt_model_record_free(record);
   return ok;
+}
+
+static void _remark_folder(const dt_manifest_t *m, GPtrArray *remarks)
+{
+  char *folder = g_path_get_basename(m->directory);
+  if(remarks && strcmp(folder, m->id) != 0)
+    g_ptr_array_add(remarks,
+                    g_strdup_printf("Its folder is called \"%s\"; a package of the model would bring its "
+                                    "own, called \"%s\".",
+                                    folder, m->id));
+  g_free(folder);
 }
 
 static void _add_remarks(const dt_manifest_t *m, GPtrArray *remarks)
@@ -745,6 +756,7 @@ gboolean dt_ai_models_verify(dt_ai_models_t *models, const char *id, GPtrArray *
   {
     const dt_manifest_t *m = model->manifest;
     _add_remarks(m, remarks);
+    _remark_folder(m, remarks);
     _report_step(job, id, "check");
     ok = (model->origin != DT_MODEL_USER || _check_record(m, remarks, job, error))
          && dt_model_check(m, remarks, error);

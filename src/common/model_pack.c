@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Writing a package: the files of a directory in sorted order, through libarchive's ZIP writer, into a hidden
- * `.NAME.XXXXXX.part` beside the target that gets its name when it is whole. The part is locked while its
- * writer lives; one that a killed writer left is removed by the next that writes the same package.
+/* Writing a package: the files of a directory in sorted order, through libarchive's ZIP writer.
  *
  * Equal directories give equal bytes: no times, owners or permissions go in, and names are plain ASCII, which
  * no locale changes. What the reader would refuse is refused here. */
 #include "common/model_package.h"
 
 #include "common/package_rules.h"
+#include "common/part_file.h"
 #include "common/zip_directory.h"
 
 #include <archive.h>
@@ -15,19 +14,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define BLOCK_SIZE ((size_t)128 << 10)
-#define MARK_CHARS 6
-#define SUFFIX ".part"
-/** Longest piece of the target's name in the part's: a file name has 255 bytes. */
-#define MAX_STEM 200
 
 /** A file to pack. */
 typedef struct _source_t
@@ -45,12 +36,9 @@ typedef struct _pack_t
   gboolean has_config;
   guint64 total;       ///< bytes of all files
   struct stat out_dir; ///< the directory of the output
-  char *target;        ///< the output with links resolved
-  char *part;          ///< path of the part, NULL while there is none
-  int fd;              ///< of the part
-  mode_t mode;         ///< permissions of the file that is replaced, 0 for none
+  dt_part_t *part;
+  gboolean given_up; ///< what is written is thrown away
   guint64 written;
-  int failure; ///< errno of the first failed write
   struct archive *archive;
   GCancellable *cancellable;
 } _pack_t;
@@ -62,18 +50,6 @@ static gboolean _is_cancelled(const _pack_t *p, GError **error)
   if(!g_cancellable_is_cancelled(p->cancellable)) return FALSE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
   return TRUE;
-}
-
-static gboolean _fail_output(const _pack_t *p, int number, GError **error)
-{
-  const char *advice = "Choose another name or directory";
-  if(number == ENOSPC || number == EDQUOT)
-    advice = "Free some space or choose another directory";
-  else if(number == EEXIST)
-    advice = "Choose another name or allow overwriting (--overwrite)";
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT, "The package %s cannot be written: %s. %s.", p->output,
-              g_strerror(number), advice);
-  return FALSE;
 }
 
 /** A name below the model's directory cannot be packed. */
@@ -207,158 +183,36 @@ static gboolean _collect(_pack_t *p, GError **error)
   return p->has_config || _fail_input(p, "config.json", "is not there", "Give a model's directory", error);
 }
 
-// --- The part
+// --- The output
 
-/** Looks at what stands at the output, and where that really is. */
-static gboolean _look_at_output(_pack_t *p, gboolean overwrite, GError **error)
+/** Opens the package's file, and looks at where it will really lie. */
+static gboolean _create_part(_pack_t *p, gboolean overwrite, GError **error)
 {
-  struct stat status;
-  char *resolved = realpath(p->output, NULL);
-  p->target = g_strdup(resolved ? resolved : p->output);
-  free(resolved);
-  if(stat(p->output, &status) == 0)
-  {
-    if(!S_ISREG(status.st_mode)) return _fail_output(p, S_ISDIR(status.st_mode) ? EISDIR : EINVAL, error);
-    if(!overwrite) return _fail_output(p, EEXIST, error);
-    p->mode = status.st_mode & 0777;
-  }
-  char *directory = g_path_get_dirname(p->target);
+  p->part = dt_part_create(p->output, overwrite, error);
+  if(!p->part) return FALSE;
+  char *directory = g_path_get_dirname(dt_part_target(p->part));
   const gboolean found = stat(directory, &p->out_dir) == 0;
+  if(!found)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT, "%s: %s. Choose another directory.", directory,
+                g_strerror(errno));
   g_free(directory);
-  return found || _fail_output(p, errno, error);
+  return found;
 }
 
-static gboolean _has_name(int fd, const char *path)
+static gboolean _commit(_pack_t *p, GError **error)
 {
-  struct stat opened, named;
-  return fstat(fd, &opened) == 0 && lstat(path, &named) == 0 && S_ISREG(opened.st_mode)
-         && opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
-}
-
-/** Removes a part whose writer does not live any more. */
-static void _sweep_one(const char *path)
-{
-  const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if(fd < 0) return;
-  if(flock(fd, LOCK_EX | LOCK_NB) == 0 && _has_name(fd, path)) unlink(path);
-  close(fd);
-}
-
-static void _sweep(const char *directory, const char *stem)
-{
-  GDir *names = g_dir_open(directory, 0, NULL);
-  const size_t length = strlen(stem) + MARK_CHARS + strlen(SUFFIX);
-  for(const char *name; names && (name = g_dir_read_name(names));)
-  {
-    if(strlen(name) != length || !g_str_has_prefix(name, stem) || !g_str_has_suffix(name, SUFFIX)) continue;
-    char *path = g_build_filename(directory, name, NULL);
-    _sweep_one(path);
-    g_free(path);
-  }
-  if(names) g_dir_close(names);
-}
-
-static char *_make_part_path(const char *directory, const char *stem)
-{
-  static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-  char mark[MARK_CHARS + 1] = { 0 };
-  for(int i = 0; i < MARK_CHARS; i++) mark[i] = alphabet[g_random_int_range(0, sizeof alphabet - 1)];
-  char *name = g_strconcat(stem, mark, SUFFIX, NULL);
-  char *path = g_build_filename(directory, name, NULL);
-  g_free(name);
-  return path;
-}
-
-static void _create_part_in(_pack_t *p, const char *directory, const char *stem)
-{
-  for(int attempt = 0; attempt < 64; attempt++)
-  {
-    p->part = _make_part_path(directory, stem);
-    p->fd = open(p->part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666); // less the umask
-    // between open and lock another program may have swept it; where there are no locks nobody sweeps
-    if(p->fd >= 0 && (flock(p->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-       && _has_name(p->fd, p->part))
-      return;
-    const int number = p->fd >= 0 ? EEXIST : errno;
-    if(p->fd >= 0) close(p->fd);
-    p->fd = -1;
-    g_clear_pointer(&p->part, g_free);
-    errno = number;
-    if(number != EEXIST) return;
-  }
-}
-
-static gboolean _create_part(_pack_t *p, GError **error)
-{
-  char *directory = g_path_get_dirname(p->target), *base = g_path_get_basename(p->target);
-  char *stem = g_strdup_printf(".%.*s.", MAX_STEM, base);
-  _sweep(directory, stem);
-  _create_part_in(p, directory, stem);
-  const int number = errno;
-  g_free(stem);
-  g_free(base);
-  g_free(directory);
-  if(p->fd < 0) return _fail_output(p, number, error);
-  if(p->mode) (void)!fchmod(p->fd, p->mode);
-  return TRUE;
-}
-
-/** Gives the part the output's name unless something has it. */
-static int _rename_new(const char *from, const char *to)
-{
-  if(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
-  if(errno != EINVAL && errno != ENOSYS) return -1;
-  // a file system that cannot do that in one step
-  if(linkat(AT_FDCWD, from, AT_FDCWD, to, 0) == 0) return unlink(from);
-  if(errno == EEXIST) return -1;
-  if(access(to, F_OK) == 0)
-  {
-    errno = EEXIST;
-    return -1;
-  }
-  return rename(from, to);
-}
-
-static void _sync_directory(const char *target)
-{
-  char *directory = g_path_get_dirname(target);
-  const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if(fd >= 0)
-  {
-    fsync(fd); // best effort: some file systems refuse, and the file itself is synced
-    close(fd);
-  }
-  g_free(directory);
-}
-
-static gboolean _commit(_pack_t *p, gboolean overwrite, GError **error)
-{
-  if(fsync(p->fd) != 0 && errno != EINVAL && errno != ENOTSUP) return _fail_output(p, errno, error);
-  if(_is_cancelled(p, error)) return FALSE;
-  if((overwrite ? rename(p->part, p->target) : _rename_new(p->part, p->target)) != 0)
-    return _fail_output(p, errno, error);
-  g_clear_pointer(&p->part, g_free);
-  _sync_directory(p->target);
-  return TRUE;
+  return !_is_cancelled(p, error) && dt_part_commit(g_steal_pointer(&p->part), error);
 }
 
 // --- The archive
 
 /** Never fails for libarchive, whose ZIP writer would then leak its compressor: what comes after the first
- * failure is thrown away. */
+ * failure, or once the package is given up, is thrown away. */
 static la_ssize_t _on_write(struct archive *archive, void *data, const void *bytes, size_t size)
 {
   (void)archive;
   _pack_t *p = data;
-  for(size_t done = 0; done < size && !p->failure;)
-  {
-    const ssize_t put = write(p->fd, (const char *)bytes + done, size - done);
-    if(put < 0 && errno == EINTR) continue;
-    if(put <= 0)
-      p->failure = put < 0 ? errno : ENOSPC;
-    else
-      done += (size_t)put;
-  }
+  if(!p->given_up) (void)dt_part_append(p->part, bytes, size);
   p->written += size;
   return (la_ssize_t)size;
 }
@@ -366,7 +220,9 @@ static la_ssize_t _on_write(struct archive *archive, void *data, const void *byt
 /** Whether a step of libarchive's went well, and all that was written so far. */
 static gboolean _is_fine(const _pack_t *p, gboolean ok, GError **error)
 {
-  return (ok && !p->failure) || _fail_output(p, p->failure ? p->failure : EIO, error);
+  if(ok && dt_part_is_fine(p->part)) return TRUE;
+  dt_part_set_error(p->part, "the ZIP writer failed; try again", error);
+  return FALSE;
 }
 
 static gboolean _open_archive(_pack_t *p, GError **error)
@@ -445,15 +301,12 @@ static gboolean _write_archive(_pack_t *p, GError **error)
 
 static void _cleanup(_pack_t *p)
 {
-  if(!p->failure) p->failure = ECANCELED; // freeing an unfinished archive finishes it: into nothing
+  p->given_up = TRUE; // freeing an unfinished archive finishes it: into nothing
   if(p->archive) archive_write_free(p->archive);
-  if(p->part) unlink(p->part);
-  if(p->fd >= 0) close(p->fd); // gives up the lock
+  dt_part_abandon(p->part);
   if(p->top >= 0) close(p->top);
   g_ptr_array_unref(p->sources);
   dt_package_names_free(p->names);
-  g_free(p->target);
-  g_free(p->part);
 }
 
 gboolean dt_package_pack(const char *dir, const char *id, const char *output, gboolean overwrite,
@@ -463,12 +316,11 @@ gboolean dt_package_pack(const char *dir, const char *id, const char *output, gb
                 .id = id,
                 .output = output,
                 .top = -1,
-                .fd = -1,
                 .sources = g_ptr_array_new_with_free_func(_free_source),
                 .names = dt_package_names_new(),
                 .cancellable = cancellable };
-  const gboolean ok = _look_at_output(&p, overwrite, error) && _collect(&p, error) && _create_part(&p, error)
-                      && _write_archive(&p, error) && _commit(&p, overwrite, error);
+  const gboolean ok = _create_part(&p, overwrite, error) && _collect(&p, error) && _write_archive(&p, error)
+                      && _commit(&p, error);
   _cleanup(&p);
   return ok;
 }

@@ -475,10 +475,16 @@ static gboolean _parse_node_field(_parser_t *parser, const _field_t *field, dt_o
   return TRUE;
 }
 
+/* The first unknown domain counts; the runtime's own is worth a word only where there is no other. */
 static gboolean _note_domain(_parser_t *parser, dt_onnx_bytes_t domain)
 {
-  if(dt_onnx_is_default_domain(domain) || parser->graph->custom_domain) return TRUE;
-  return _copy_text(parser, domain, &parser->graph->custom_domain);
+  char **noted = &parser->graph->custom_domain;
+  if(dt_onnx_is_default_domain(domain)) return TRUE;
+  if(*noted
+     && (strcmp(*noted, DT_ONNX_RUNTIME_DOMAIN) != 0 || dt_onnx_equals(domain, DT_ONNX_RUNTIME_DOMAIN)))
+    return TRUE;
+  g_clear_pointer(noted, g_free);
+  return _copy_text(parser, domain, noted);
 }
 
 // Nodes of subgraphs and functions are checked and counted, but only the main graph's are kept.

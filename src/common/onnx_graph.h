@@ -64,7 +64,11 @@ int64_t dt_onnx_graph_opset(const dt_onnx_graph_t *graph);
 /** Whether any tensor's data lives outside the file (which this program refuses to follow). */
 gboolean dt_onnx_graph_has_external_data(const dt_onnx_graph_t *graph);
 
-/** The first operator domain in use other than the standard one ("" or "ai.onnx"), or NULL.
+/** The domain of the operators that every ONNX Runtime brings beside the standard ones. */
+#define DT_ONNX_RUNTIME_DOMAIN "com.microsoft"
+
+/** The first operator domain in use that is neither the standard one ("" or "ai.onnx") nor the runtime's; where
+ * there is none but the runtime's, that; else NULL.
  *
  * Subgraphs and functions are looked through as well. Owned by @p graph. */
 const char *dt_onnx_graph_custom_domain(const dt_onnx_graph_t *graph);

@@ -98,10 +98,6 @@ typedef struct dt_imageio_write_opts_t
 dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int channels,
                                  const dt_imageio_write_opts_t *opts, GError **error);
 
-/** Removes the `.part` files that killed processes left in @p directory; those of living ones are
- * locked and stay. Called by dt_imageio_create(). */
-void dt_imageio_sweep(const char *directory);
-
 /** Whether @p a and @p b name one existing file, through whatever links; FALSE when either is
  * missing. For callers that must not write over what they read. */
 gboolean dt_imageio_same_file(const char *a, const char *b);

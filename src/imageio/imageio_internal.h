@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /** @file
- * What the files of this room share: input files, decoders and encoders of raw samples, colour
- * conversion between raw samples and rows, and output files that appear whole or not at all.
+ * What the files of this room share: input files, decoders and encoders of raw samples, and colour
+ * conversion between raw samples and rows.
  *
  * A decoder knows one file format and nothing of colour; it hands out rows of raw samples. The
  * reader in imageio.c turns them into linear rows with a dt_icc_t. Writing is the mirror image.
@@ -12,6 +12,7 @@
 #include "imageio/imageio.h"
 
 #include "common/colour.h"
+#include "common/part_file.h"
 
 #include <stdint.h>
 
@@ -58,30 +59,6 @@ void dt_input_close(dt_input_t *input);
 size_t dt_input_read(const dt_input_t *input, uint64_t offset, void *data, size_t size);
 /** Reads exactly @p size bytes at @p offset as a blob; NULL when they are not there. */
 GBytes *dt_input_read_bytes(const dt_input_t *input, uint64_t offset, size_t size);
-
-// --- Output files
-
-/** The hidden file that becomes the target once it is complete. */
-typedef struct dt_part_t dt_part_t;
-
-/** Creates the `.part` for @p path, sweeping stale ones of the directory first. */
-dt_part_t *dt_part_create(const char *path, gboolean overwrite, GError **error);
-/** Writes at @p offset. A failure is remembered and reported by dt_part_set_error(). */
-gboolean dt_part_write(dt_part_t *part, uint64_t offset, const void *data, size_t size);
-/** Writes behind the last append, through a buffer. */
-gboolean dt_part_append(dt_part_t *part, const void *data, size_t size);
-/** Writes out what dt_part_append() holds back. */
-gboolean dt_part_flush(dt_part_t *part);
-/** Bytes read back at @p offset (the TIFF library asks for its own directory). */
-size_t dt_part_read(dt_part_t *part, uint64_t offset, void *data, size_t size);
-/** Bytes in the file. */
-uint64_t dt_part_size(dt_part_t *part);
-/** Turns the remembered failure into an error; @p otherwise says what failed if there is none. */
-void dt_part_set_error(const dt_part_t *part, const char *otherwise, GError **error);
-/** Syncs the file, gives it the target's name and frees @p part; on failure removes the file. */
-gboolean dt_part_commit(dt_part_t *part, GError **error);
-/** Removes the file and frees @p part; NULL is fine. */
-void dt_part_abandon(dt_part_t *part);
 
 // --- Colour
 

@@ -102,7 +102,8 @@ static void test_environment_unpacks(void **state)
   dt_ai_environment_t *env = dt_ai_env_init(NULL);
   assert_null(dt_ai_get_model_info_by_id(env, "upscale-x2"));
   char *dir = dt_model_list_user_dir();
-  char *dropped = g_build_filename(dir, "dropped.dtmodel", NULL), *bad = g_build_filename(dir, "bad.dtmodel", NULL);
+  char *dropped = g_build_filename(dir, "dropped.dtmodel", NULL),
+       *bad = g_build_filename(dir, "bad.dtmodel", NULL);
   char *bytes;
   gsize size;
   assert_int_equal(g_mkdir_with_parents(dir, 0700), 0);
@@ -162,7 +163,8 @@ static void *_read_on(void *data)
     GPtrArray *list = dt_ai_models_list(worker->models);
     const dt_ai_model_t *model = _find(list, "upscale-x2");
     /* it is whole or it is not there */
-    if(model && model->manifest && strcmp(model->manifest->task, "upscale") != 0) g_atomic_int_set(worker->stop, 2);
+    if(model && model->manifest && strcmp(model->manifest->task, "upscale") != 0)
+      g_atomic_int_set(worker->stop, 2);
     g_ptr_array_unref(list);
   }
   return NULL;
@@ -225,8 +227,10 @@ static void test_cancelled_at_each_step(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_snapshots_do_not_change), cmocka_unit_test(test_environment_unpacks),
-    cmocka_unit_test(test_switched_off),            cmocka_unit_test(test_threads),
+    cmocka_unit_test(test_snapshots_do_not_change),
+    cmocka_unit_test(test_environment_unpacks),
+    cmocka_unit_test(test_switched_off),
+    cmocka_unit_test(test_threads),
     cmocka_unit_test(test_cancelled_at_each_step),
   };
   return cmocka_run_group_tests(tests, _setup, _teardown);

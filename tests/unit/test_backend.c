@@ -295,9 +295,9 @@ static void test_active_model(void **state)
   dt_ai_environment_t *env = dt_ai_env_init(dir);
   _assert_active(env, "unset", "a-first", NULL);
   _assert_active(env, "explicit", "a-fourth", NULL);
-  _assert_active(env, "none", NULL, "no active model");
+  _assert_active(env, "none", NULL, "none is active");
   _assert_active(env, "missing", NULL, "a-gone");
-  _assert_active(env, "no-such-task", NULL, "no-such-task");
+  _assert_active(env, "no-such-task", NULL, "No model for no-such-task is installed");
   dt_ai_env_destroy(env);
   g_free(dir);
 }

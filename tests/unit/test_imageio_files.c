@@ -4,6 +4,8 @@
  * another's. */
 #include "test_imageio_util.h"
 
+#include "common/part_file.h"
+
 #include <jpeglib.h>
 #include <png.h>
 #include <signal.h>
@@ -596,7 +598,7 @@ static void test_killed_writer_is_swept(void **state)
   close(pipes[0]);
   close(pipes[1]);
   // while it lives, nobody takes its file
-  dt_imageio_sweep(test_directory);
+  dt_part_sweep(test_directory);
   assert_int_equal(count_parts(test_directory), 1);
   kill(child, SIGKILL);
   assert_int_equal(waitpid(child, NULL, 0), child);
@@ -613,13 +615,13 @@ static void test_others_files_are_not_swept(void **state)
                                        ".a.ABCDEF.part" };
   for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
     assert_true(g_file_set_contents(in_directory(names[i]), "", 0, NULL));
-  dt_imageio_sweep(test_directory);
+  dt_part_sweep(test_directory);
   for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
   {
     assert_int_equal(g_access(in_directory(names[i]), F_OK), 0);
     g_unlink(in_directory(names[i]));
   }
-  dt_imageio_sweep(in_directory("nowhere")); // no directory, no complaint
+  dt_part_sweep(in_directory("nowhere")); // no directory, no complaint
 }
 
 static void test_long_names(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Output files that appear whole or not at all.
  *
- * Pixels go into a hidden `.NAME.XXXXXX.part` in the target's directory, locked while its writer
+ * Bytes go into a hidden `.NAME.XXXXXX.part` in the target's directory, locked while its writer
  * lives. Once complete it is synced, renamed onto the target, and the directory is synced. A killed
  * writer leaves its `.part` without a lock; the next one that writes into the directory removes it.
  * The six characters are four random ones and two that check the name, so that a sweep does not
@@ -11,7 +11,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // renameat2
 #endif
-#include "imageio/imageio_internal.h"
+#include "common/part_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -109,7 +109,7 @@ static void _sweep_one(int directory, const char *name)
   close(fd);
 }
 
-void dt_imageio_sweep(const char *directory)
+void dt_part_sweep(const char *directory)
 {
   DIR *entries = opendir(directory);
   if(!entries) return;
@@ -119,6 +119,18 @@ void dt_imageio_sweep(const char *directory)
 }
 
 // --- Creating
+
+static void _fail(GError **error, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void _fail(GError **error, const char *name, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  char *text = g_strdup_vprintf(format, args), *display = g_filename_display_name(name);
+  va_end(args);
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT, "%s: %s.", display, text);
+  g_free(display);
+  g_free(text);
+}
 
 static void _set_output_error(GError **error, const char *name, int number, const char *what)
 {
@@ -131,7 +143,7 @@ static void _set_output_error(GError **error, const char *name, int number, cons
     advice = "the directory does not exist: create it first";
   else if(number == EROFS)
     advice = "the file system is read-only: choose another directory";
-  dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, name, "%s (%s); %s", what, g_strerror(number), advice);
+  _fail(error, name, "%s (%s); %s", what, g_strerror(number), advice);
 }
 
 /** The path that is really written: a symbolic link's end. */
@@ -141,10 +153,10 @@ static char *_resolve_target(const char *path, GError **error)
   char *resolved = realpath(path, NULL);
   if(!resolved)
   {
-    dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, path,
-                         "this is a symbolic link that leads nowhere (%s); remove it or choose "
-                         "another name",
-                         g_strerror(errno));
+    _fail(error, path,
+          "this is a symbolic link that leads nowhere (%s); remove it or choose "
+          "another name",
+          g_strerror(errno));
     return NULL;
   }
   char *copy = g_strdup(resolved);
@@ -164,15 +176,11 @@ static gboolean _check_target(const char *name, const char *target, gboolean ove
     _set_output_error(error, name, errno, "the output cannot be written");
   }
   else if(S_ISDIR(status.st_mode))
-    dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, name,
-                         "this is a directory; give the name of a file in it");
+    _fail(error, name, "this is a directory; give the name of a file in it");
   else if(!S_ISREG(status.st_mode))
-    dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, name,
-                         "this is a device or another special file; a picture can only be written "
-                         "to a regular file");
+    _fail(error, name, "this is a device or another special file; choose a regular file");
   else if(!overwrite)
-    dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, name,
-                         "the file exists already; choose another name or allow overwriting (--overwrite)");
+    _fail(error, name, "the file exists already; choose another name or allow overwriting (--overwrite)");
   else
   {
     *mode = status.st_mode & 0777;
@@ -209,7 +217,7 @@ static dt_part_t *_create_at(const char *name, const char *target, mode_t mode, 
   char *directory = g_path_get_dirname(target);
   char *base = g_path_get_basename(target);
   char *path = NULL;
-  dt_imageio_sweep(directory);
+  dt_part_sweep(directory);
   const int fd = _open_part(directory, base, &path);
   const int number = errno;
   g_free(base);
@@ -238,6 +246,11 @@ dt_part_t *dt_part_create(const char *path, gboolean overwrite, GError **error)
   if(part) part->overwrite = overwrite;
   g_free(target);
   return part;
+}
+
+const char *dt_part_target(const dt_part_t *part)
+{
+  return part->target;
 }
 
 // --- Writing
@@ -298,13 +311,17 @@ uint64_t dt_part_size(dt_part_t *part)
   return fstat(part->fd, &status) == 0 ? (uint64_t)status.st_size : 0;
 }
 
+gboolean dt_part_is_fine(const dt_part_t *part)
+{
+  return part->failure == 0;
+}
+
 void dt_part_set_error(const dt_part_t *part, const char *otherwise, GError **error)
 {
   if(part->failure)
     _set_output_error(error, part->name, part->failure, "the output cannot be written");
   else
-    dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, part->name, "the output cannot be written: %s",
-                         otherwise);
+    _fail(error, part->name, "the output cannot be written: %s", otherwise);
 }
 
 // --- Ending
@@ -374,9 +391,9 @@ gboolean dt_part_commit(dt_part_t *part, GError **error)
   if(!done)
   {
     if(part->failure == EEXIST)
-      dt_imageio_set_error(error, DT_AI_ERROR_OUTPUT, part->name,
-                           "another program created the file meanwhile; choose another name or "
-                           "allow overwriting (--overwrite)");
+      _fail(error, part->name,
+            "another program created the file meanwhile; choose another name or "
+            "allow overwriting (--overwrite)");
     else
       dt_part_set_error(part, "", error);
     dt_part_abandon(part);
