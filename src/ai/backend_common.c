@@ -128,7 +128,11 @@ static _model_t *_view(dt_ai_environment_t *env, dt_manifest_t *m)
   for(guint i = 0; i < env->all->len; i++)
   {
     _model_t *model = g_ptr_array_index(env->all, i);
-    if(_is_same(&model->info, m)) return model;
+    const dt_manifest_t *known = model->manifest;
+    if(_is_same(&model->info, m) && known->tiling == m->tiling
+       && g_strcmp0(known->spatial_dims[0], m->spatial_dims[0]) == 0
+       && g_strcmp0(known->spatial_dims[1], m->spatial_dims[1]) == 0)
+      return model;
   }
   _model_t *model = _new_model(m);
   g_ptr_array_add(env->all, model);
@@ -190,6 +194,8 @@ void dt_ai_env_destroy(dt_ai_environment_t *env)
 
 void dt_ai_env_refresh(dt_ai_environment_t *env)
 {
+  /* switched off meanwhile: nothing is read or changed */
+  if(!env || !dt_conf_get_bool(DT_CONF_AI_ENABLED)) return;
   GPtrArray *refused = g_ptr_array_new_with_free_func(g_free);
   dt_model_list_unpack_waiting(refused);
   dt_model_list_t *list = dt_model_list_scan(env->search_paths);
@@ -249,7 +255,7 @@ const char *dt_ai_env_get_problem(dt_ai_environment_t *env, int index)
 
 const dt_ai_model_info_t *dt_ai_env_get_active_model(dt_ai_environment_t *env, const char *task)
 {
-  if(!env) return NULL;
+  if(!env || !task) return NULL;
   GError *error = NULL;
   pthread_mutex_lock(&env->lock);
   const dt_model_t *active = dt_model_list_active(env->list, task, &error);

@@ -124,13 +124,23 @@ static void _print_line(const dt_ai_model_t *model)
          model->is_default ? " (default)" : "");
 }
 
-static int _say_problems(dt_ai_models_t *models)
+static void _say_problem(const dt_cli_models_opts_t *opts, const char *event, const char *text,
+                         const char *advice)
+{
+  dt_cli_say("%s%s", text, advice);
+  if(!opts->json) return;
+  printf("{\"schema_version\":1,\"event\":\"%s\",\"message\":", event);
+  dt_cli_print_json_string(text);
+  puts("}");
+}
+
+static int _say_problems(dt_ai_models_t *models, const dt_cli_models_opts_t *opts)
 {
   GPtrArray *problems = dt_ai_models_problems(models), *waiting = dt_ai_models_waiting(models);
-  for(guint i = 0; i < problems->len; i++) dt_cli_say("skipped: %s", (char *)g_ptr_array_index(problems, i));
+  for(guint i = 0; i < problems->len; i++) _say_problem(opts, "problem", g_ptr_array_index(problems, i), "");
   for(guint i = 0; i < waiting->len; i++)
-    dt_cli_say("%s is not installed yet; do it with: darktable-ai models rescan",
-               (char *)g_ptr_array_index(waiting, i));
+    _say_problem(opts, "waiting", g_ptr_array_index(waiting, i),
+                 " is not installed yet; do it with: darktable-ai models rescan");
   g_ptr_array_unref(problems);
   g_ptr_array_unref(waiting);
   return DT_EXIT_OK;
@@ -164,7 +174,7 @@ static int _list(dt_ai_models_t *models, const dt_cli_models_opts_t *opts, int n
     else
       _print_line(g_ptr_array_index(list, i));
   g_ptr_array_unref(list);
-  return _say_problems(models);
+  return _say_problems(models, opts);
 }
 
 /* --- info --- */
@@ -248,25 +258,56 @@ static int _info(dt_ai_models_t *models, const dt_cli_models_opts_t *opts, int n
 
 /* --- the command --- */
 
+enum
+{
+  OPT_REMOTE = 1 << 0,
+  OPT_DEFAULT = 1 << 1,
+  OPT_ALL = 1 << 2,
+  OPT_DRY_RUN = 1 << 3,
+  OPT_OUTPUT = 1 << 4,
+  OPT_OVERWRITE = 1 << 5,
+};
+
 static const struct
 {
   const char *name;
   dt_cli_models_verb_t run;
   int least, most;
   const char *operands; /* for people, when their number is wrong */
+  unsigned options;     /* of OPT_…, beside --json and --progress */
 } _verbs[] = {
-  { "list", _list, 0, 0, "list" },
-  { "info", _info, 1, 1, "info ID" },
-  { "install", dt_cli_models_install, 1, G_MAXINT, "install FILE…" },
-  { "download", dt_cli_models_download, 0, G_MAXINT, "download ID…, download --default or download --all" },
-  { "update", dt_cli_models_update, 0, G_MAXINT, "update or update ID…" },
-  { "remove", dt_cli_models_remove, 1, G_MAXINT, "remove ID…" },
-  { "activate", dt_cli_models_activate, 1, G_MAXINT, "activate ID…" },
-  { "deactivate", dt_cli_models_deactivate, 1, G_MAXINT, "deactivate TASK…" },
-  { "verify", dt_cli_models_verify, 0, G_MAXINT, "verify or verify ID…" },
-  { "rescan", dt_cli_models_rescan, 0, 0, "rescan" },
-  { "pack", dt_cli_models_pack, 1, 1, "pack DIR" },
+  { "list", _list, 0, 0, "list", OPT_REMOTE },
+  { "info", _info, 1, 1, "info ID", OPT_REMOTE },
+  { "install", dt_cli_models_install, 1, G_MAXINT, "install FILE…", 0 },
+  { "download", dt_cli_models_download, 0, G_MAXINT, "download ID…, download --default or download --all",
+    OPT_DEFAULT | OPT_ALL | OPT_DRY_RUN },
+  { "update", dt_cli_models_update, 0, G_MAXINT, "update or update ID…", OPT_DRY_RUN },
+  { "remove", dt_cli_models_remove, 1, G_MAXINT, "remove ID…", 0 },
+  { "activate", dt_cli_models_activate, 1, G_MAXINT, "activate ID…", 0 },
+  { "deactivate", dt_cli_models_deactivate, 1, G_MAXINT, "deactivate TASK…", 0 },
+  { "verify", dt_cli_models_verify, 0, G_MAXINT, "verify or verify ID…", 0 },
+  { "rescan", dt_cli_models_rescan, 0, 0, "rescan", 0 },
+  { "pack", dt_cli_models_pack, 1, 1, "pack DIR", OPT_OUTPUT | OPT_OVERWRITE },
 };
+
+/* The first option that was given and that the verb does not know, or NULL: no wish is ignored. */
+static const char *_foreign_option(unsigned known)
+{
+  const struct
+  {
+    gboolean given;
+    unsigned option;
+    const char *name;
+  } options[] = { { _opt.remote, OPT_REMOTE, "--remote" },
+                  { _opt.defaults, OPT_DEFAULT, "--default" },
+                  { _opt.all, OPT_ALL, "--all" },
+                  { _opt.dry_run, OPT_DRY_RUN, "--dry-run" },
+                  { !!_opt.output, OPT_OUTPUT, "--output" },
+                  { _opt.overwrite, OPT_OVERWRITE, "--overwrite" } };
+  for(size_t i = 0; i < G_N_ELEMENTS(options); i++)
+    if(options[i].given && !(known & options[i].option)) return options[i].name;
+  return NULL;
+}
 
 /* With the registry open, but for packing, which works while AI is switched off. */
 static int _run_verb(dt_cli_models_verb_t run, int n, char **operands)
@@ -301,6 +342,12 @@ static int _models(int argc, char **argv)
   for(size_t i = 0; i < G_N_ELEMENTS(_verbs); i++)
   {
     if(strcmp(verb, _verbs[i].name) != 0) continue;
+    const char *foreign = _foreign_option(_verbs[i].options);
+    if(foreign)
+    {
+      dt_cli_say("models %s does not know %s. See: darktable-ai models --help", verb, foreign);
+      return DT_EXIT_USAGE;
+    }
     if(n >= _verbs[i].least && n <= _verbs[i].most) return _run_verb(_verbs[i].run, n, argv + 2);
     dt_cli_say("models takes: %s. See: darktable-ai models --help", _verbs[i].operands);
     return DT_EXIT_USAGE;

@@ -77,10 +77,16 @@ static void _show_progress(const char *id, const char *step, guint64 done, guint
   if(total) dt_cli_progress_update((double)done / (double)total, 1e-6 * (double)total, &watch->bar);
 }
 
+static void _say(const char *sentence, gpointer data)
+{
+  _end_step(data);
+  dt_cli_say("%s", sentence);
+}
+
 static dt_ai_models_job_t _start_watch(_watch_t *watch, const dt_cli_models_opts_t *opts)
 {
   *watch = (_watch_t){ .bar.mode = opts->progress };
-  return (dt_ai_models_job_t){ _show_progress, watch, dt_cli_catch_signals() };
+  return (dt_ai_models_job_t){ _show_progress, _say, watch, dt_cli_catch_signals() };
 }
 
 static void _stop_watch(_watch_t *watch)
@@ -163,7 +169,9 @@ static gboolean _download_one(dt_ai_models_t *models, const dt_cli_models_opts_t
   const gboolean offered = model && *model->remote_version;
   if(offered) _announce(model);
   g_ptr_array_unref(list);
-  if(opts->dry_run && offered) return TRUE;
+  if(opts->dry_run && !dt_ai_models_is_offered(models, id, error)) return FALSE;
+  if(opts->dry_run && opts->json) _print_result(opts, "offered", "id", id, "");
+  if(opts->dry_run) return TRUE;
   _watch_t watch;
   const dt_ai_models_job_t job = _start_watch(&watch, opts);
   const gboolean ok = dt_ai_models_download(models, id, &job, error);
@@ -276,7 +284,10 @@ int dt_cli_models_remove(dt_ai_models_t *models, const dt_cli_models_opts_t *opt
   for(int i = 0; i < n; i++)
   {
     GError *error = NULL;
-    const gboolean ok = dt_ai_models_remove(models, operands[i], &error);
+    _watch_t watch;
+    const dt_ai_models_job_t job = _start_watch(&watch, opts);
+    const gboolean ok = dt_ai_models_remove(models, operands[i], &job, &error);
+    _stop_watch(&watch);
     if(ok) _print_result(opts, "removed", "id", operands[i], "");
     _count(&tally, ok, error);
   }
@@ -299,8 +310,11 @@ int dt_cli_models_activate(dt_ai_models_t *models, const dt_cli_models_opts_t *o
 /* The task called so, or that of the model called so; NULL when there is neither. */
 static char *_find_task(dt_ai_models_t *models, const char *name)
 {
+  static const char *const known[] = { "mask", "denoise", "rawdenoise", "upscale" };
   GPtrArray *list = dt_ai_models_list(models);
   char *task = NULL;
+  for(size_t i = 0; i < G_N_ELEMENTS(known); i++)
+    if(strcmp(known[i], name) == 0) task = g_strdup(name);
   for(guint i = 0; i < list->len && !task; i++)
   {
     const dt_ai_model_t *model = g_ptr_array_index(list, i);

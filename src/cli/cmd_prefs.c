@@ -17,13 +17,32 @@ static const char *_origin_name(dt_conf_origin_t origin)
   return names[origin];
 }
 
+static gboolean _json;
+
+static const GOptionEntry _entries[] = {
+  { "json", 0, 0, G_OPTION_ARG_NONE, &_json, "print one JSON object per setting", NULL },
+  { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+static void _print_json(const char *key, const char *value)
+{
+  fputs("{\"schema_version\":1,\"key\":", stdout);
+  dt_cli_print_json_string(key);
+  fputs(",\"value\":", stdout);
+  dt_cli_print_json_string(value);
+  printf(",\"origin\":\"%s\"}\n", _origin_name(dt_conf_get_origin(key)));
+}
+
 static int _list(void)
 {
   char **keys = dt_conf_list();
   for(char **key = keys; *key; key++)
   {
     char *value = dt_conf_get_string(*key);
-    printf("%s=%s  (%s)\n", *key, value ? value : "", _origin_name(dt_conf_get_origin(*key)));
+    if(_json)
+      _print_json(*key, value);
+    else
+      printf("%s=%s  (%s)\n", *key, value ? value : "", _origin_name(dt_conf_get_origin(*key)));
     g_free(value);
   }
   g_strfreev(keys);
@@ -38,7 +57,10 @@ static int _get(const char *key)
     dt_cli_say("%s is not set and has no default. See: darktable-ai prefs list", key);
     return DT_EXIT_FAILED;
   }
-  printf("%s\n", value);
+  if(_json)
+    _print_json(key, value);
+  else
+    printf("%s\n", value);
   g_free(value);
   return DT_EXIT_OK;
 }
@@ -61,7 +83,7 @@ static int _prefs(int argc, char **argv)
                    "Examples:\n  darktable-ai prefs list\n"
                    "  darktable-ai prefs set plugins/ai/memory 2G\n"
                    "  darktable-ai prefs reset plugins/ai/memory",
-                   NULL, &code))
+                   _entries, &code))
     return code;
   const char *verb = argc > 1 ? argv[1] : "list";
   if(strcmp(verb, "list") == 0 && argc <= 2) return _list();
@@ -78,7 +100,7 @@ static int _switch(int argc, char **argv, gboolean on)
   if(!dt_cli_parse(&argc, &argv, NULL,
                    on ? "Switches AI features on. Nothing runs unless asked, nothing leaves this machine."
                       : "Switches AI features off.",
-                   NULL, NULL, &code))
+                   NULL, _entries, &code))
     return code;
   if(on && !dt_ai_is_supported())
   {
@@ -88,6 +110,7 @@ static int _switch(int argc, char **argv, gboolean on)
   }
   code = _change(DT_CONF_AI_ENABLED, on ? "TRUE" : "FALSE");
   if(!code) dt_cli_say("AI features are switched %s", on ? "on" : "off");
+  if(!code && _json) _print_json(DT_CONF_AI_ENABLED, on ? "TRUE" : "FALSE");
   return code;
 }
 

@@ -19,6 +19,8 @@
 #define MAX_REMARKS 32
 /* characters of a foreign key or value in a message */
 #define MAX_SHOWN 64
+/* bytes of an id, as a file name has them, and of a task */
+#define MAX_NAME 255
 
 /* --- types --- */
 
@@ -89,13 +91,34 @@ typedef struct _reader_t
 
 /* --- words --- */
 
+/* What a terminal obeys instead of showing it: control characters of both sets, what it takes for the end of a
+ * line, and what turns the direction of the words around it. */
+static gboolean _steers(gunichar c)
+{
+  return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x61c || c == 0x200e || c == 0x200f
+         || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+static gboolean _has_steering(const char *text)
+{
+  for(; *text; text = g_utf8_next_char(text))
+    if(_steers(g_utf8_get_char(text))) return TRUE;
+  return FALSE;
+}
+
+/* Whether the settings give @p text back as it was put in, be it in a key or in a value. */
+static gboolean _is_settings_word(const char *text)
+{
+  const size_t n = strlen(text);
+  if(n == 0 || n > MAX_NAME || !g_utf8_validate(text, -1, NULL)) return FALSE;
+  const gunichar first = g_utf8_get_char(text), last = g_utf8_get_char(g_utf8_prev_char(text + n));
+  return first != '#' && !strchr(text, '=') && !g_unichar_isspace(first) && !g_unichar_isspace(last)
+         && !_has_steering(text);
+}
+
 gboolean dt_manifest_id_is_safe(const char *id)
 {
-  const size_t n = strlen(id);
-  if(n == 0 || n > 255 || strcmp(id, ".") == 0 || strcmp(id, "..") == 0) return FALSE;
-  for(const char *c = id; *c; c++)
-    if(*c == '/' || *c == '\\' || g_ascii_iscntrl(*c)) return FALSE;
-  return g_utf8_validate(id, -1, NULL);
+  return _is_settings_word(id) && strcmp(id, ".") != 0 && strcmp(id, "..") != 0 && !strpbrk(id, "/\\");
 }
 
 char *dt_manifest_printable(const char *text, int max)
@@ -106,9 +129,25 @@ char *dt_manifest_printable(const char *text, int max)
   for(int i = 0; *c && i < max; i++, c = g_utf8_next_char(c))
   {
     const gunichar character = g_utf8_get_char(c);
-    g_string_append_unichar(result, g_unichar_isprint(character) ? character : '?');
+    const gboolean shown = g_unichar_isprint(character) && !_steers(character);
+    g_string_append_unichar(result, shown ? character : '?');
   }
   if(*c) g_string_append(result, "…");
+  g_free(valid);
+  return g_string_free(result, FALSE);
+}
+
+/* All of @p text on one line, and nothing in it that a terminal obeys. */
+static char *_clean_text(const char *text)
+{
+  char *valid = g_utf8_make_valid(text, -1);
+  GString *result = g_string_new(NULL);
+  for(const char *c = valid; *c; c = g_utf8_next_char(c))
+  {
+    const gunichar character = g_utf8_get_char(c);
+    const gboolean is_blank = character == '\n' || character == '\r' || character == '\t';
+    g_string_append_unichar(result, is_blank ? ' ' : _steers(character) ? '?' : character);
+  }
   g_free(valid);
   return g_string_free(result, FALSE);
 }
@@ -433,22 +472,23 @@ static const char *_text_of(JsonObject *o, const char *key)
   return _kind_of(node) == TEXT ? json_node_get_string(node) : NULL;
 }
 
-static gboolean _has_control(const char *text)
-{
-  for(; *text; text++)
-    if(g_ascii_iscntrl(*text)) return TRUE;
-  return FALSE;
-}
-
 static gboolean _check_texts(const _reader_t *r, JsonObject *o)
 {
   const char *id = _text_of(o, "id"), *task = _text_of(o, "task"), *backend = _text_of(o, "backend");
   if(!id) return _refuse(r, "$.id is missing; a string is needed");
   if(!_text_of(o, "name")) return _refuse(r, "$.name is missing; a string is needed");
   if(!dt_manifest_id_is_safe(id))
-    return _refuse(r, "$.id is not a plain file name (not empty, no \"..\", no slash, at most 255 bytes)");
-  if(task && (!*task || _has_control(task)))
-    return _refuse(r, "$.task is not one line of text; leave it out for a model without a task");
+    return _refuse(
+        r,
+        "$.id is not a plain file name (not empty, no \"..\", no slash, no \"=\", no \"#\" in front, "
+        "no blank at either end, no control characters, at most %d bytes)",
+        MAX_NAME);
+  if(task && !_is_settings_word(task))
+    return _refuse(
+        r,
+        "$.task is not one line of text that can be a name (no \"=\", no \"#\" in front, no blank at "
+        "either end, no control characters, at most %d bytes); leave it out for a model without a task",
+        MAX_NAME);
   if(backend && strcmp(backend, "onnx") != 0)
     return _refuse(r, "$.backend is not \"onnx\", the only one supported");
   return TRUE;
@@ -632,13 +672,60 @@ GPtrArray *dt_manifest_remarks(const dt_manifest_t *m)
 static char *_dup_text(JsonObject *o, const char *key, const char *fallback)
 {
   const char *text = _text_of(o, key);
-  return g_strdup(text ? text : fallback);
+  return text ? _clean_text(text) : g_strdup(fallback);
+}
+
+static JsonNode *_clean_node(JsonNode *node);
+
+static JsonNode *_clean_list(JsonArray *list)
+{
+  JsonArray *copy = json_array_new();
+  for(guint i = 0; i < json_array_get_length(list); i++)
+    json_array_add_element(copy, _clean_node(json_array_get_element(list, i)));
+  JsonNode *node = json_node_new(JSON_NODE_ARRAY);
+  json_node_take_array(node, copy);
+  return node;
+}
+
+static JsonNode *_clean_object(JsonObject *object)
+{
+  JsonObject *copy = json_object_new();
+  JsonObjectIter iter;
+  const char *key;
+  JsonNode *member;
+  json_object_iter_init_ordered(&iter, object);
+  while(json_object_iter_next_ordered(&iter, &key, &member))
+  {
+    char *clean = _clean_text(key);
+    json_object_set_member(copy, clean, _clean_node(member));
+    g_free(clean);
+  }
+  JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+  json_node_take_object(node, copy);
+  return node;
+}
+
+/* JSON escapes only half of what steers a terminal, and whoever prints a single member has it unescaped. The
+ * depth is bounded by MAX_LEVELS. */
+static JsonNode *_clean_node(JsonNode *node)
+{
+  if(_kind_of(node) == LIST) return _clean_list(json_node_get_array(node));
+  if(_kind_of(node) == OBJECT) return _clean_object(json_node_get_object(node));
+  JsonNode *copy = json_node_copy(node);
+  char *clean = _kind_of(node) == TEXT ? _clean_text(json_node_get_string(node)) : NULL;
+  if(clean) json_node_set_string(copy, clean);
+  g_free(clean);
+  return copy;
 }
 
 static char *_dup_json(JsonObject *o, const char *key)
 {
   JsonNode *node = json_object_get_member(o, key);
-  return _kind_of(node) == NOTHING ? NULL : json_to_string(node, FALSE);
+  if(_kind_of(node) == NOTHING) return NULL;
+  JsonNode *clean = _clean_node(node);
+  char *text = json_to_string(clean, FALSE);
+  json_node_unref(clean);
+  return text;
 }
 
 static char *_dup_dim(JsonObject *o, guint index, const char *fallback)

@@ -11,13 +11,17 @@
 
 #include "common/errors.h"
 
-/** Immutable and reference-counted: whoever holds a reference may read it from any thread. */
+/** Immutable and reference-counted: whoever holds a reference may read it from any thread.
+ *
+ * All texts are fit to be shown: in the file they may hold anything, here line ends and tabs are spaces, and "?"
+ * stands for what steers a terminal instead of being shown (the control characters of both sets, U+2028, U+2029
+ * and those that change the direction of writing). In the JSON texts this holds for every key and string. */
 typedef struct dt_manifest_t
 {
-  char *id;              ///< unique, a plain file name; required
+  char *id;              ///< unique, as dt_manifest_id_is_safe() wants it; required
   char *name;            ///< for people; required
   char *description;     ///< default ""
-  char *task;            ///< default "general"
+  char *task;            ///< like the id, but slashes are fine; default "general"
   char *backend;         ///< default "onnx"
   char *arch;            ///< default "generic"
   char *version;         ///< default ""
@@ -59,8 +63,9 @@ GPtrArray *dt_manifest_remarks(const dt_manifest_t *manifest);
  * hide. In a text with anything of that kind all brackets count as levels. */
 gboolean dt_manifest_nests_deeper(const char *text, int limit);
 
-/** Whether @p id may name a model: not empty, not "." or "..", no slash or backslash, no control
- * characters, at most 255 bytes. */
+/** Whether @p id may name a model: not empty, not "." or "..", no slash or backslash, at most 255 bytes; nothing
+ * that steers a terminal (see dt_manifest_t); and as ids stand in settings, no "=", no "#" in front and no blank
+ * at either end. */
 gboolean dt_manifest_id_is_safe(const char *id);
 
 /** @p text from somebody else's file, fit for a message: at most @p max characters, "…" where it was cut, and

@@ -13,10 +13,15 @@
 #include "common/paths.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 struct dt_ai_models_t
 {
@@ -49,14 +54,37 @@ static void _report_step(const dt_ai_models_job_t *job, const char *id, const ch
   _report_bytes(0, 0, &step);
 }
 
+/* A sentence for the person who watches. */
+static void _say_to(const dt_ai_models_job_t *job, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void _say_to(const dt_ai_models_job_t *job, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  char *text = g_strdup_vprintf(format, args);
+  va_end(args);
+  dt_log(DT_LOG_AI, "%s", text);
+  if(job->say) job->say(text, job->user_data);
+  g_free(text);
+}
+
 static void _report_waiting(gpointer data)
 {
   _report_bytes(0, 0, data);
 }
 
+/* The master switch may have been turned while the registry is open. */
+static gboolean _is_on(GError **error)
+{
+  if(dt_conf_get_bool(DT_CONF_AI_ENABLED)) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_DISABLED,
+              "AI features are switched off. Switch them on with: darktable-ai enable");
+  return FALSE;
+}
+
 static dt_model_store_t *_lock_store(const char *id, const dt_ai_models_job_t *job, GError **error)
 {
   _step_t step = { job, id, "wait" };
+  if(!_is_on(error)) return NULL;
   return dt_model_store_lock(_report_waiting, &step, job->cancellable, error);
 }
 
@@ -72,6 +100,7 @@ static dt_model_list_t *_current(dt_ai_models_t *models)
 
 static void _scan(dt_ai_models_t *models)
 {
+  dt_conf_reload(); /* another process may have chosen meanwhile */
   dt_model_list_t *list = dt_model_list_scan(NULL);
   pthread_mutex_lock(&models->lock);
   dt_model_list_t *old = models->list;
@@ -85,19 +114,41 @@ static char *_active_key(const char *task)
   return g_strconcat(DT_CONF_AI_ACTIVE_MODEL, task, NULL);
 }
 
-/* The first model of a task serves it from now on, whatever is added later; "none" stays none. */
-static gboolean _activate_if_unset(const dt_model_list_t *list, const char *id, GError **error)
+/* Whether the setting leaves the choice to us: not set, or naming a model that is gone. An empty one is a wish. */
+static gboolean _is_open_choice(const dt_model_list_t *list, const char *task, const char *setting)
+{
+  if(!setting) return TRUE;
+  const dt_model_t *named = *setting ? dt_model_list_find(list, setting) : NULL;
+  return *setting && (!named || strcmp(named->manifest->task, task) != 0);
+}
+
+/* Writes the choice down unless there is one by now: whatever is added later does not change it. */
+static gboolean _choose(const dt_model_list_t *list, const dt_model_t *model, GError **error)
+{
+  const char *task = model->manifest->task;
+  char *key = _active_key(task), *setting = dt_conf_get_string(key);
+  const gboolean ok =
+      !_is_open_choice(list, task, setting) || dt_conf_set_instead(key, setting, model->manifest->id, error);
+  g_free(setting);
+  g_free(key);
+  return ok;
+}
+
+/* What serves @p task by default, if it came from the user, is his choice from now on. */
+static gboolean _adopt_task(const dt_model_list_t *list, const char *task, GError **error)
+{
+  const dt_model_t *active = dt_model_list_active(list, task, NULL);
+  return !active || active->origin == DT_MODEL_BUNDLED || _choose(list, active, error);
+}
+
+/* The newcomer serves its task when nothing else does and none was not asked for. */
+static gboolean _activate_newcomer(const dt_model_list_t *list, const char *id, GError **error)
 {
   const dt_model_t *model = dt_model_list_find(list, id);
   if(!model) return TRUE;
   const dt_model_t *active = dt_model_list_active(list, model->manifest->task, NULL);
-  char *key = _active_key(model->manifest->task);
-  char *setting = dt_conf_get_string(key);
-  const gboolean unset = !setting && active == model && model->origin != DT_MODEL_BUNDLED;
-  const gboolean ok = !unset || dt_conf_set(key, id, error);
-  g_free(setting);
-  g_free(key);
-  return ok;
+  if(active && active != model) return TRUE;
+  return model->origin == DT_MODEL_BUNDLED || _choose(list, model, error);
 }
 
 /* --- snapshots --- */
@@ -135,26 +186,10 @@ static void _say(_entry_t *e, const char **field, const char *text)
   if(!**field && text && *text) *field = g_string_chunk_insert(e->strings, text);
 }
 
-/* Compares dotted numbers; what is not a number counts as 0. */
-static int _compare_versions(const char *a, const char *b)
-{
-  while(*a || *b)
-  {
-    char *a_end, *b_end;
-    const guint64 na = g_ascii_strtoull(a, &a_end, 10), nb = g_ascii_strtoull(b, &b_end, 10);
-    if(na != nb) return na < nb ? -1 : 1;
-    a = strchr(a_end, '.');
-    b = strchr(b_end, '.');
-    a = a ? a + 1 : "";
-    b = b ? b + 1 : "";
-  }
-  return 0;
-}
-
 static gboolean _is_newer(const dt_remote_model_t *remote, const char *version,
                           const dt_model_record_t *record)
 {
-  const int order = _compare_versions(remote->version, version);
+  const int order = dt_model_compare_versions(remote->version, version);
   /* the same version packed anew has another digest */
   const gboolean rebuilt =
       record && *record->sha256 && *remote->sha256 && strcmp(record->sha256, remote->sha256) != 0;
@@ -206,13 +241,14 @@ static void _describe_recommended(_entry_t *e, const dt_catalogue_entry_t *entry
   _say(e, &e->model.task, entry->task);
   _say(e, &e->model.license, entry->license);
   e->model.is_default |= entry->is_default;
-  if(e->manifest && *entry->min_version && _compare_versions(e->model.version, entry->min_version) < 0)
+  if(e->manifest && *entry->min_version
+     && dt_model_compare_versions(e->model.version, entry->min_version) < 0)
     e->model.status = DT_AI_MODEL_UPDATE_REQUIRED;
 }
 
 static void _describe_update(_entry_t *e, const dt_remote_model_t *remote)
 {
-  dt_model_record_t *record = dt_model_record_read(e->manifest->directory);
+  dt_model_record_t *record = dt_model_record_read(e->manifest->directory, NULL);
   if(record) _say(e, &e->model.source, record->source);
   if(record) _say(e, &e->model.license, record->license);
   e->model.is_newer_on_offer = remote && _is_newer(remote, e->model.version, record);
@@ -345,90 +381,138 @@ static gboolean _accept(const dt_ai_models_t *models, const char *stage, const c
   if(ok && strcmp(m->id, id) != 0)
     ok = _refuse(error, id, "its folder and the \"id\" in its config.json differ");
   ok = ok && _examine(models, m, job, error);
-  char *digest = ok && !arrival->sha256 ? dt_package_sha256(arrival->path, job->cancellable, error)
-                                        : g_strdup(arrival->sha256);
-  ok = ok && digest
-       && dt_model_record_write(dir, arrival->source, arrival->license, digest, job->cancellable, error);
-  g_free(digest);
+  ok = ok
+       && dt_model_record_write(dir, arrival->source, arrival->license, arrival->sha256, job->cancellable,
+                                error);
   dt_manifest_unref(m);
   g_free(dir);
   return ok;
 }
 
-/* A folder of another name that holds a model of this id would go on hiding the new one. */
-static gboolean _clear_namesakes(dt_model_store_t *store, const char *id, GError **error)
+/* The staging directory means nothing to anybody: a message speaks of the package. */
+static void _speak_of_package(const char *stage, const char *path, GError **error)
 {
-  gboolean ok = TRUE;
-  dt_model_list_t *list = dt_model_list_scan(NULL);
-  const dt_model_t *model = dt_model_list_find(list, id);
-  char *folder = model ? g_path_get_basename(model->manifest->directory) : NULL;
-  if(model && model->origin == DT_MODEL_USER && strcmp(folder, id) != 0)
-    ok = dt_model_store_remove(store, folder, error);
-  g_free(folder);
-  dt_model_list_unref(list);
-  return ok;
+  if(!error || !*error) return;
+  GString *text = g_string_new((*error)->message);
+  char *prefix = g_strconcat(stage, "/", NULL);
+  g_string_replace(text, prefix, "", 0);
+  if(!strstr(text->str, path)) g_string_prepend(g_string_prepend(text, " was not installed: "), path);
+  g_free((*error)->message);
+  (*error)->message = g_string_free(text, FALSE);
+  g_free(prefix);
 }
 
 /* With the lock held: from a package to a model in its place. */
 static char *_bring_in(const dt_ai_models_t *models, dt_model_store_t *store, const _arrival_t *arrival,
                        const dt_ai_models_job_t *job, GError **error)
 {
-  char *name = g_path_get_basename(arrival->path);
+  char *name = g_path_get_basename(arrival->path), *kept = NULL;
   _step_t step = { job, arrival->id ? arrival->id : name, "unpack" };
   const char *stage = dt_model_store_stage(store, error);
   char *id = stage ? dt_package_unpack(arrival->path, stage, arrival->sha256, _report_bytes, &step,
                                        job->cancellable, error)
                    : NULL;
-  if(id
-     && !(_accept(models, stage, id, arrival, job, error) && dt_model_store_commit(store, id, error)
-          && _clear_namesakes(store, id, error)))
+  if(id && !_accept(models, stage, id, arrival, job, error))
+  {
+    _speak_of_package(stage, arrival->path, error);
     g_clear_pointer(&id, g_free);
+  }
+  if(id && !dt_model_store_commit(store, id, &kept, error)) g_clear_pointer(&id, g_free);
+  if(kept) _say_to(job, "What lay in the folder %s before is kept as %s.", id, kept);
+  g_free(kept);
   g_free(name);
   return id;
 }
 
 /* Models that were put there by hand become active as installed ones do. */
-static gboolean _adopt(dt_ai_models_t *models, GError **error)
+static gboolean _adopt_all(dt_ai_models_t *models, GError **error)
 {
   dt_model_list_t *list = _current(models);
   gboolean ok = TRUE;
   for(guint i = 0; i < list->models->len && ok; i++)
-  {
-    const dt_model_t *model = g_ptr_array_index(list->models, i);
-    ok = _activate_if_unset(list, model->manifest->id, error);
-  }
+    ok = _adopt_task(list, ((const dt_model_t *)g_ptr_array_index(list->models, i))->manifest->task, error);
   dt_model_list_unref(list);
   return ok;
+}
+
+static gboolean _forget_choice(const dt_model_list_t *list, const char *task, const char *id, GError **error);
+
+/* Who serves the task of the model that came in. What served it so far is written down first, or a recommended
+ * newcomer would displace what was put there by hand; a task that the model has left falls back. */
+static gboolean _settle(const dt_model_list_t *before, const dt_model_list_t *after, const char *id,
+                        GError **error)
+{
+  const dt_model_t *old = dt_model_list_find(before, id), *new = dt_model_list_find(after, id);
+  const char *task = new ? new->manifest->task : NULL;
+  const gboolean moved = old && task && strcmp(old->manifest->task, task) != 0;
+  return (!task || _adopt_task(before, task, error)) && _activate_newcomer(after, id, error)
+         && (!moved || _forget_choice(after, old->manifest->task, id, error));
+}
+
+static void _report_change(const dt_ai_models_job_t *job, const dt_model_list_t *before,
+                           const dt_model_list_t *after, const char *id)
+{
+  const dt_model_t *old = dt_model_list_find(before, id), *new = dt_model_list_find(after, id);
+  if(!old || !new) return;
+  if(strcmp(old->manifest->version, new->manifest->version) != 0)
+    _say_to(job, "%s %s takes the place of %s.", id, new->manifest->version, old->manifest->version);
+  if(strcmp(old->manifest->task, new->manifest->task) != 0)
+    _say_to(job, "%s is for the task %s now; it was for %s.", id, new->manifest->task, old->manifest->task);
 }
 
 static char *_install(dt_ai_models_t *models, const _arrival_t *arrival, const dt_ai_models_job_t *job,
                       GError **error)
 {
   dt_model_store_t *store = _lock_store(arrival->path, job, error);
+  if(store) _scan(models);
+  dt_model_list_t *before = _current(models);
   char *id = store ? _bring_in(models, store, arrival, job, error) : NULL;
   dt_model_store_unlock(store);
-  if(!id) return NULL;
-  /* first what was active so far, or a recommended newcomer would displace what was put there by hand */
-  GError *cause = NULL;
-  const gboolean ok = _adopt(models, &cause);
-  _scan(models);
-  if(ok) (void)_adopt(models, &cause);
-  if(cause) dt_log(DT_LOG_AI, "%s is installed; the choice of models was not saved: %s", id, cause->message);
-  g_clear_error(&cause);
+  if(id)
+  {
+    GError *cause = NULL;
+    _scan(models);
+    dt_model_list_t *after = _current(models);
+    _report_change(job, before, after, id);
+    if(!_settle(before, after, id, &cause))
+      _say_to(job, "%s is installed, but which model is active could not be saved. %s", id, cause->message);
+    g_clear_error(&cause);
+    dt_model_list_unref(after);
+  }
+  dt_model_list_unref(before);
   return id;
 }
 
 char *dt_ai_models_install(dt_ai_models_t *models, const char *path, const dt_ai_models_job_t *job,
                            GError **error)
 {
+  if(!job) job = &_nobody_watches;
+  if(!_is_on(error)) return NULL;
+  char *digest = dt_package_sha256(path, job->cancellable, error);
+  if(!digest) return NULL;
   char *name = g_path_get_basename(path);
-  const _arrival_t arrival = { .path = path, .source = name };
-  char *id = _install(models, &arrival, job ? job : &_nobody_watches, error);
+  const _arrival_t arrival = { .path = path, .source = name, .sha256 = digest };
+  char *id = _install(models, &arrival, job, error);
   g_free(name);
+  g_free(digest);
   return id;
 }
 
 /* --- packages that were dropped --- */
+
+/* Once it is a directory its file goes, unless somebody put another there meanwhile. */
+static gboolean _take_dropped(dt_ai_models_t *models, const char *path, const dt_ai_models_job_t *job,
+                              GError **error)
+{
+  struct stat before, now;
+  const gboolean known = lstat(path, &before) == 0;
+  char *id = dt_ai_models_install(models, path, job, error);
+  if(id && known && lstat(path, &now) == 0 && now.st_dev == before.st_dev && now.st_ino == before.st_ino
+     && now.st_size == before.st_size && now.st_mtime == before.st_mtime)
+    g_unlink(path);
+  g_free(id);
+  return id != NULL;
+}
 
 static void _unpack_dropped(dt_ai_models_t *models, GPtrArray *problems, const dt_ai_models_job_t *job)
 {
@@ -437,13 +521,9 @@ static void _unpack_dropped(dt_ai_models_t *models, GPtrArray *problems, const d
   {
     const char *path = g_ptr_array_index(list->waiting, i);
     GError *reason = NULL;
-    char *id = dt_ai_models_install(models, path, job, &reason);
-    if(id)
-      g_unlink(path); /* it is its directory now */
-    else if(problems)
+    if(!_take_dropped(models, path, job, &reason) && problems)
       g_ptr_array_add(problems, g_strdup_printf("%s: %s", path, reason->message));
     g_clear_error(&reason);
-    g_free(id);
   }
   dt_model_list_unref(list);
 }
@@ -454,16 +534,22 @@ static void _unpack_for_environments(GPtrArray *problems, gpointer data)
   _unpack_dropped(data, problems, &_nobody_watches);
 }
 
+/* Taking the lock sweeps. Where nothing may be written there is nothing to sweep either. */
+static gboolean _sweep_store(const dt_ai_models_job_t *job, GError **error)
+{
+  char *dir = dt_model_list_user_dir();
+  const gboolean writable = access(dir, W_OK) == 0;
+  g_free(dir);
+  dt_model_store_t *store = writable ? _lock_store("", job, error) : NULL;
+  dt_model_store_unlock(store);
+  return store || !writable;
+}
+
 gboolean dt_ai_models_rescan(dt_ai_models_t *models, GPtrArray *problems, const dt_ai_models_job_t *job,
                              GError **error)
 {
   if(!job) job = &_nobody_watches;
-  char *dir = dt_model_list_user_dir();
-  const gboolean exists = g_file_test(dir, G_FILE_TEST_IS_DIR);
-  g_free(dir);
-  dt_model_store_t *store = exists ? _lock_store("", job, error) : NULL; /* sweeps */
-  if(exists && !store) return FALSE;
-  dt_model_store_unlock(store);
+  if(!_is_on(error) || !_sweep_store(job, error)) return FALSE;
   _scan(models);
   _unpack_dropped(models, problems, job);
   if(g_cancellable_is_cancelled(job->cancellable))
@@ -472,7 +558,7 @@ gboolean dt_ai_models_rescan(dt_ai_models_t *models, GPtrArray *problems, const 
     return FALSE;
   }
   _scan(models);
-  return _adopt(models, error);
+  return _adopt_all(models, error);
 }
 
 /* --- the repository --- */
@@ -534,12 +620,20 @@ static gboolean _look_up_offer(dt_ai_models_t *models, const char *id, _offer_t 
         "--remote",
         models->remote->name, id);
   pthread_mutex_unlock(&models->lock);
-  if(!remote || *offer->sha256) return remote != NULL;
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NETWORK,
-              "The repository %s gives no SHA-256 for %s, so its package cannot be verified and is not "
-              "downloaded. Use another repository (darktable-ai prefs set plugins/ai/repository …), or "
-              "install a package file that you trust.",
-              offer->source, id);
+  if(!remote) return FALSE;
+  if(offer->size > DT_PACKAGE_MAX_BYTES)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NETWORK,
+                "The repository %s says that the package of %s is larger than 8 GiB, which no model is. Use "
+                "another repository: darktable-ai prefs set plugins/ai/repository …",
+                offer->source, id);
+  else if(*offer->sha256)
+    return TRUE;
+  else
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NETWORK,
+                "The repository %s gives no SHA-256 for %s, so its package cannot be verified and is not "
+                "downloaded. Use another repository (darktable-ai prefs set plugins/ai/repository …), or "
+                "install a package file that you trust.",
+                offer->source, id);
   _clear_offer(offer);
   return FALSE;
 }
@@ -548,7 +642,7 @@ static gboolean _look_up_offer(dt_ai_models_t *models, const char *id, _offer_t 
 static char *_download_path(const char *id, const char *sha256, GError **error)
 {
   char *cache = dt_paths_get(DT_DIR_CACHE), *dir = g_build_filename(cache, "ai_downloads", NULL);
-  char *path = g_strdup_printf("%s/%s-%.16s.part", dir, id, sha256);
+  char *path = g_strdup_printf("%s/%.200s-%.16s.part", dir, id, sha256);
   if(g_mkdir_with_parents(dir, 0700) != 0)
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
@@ -580,38 +674,105 @@ static void _sweep_downloads(const char *path)
   g_free(dir_path);
 }
 
-static gboolean _fetch(dt_ai_models_t *models, const char *id, const _offer_t *offer,
-                       const dt_ai_models_job_t *job, GError **error)
+/* Room for the package where it arrives and once more, unpacked at least as large, where it is installed. */
+static gboolean _has_room(const char *path, guint64 size, GError **error)
+{
+  char *cache = g_path_get_dirname(path), *models = dt_paths_get(DT_DIR_CONFIG);
+  const char *places[] = { cache, models };
+  gboolean ok = TRUE;
+  for(size_t i = 0; i < G_N_ELEMENTS(places) && ok; i++)
+  {
+    struct statvfs fs;
+    if(statvfs(places[i], &fs) != 0) continue;
+    const guint64 available = (guint64)fs.f_bavail * fs.f_frsize;
+    ok = available >= size;
+    if(!ok)
+      g_set_error(
+          error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+          "There is no room for a package of %.0f MB: %.0f MB are free at %s. Free some space, or use "
+          "--cachedir or --configdir.",
+          1e-6 * (double)size, 1e-6 * (double)available, places[i]);
+  }
+  g_free(models);
+  g_free(cache);
+  return ok;
+}
+
+static gboolean _fetch_locked(dt_ai_models_t *models, const char *id, const _offer_t *offer, const char *path,
+                              const dt_ai_models_job_t *job, GError **error)
 {
   const _step_t step = { job, id, "download" };
   dt_download_opts_t opts = _download_opts(&step);
   opts.max_bytes = offer->size;
+  if(!_has_room(path, offer->size, error) || !dt_download_file(offer->url, path, offer->sha256, &opts, error))
+    return FALSE;
+  const _arrival_t arrival = {
+    .path = path, .source = offer->source, .license = offer->license, .id = id, .sha256 = offer->sha256
+  };
+  GError *cause = NULL;
+  char *installed = _install(models, &arrival, job, &cause);
+  /* a package that is no good is of no use later either */
+  if(installed || g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL)) _sweep_downloads(path);
+  if(cause) g_propagate_error(error, cause);
+  g_free(installed);
+  return installed != NULL;
+}
+
+/* Whether exactly this package is what is installed. */
+static gboolean _is_installed(dt_ai_models_t *models, const char *id, const char *sha256)
+{
+  _scan(models);
+  dt_model_list_t *list = _current(models);
+  const dt_model_t *model = dt_model_list_find(list, id);
+  dt_model_record_t *record = model ? dt_model_record_read(model->manifest->directory, NULL) : NULL;
+  const gboolean same = record && strcmp(record->sha256, sha256) == 0;
+  dt_model_record_free(record);
+  dt_model_list_unref(list);
+  return same;
+}
+
+/* One process at a time fetches a package; who waited finds it installed. */
+static gboolean _fetch(dt_ai_models_t *models, const char *id, const _offer_t *offer,
+                       const dt_ai_models_job_t *job, GError **error)
+{
+  _step_t waiting = { job, id, "wait" };
   char *path = _download_path(id, offer->sha256, error);
-  gboolean ok = path && dt_download_file(offer->url, path, offer->sha256, &opts, error);
-  if(ok)
-  {
-    const _arrival_t arrival = {
-      .path = path, .source = offer->source, .license = offer->license, .id = id, .sha256 = offer->sha256
-    };
-    char *installed = _install(models, &arrival, job, error);
-    ok = installed != NULL;
-    if(ok) _sweep_downloads(path);
-    g_free(installed);
-  }
+  if(!path) return FALSE;
+  char *lock = g_strconcat(path, ".lock", NULL);
+  gboolean waited = FALSE;
+  const int fd = dt_model_store_lock_file(lock, _report_waiting, &waiting, job->cancellable, &waited, error);
+  const gboolean ok = fd >= 0
+                      && ((waited && _is_installed(models, id, offer->sha256))
+                          || _fetch_locked(models, id, offer, path, job, error));
+  if(ok) g_unlink(lock); /* whoever waits for it finds the model installed */
+  if(fd >= 0) close(fd);
+  g_free(lock);
   g_free(path);
   return ok;
+}
+
+static gboolean _ask_once(dt_ai_models_t *models, const dt_ai_models_job_t *job, GError **error)
+{
+  pthread_mutex_lock(&models->lock);
+  const gboolean asked = models->remote != NULL;
+  pthread_mutex_unlock(&models->lock);
+  return asked || dt_ai_models_check_updates(models, NULL, job, error);
+}
+
+gboolean dt_ai_models_is_offered(dt_ai_models_t *models, const char *id, GError **error)
+{
+  _offer_t offer;
+  if(!_ask_once(models, &_nobody_watches, error) || !_look_up_offer(models, id, &offer, error)) return FALSE;
+  _clear_offer(&offer);
+  return TRUE;
 }
 
 gboolean dt_ai_models_download(dt_ai_models_t *models, const char *id, const dt_ai_models_job_t *job,
                                GError **error)
 {
   if(!job) job = &_nobody_watches;
-  pthread_mutex_lock(&models->lock);
-  const gboolean asked = models->remote != NULL;
-  pthread_mutex_unlock(&models->lock);
   _offer_t offer;
-  if((!asked && !dt_ai_models_check_updates(models, NULL, job, error))
-     || !_look_up_offer(models, id, &offer, error))
+  if(!_is_on(error) || !_ask_once(models, job, error) || !_look_up_offer(models, id, &offer, error))
     return FALSE;
   const gboolean ok = _fetch(models, id, &offer, job, error);
   _clear_offer(&offer);
@@ -647,7 +808,8 @@ static gboolean _forget_choice(const dt_model_list_t *list, const char *task, co
 {
   char *key = _active_key(task), *setting = dt_conf_get_string(key);
   gboolean ok = TRUE;
-  if(g_strcmp0(setting, id) == 0 && !dt_model_list_find(list, id))
+  const dt_model_t *named = dt_model_list_find(list, id);
+  if(g_strcmp0(setting, id) == 0 && (!named || strcmp(named->manifest->task, task) != 0))
   {
     ok = dt_conf_reset(key, error);
     char *beneath = dt_conf_get_string(key);
@@ -665,32 +827,43 @@ static gboolean _forget_choice(const dt_model_list_t *list, const char *task, co
   return ok;
 }
 
-static gboolean _take_away(const dt_model_t *model, const dt_ai_models_job_t *job, GError **error)
+/* With the lock held, so that the list is true. */
+static gboolean _take_away(dt_ai_models_t *models, dt_model_store_t *store, const char *id, char **task,
+                           GError **error)
 {
-  dt_model_store_t *store = _lock_store(model->manifest->id, job, error);
-  char *folder = g_path_get_basename(model->manifest->directory);
-  const gboolean ok = store && dt_model_store_remove(store, folder, error);
-  g_free(folder);
-  dt_model_store_unlock(store);
+  _scan(models);
+  dt_model_list_t *list = _current(models);
+  const dt_model_t *model = dt_model_list_find(list, id);
+  gboolean ok = _may_remove(model, id, error);
+  if(ok)
+  {
+    char *folder = g_path_get_basename(model->manifest->directory);
+    ok = dt_model_store_remove(store, folder, error);
+    *task = g_strdup(model->manifest->task);
+    g_free(folder);
+  }
+  dt_model_list_unref(list);
   return ok;
 }
 
-gboolean dt_ai_models_remove(dt_ai_models_t *models, const char *id, GError **error)
+gboolean dt_ai_models_remove(dt_ai_models_t *models, const char *id, const dt_ai_models_job_t *job,
+                             GError **error)
 {
-  dt_model_list_t *before = _current(models);
-  const dt_model_t *model = dt_model_list_find(before, id);
-  gboolean ok = _may_remove(model, id, error) && _take_away(model, &_nobody_watches, error);
+  char *task = NULL;
+  dt_model_store_t *store = _lock_store(id, job ? job : &_nobody_watches, error);
+  gboolean ok = store && _take_away(models, store, id, &task, error);
+  dt_model_store_unlock(store);
   if(ok)
   {
+    GError *cause = NULL;
     _scan(models);
     dt_model_list_t *after = _current(models);
-    GError *cause = NULL;
-    ok = _forget_choice(after, model->manifest->task, id, &cause);
+    ok = _forget_choice(after, task, id, &cause);
     if(!ok)
       g_propagate_prefixed_error(error, cause, "%s is removed, but still named as the active model. ", id);
     dt_model_list_unref(after);
   }
-  dt_model_list_unref(before);
+  g_free(task);
   return ok;
 }
 
@@ -719,7 +892,13 @@ gboolean dt_ai_models_deactivate(dt_ai_models_t *models, const char *task, GErro
 static gboolean _check_record(const dt_manifest_t *m, GPtrArray *remarks, const dt_ai_models_job_t *job,
                               GError **error)
 {
-  dt_model_record_t *record = dt_model_record_read(m->directory);
+  GError *cause = NULL;
+  dt_model_record_t *record = dt_model_record_read(m->directory, &cause);
+  if(cause)
+  {
+    g_propagate_error(error, cause);
+    return FALSE;
+  }
   if(!record && remarks)
     g_ptr_array_add(remarks,
                     g_strdup("It was not installed by this program, so there are no digests to compare."));
@@ -749,6 +928,7 @@ gboolean dt_ai_models_verify(dt_ai_models_t *models, const char *id, GPtrArray *
                              const dt_ai_models_job_t *job, GError **error)
 {
   if(!job) job = &_nobody_watches;
+  if(!_is_on(error)) return FALSE;
   dt_model_list_t *list = _current(models);
   const dt_model_t *model = dt_model_list_find(list, id);
   gboolean ok = model != NULL || _unknown(error, id);
@@ -802,7 +982,7 @@ dt_ai_models_t *dt_ai_models_open(dt_ai_models_selftest_t selftest, GError **err
 void dt_ai_models_close(dt_ai_models_t *models)
 {
   if(!models) return;
-  dt_model_list_set_unpacker(NULL, NULL);
+  dt_model_list_unset_unpacker(models);
   dt_model_list_unref(models->list);
   dt_repository_free(models->remote);
   g_ptr_array_unref(models->catalogue);

@@ -47,6 +47,8 @@ typedef void (*dt_ai_models_progress_t)(const char *id, const char *step, guint6
 typedef struct dt_ai_models_job_t
 {
   dt_ai_models_progress_t progress;
+  /* a sentence worth reading: what was replaced, what was kept, what could not be saved */
+  void (*say)(const char *sentence, gpointer user_data);
   gpointer user_data;
   GCancellable *cancellable;
 } dt_ai_models_job_t;
@@ -77,7 +79,7 @@ gboolean dt_ai_models_rescan(dt_ai_models_t *models, GPtrArray *problems, const 
                              GError **error);
 
 /** Installs the package @p path; a model of the same id in `<configdir>/models` is replaced once the new one
- * is proved good. It becomes the active one of its task when that has none and none was not asked for.
+ * is proved good, and kept beside it if it was not installed here. It becomes the active one of its task when that has none and none was not asked for.
  * @return its id (transfer full), or NULL with DT_AI_ERROR_INPUT, _NO_MODEL, _OUTPUT, _CANCELLED, …; then
  *         nothing has changed */
 char *dt_ai_models_install(dt_ai_models_t *models, const char *path, const dt_ai_models_job_t *job,
@@ -89,6 +91,10 @@ char *dt_ai_models_install(dt_ai_models_t *models, const char *path, const dt_ai
 gboolean dt_ai_models_check_updates(dt_ai_models_t *models, char **note, const dt_ai_models_job_t *job,
                                     GError **error);
 
+/** Whether dt_ai_models_download() would fetch @p id: the repository offers it, with a digest and a sane size.
+ * Asks the repository first if that was not done. */
+gboolean dt_ai_models_is_offered(dt_ai_models_t *models, const char *id, GError **error);
+
 /** Downloads the package of @p id, verifies and installs it. Asks the repository first if that was not done.
  * @return FALSE with DT_AI_ERROR_NETWORK, _NO_MODEL, _OUTPUT, _CANCELLED; then nothing has changed */
 gboolean dt_ai_models_download(dt_ai_models_t *models, const char *id, const dt_ai_models_job_t *job,
@@ -96,7 +102,8 @@ gboolean dt_ai_models_download(dt_ai_models_t *models, const char *id, const dt_
 
 /** Removes the model @p id from `<configdir>/models`. The task it was active for falls back to its default.
  * @return FALSE with DT_AI_ERROR_NO_MODEL (not there), _USAGE (protected) or _OUTPUT */
-gboolean dt_ai_models_remove(dt_ai_models_t *models, const char *id, GError **error);
+gboolean dt_ai_models_remove(dt_ai_models_t *models, const char *id, const dt_ai_models_job_t *job,
+                             GError **error);
 
 /** Makes @p id the active model of its task. */
 gboolean dt_ai_models_activate(dt_ai_models_t *models, const char *id, GError **error);

@@ -228,7 +228,20 @@ static gboolean _replace_file(const char *dir, const char *key, const char *valu
   return ok;
 }
 
-static gboolean _store(const char *key, const char *value, GError **error)
+/* Whether @p key still has the value @p expected (NULL: none), asked again of the files. */
+static gboolean _is_still(const char *key, const char *expected)
+{
+  dt_conf_origin_t origin;
+  dt_conf_reload();
+  pthread_mutex_lock(&_lock);
+  _load_once();
+  const gboolean same = g_strcmp0(_look_up(key, &origin), expected) == 0;
+  pthread_mutex_unlock(&_lock);
+  return same;
+}
+
+/* With @p expected the value is stored only if the present one is that. */
+static gboolean _store(const char *key, const char *const *expected, const char *value, GError **error)
 {
   char *dir = dt_paths_get(DT_DIR_CONFIG);
   gboolean ok = g_mkdir_with_parents(dir, 0700) == 0;
@@ -238,7 +251,8 @@ static gboolean _store(const char *key, const char *value, GError **error)
                 "--configdir.",
                 dir, g_strerror(errno));
   const int fd = ok ? _lock_file(dir, error) : -1;
-  ok = fd >= 0 && _replace_file(dir, key, value, error);
+  const gboolean wanted = fd < 0 || !expected || _is_still(key, *expected);
+  ok = fd >= 0 && (!wanted || _replace_file(dir, key, value, error));
   if(fd >= 0) close(fd);
   g_free(dir);
   dt_conf_reload();
@@ -269,12 +283,17 @@ gboolean dt_conf_set(const char *key, const char *value, GError **error)
   if(!below) below = dt_conf_default(key);
   const gboolean same = below && strcmp(below, value) == 0;
   pthread_mutex_unlock(&_lock);
-  return _store(key, same ? NULL : value, error);
+  return _store(key, NULL, same ? NULL : value, error);
+}
+
+gboolean dt_conf_set_instead(const char *key, const char *expected, const char *value, GError **error)
+{
+  return _check_pair(key, value, error) && _store(key, &expected, value, error);
 }
 
 gboolean dt_conf_reset(const char *key, GError **error)
 {
-  return _check_pair(key, "", error) && _store(key, NULL, error);
+  return _check_pair(key, "", error) && _store(key, NULL, NULL, error);
 }
 
 static void _collect_keys(GHashTable *from, GHashTable *into)

@@ -54,6 +54,9 @@ void dt_conf_override(const char *key, const char *value);
 /** Sets @p key in `darktable-airc`. DT_AI_ERROR_USAGE for a malformed key or value,
  * DT_AI_ERROR_OUTPUT when the file cannot be written (it is then unchanged). */
 gboolean dt_conf_set(const char *key, const char *value, GError **error);
+/** Sets @p key, unless another program has changed it meanwhile: only if its value is still @p expected (NULL:
+ * it is not set anywhere). Errors as above; a value that was left alone is none. */
+gboolean dt_conf_set_instead(const char *key, const char *expected, const char *value, GError **error);
 /** Removes @p key from `darktable-airc`. */
 gboolean dt_conf_reset(const char *key, GError **error);
 

@@ -5,14 +5,24 @@
 #include "common/model_check.h"
 #include "common/onnx_graph.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MAX_FILES 64
+#define MAX_DEPTH 8
 #define MAX_FILE_BYTES ((gint64)1 << 31) /* protobuf has no larger messages */
 #define MIN_OPSET 7                      /* older operators mean something else by broadcasting */
 #define MAX_SIDE 16384
 #define MAX_SHOWN 64
+/* a directory full of odd names is told of, but not of each */
+#define MAX_REMARKS 100
+/* characters of a file's path and of a whole remark, which holds a few names */
+#define MAX_PATH_SHOWN 256
+#define MAX_REMARK_SHOWN 1024
 /* encoders look at a square of this side, and decoders answer in the same square or a part of its scale */
 #define MASK_SIDE 1024
 
@@ -83,13 +93,21 @@ static const _slot_t _lone_output = {
 
 /* --- types --- */
 
+/* The bytes of a file and what was read from them. */
+typedef struct _content_t
+{
+  char *bytes;
+  size_t size;
+  dt_onnx_graph_t *graph; /* borrows bytes */
+} _content_t;
+
+/* What is kept of a file: models of several files may be larger together than memory. */
 typedef struct _file_t
 {
-  char *name;
-  GMappedFile *map;
-  dt_onnx_graph_t *graph;
-  const dt_onnx_value_t *in, *out; /* owned by graph */
+  char *name; /* with the directories below the model's */
+  dt_onnx_value_t *in, *out;
   int n_in, n_out;
+  dt_onnx_locality_t locality;
   gboolean used; /* by the task */
 } _file_t;
 
@@ -110,10 +128,10 @@ static gboolean _refuse(const _check_t *c, const char *file, const char *format,
   va_start(args, format);
   char *why = g_strdup_vprintf(format, args);
   va_end(args);
-  char *path =
-      *file ? g_build_filename(c->manifest->directory, file, NULL) : g_strdup(c->manifest->directory);
-  g_set_error(c->error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL, "%s: %s", path, why);
-  g_free(path);
+  char *shown = dt_manifest_printable(file, MAX_PATH_SHOWN);
+  g_set_error(c->error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL, "%s%s%s: %s", c->manifest->directory,
+              *file ? "/" : "", shown, why);
+  g_free(shown);
   g_free(why);
   return FALSE;
 }
@@ -121,11 +139,13 @@ static gboolean _refuse(const _check_t *c, const char *file, const char *format,
 static void _remark(const _check_t *c, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static void _remark(const _check_t *c, const char *format, ...)
 {
-  if(!c->remarks) return;
+  if(!c->remarks || c->remarks->len >= MAX_REMARKS) return;
   va_list args;
   va_start(args, format);
-  g_ptr_array_add(c->remarks, g_strdup_vprintf(format, args));
+  char *text = g_strdup_vprintf(format, args);
   va_end(args);
+  g_ptr_array_add(c->remarks, dt_manifest_printable(text, MAX_REMARK_SHOWN));
+  g_free(text);
 }
 
 static void _append_type(GString *text, int type)
@@ -179,11 +199,34 @@ static gboolean _refuse_value(const _check_t *c, const _file_t *f, const char *s
 
 /* --- files --- */
 
+static void _free_values(dt_onnx_value_t *values, int n)
+{
+  for(int i = 0; i < n; i++)
+  {
+    g_free(values[i].name);
+    for(size_t d = 0; d < G_N_ELEMENTS(values[i].symbols); d++) g_free(values[i].symbols[d]);
+  }
+  g_free(values);
+}
+
+static dt_onnx_value_t *_copy_values(const dt_onnx_value_t *values, int n)
+{
+  dt_onnx_value_t *copy = g_new0(dt_onnx_value_t, (gsize)n);
+  for(int i = 0; i < n; i++)
+  {
+    copy[i] = values[i];
+    copy[i].name = g_strdup(values[i].name);
+    for(size_t d = 0; d < G_N_ELEMENTS(values[i].symbols); d++)
+      copy[i].symbols[d] = g_strdup(values[i].symbols[d]);
+  }
+  return copy;
+}
+
 static void _free_file(gpointer data)
 {
   _file_t *f = data;
-  dt_onnx_graph_destroy(f->graph);
-  if(f->map) g_mapped_file_unref(f->map);
+  _free_values(f->in, f->n_in);
+  _free_values(f->out, f->n_out);
   g_free(f->name);
   g_free(f);
 }
@@ -204,17 +247,61 @@ static int _compare_files(gconstpointer a, gconstpointer b)
   return strcmp((*x)->name, (*y)->name);
 }
 
-static gboolean _list_files(const _check_t *c)
+/* Whatever else goes by the name of a network: a loader elsewhere may look for its weights there. */
+static gboolean _is_beside_onnx(const char *lower)
 {
-  GDir *dir = g_dir_open(c->manifest->directory, 0, NULL);
-  for(const char *name; dir && (name = g_dir_read_name(dir));)
+  const char *at = strstr(lower, ".onnx");
+  return at && at[strlen(".onnx")] && !g_ascii_isalnum(at[strlen(".onnx")]);
+}
+
+/* Takes note of the file @p name, a path below the model's directory, when it is a network by its name. */
+static void _note_file(const _check_t *c, const char *name)
+{
+  char *base = g_path_get_basename(name), *lower = g_ascii_strdown(base, -1);
+  if(g_str_has_suffix(lower, ".onnx"))
   {
-    if(!g_str_has_suffix(name, ".onnx")) continue;
     _file_t *f = g_new0(_file_t, 1);
     f->name = g_strdup(name);
     g_ptr_array_add(c->files, f);
   }
+  else if(_is_beside_onnx(lower))
+    _remark(c, "%s is not read: the weights belong into the .onnx file itself.", name);
+  g_free(lower);
+  g_free(base);
+}
+
+/* A link to a directory is none. */
+static gboolean _is_directory(const char *path)
+{
+  GStatBuf info;
+  return g_lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* All there is in @p folder, a path below the model's directory, and below it. */
+static gboolean _list_folder(const _check_t *c, const char *folder, int depth)
+{
+  char *path = g_build_filename(c->manifest->directory, folder, NULL);
+  GDir *dir = g_dir_open(path, 0, NULL);
+  gboolean ok =
+      depth <= MAX_DEPTH
+      || _refuse(c, folder, "it lies more than %d directories deep. Install the model again.", MAX_DEPTH);
+  for(const char *entry; ok && dir && (entry = g_dir_read_name(dir));)
+  {
+    char *name = *folder ? g_build_filename(folder, entry, NULL) : g_strdup(entry);
+    char *below = g_build_filename(path, entry, NULL);
+    _note_file(c, name);
+    if(_is_directory(below)) ok = _list_folder(c, name, depth + 1);
+    g_free(below);
+    g_free(name);
+  }
   if(dir) g_dir_close(dir);
+  g_free(path);
+  return ok;
+}
+
+static gboolean _list_files(const _check_t *c)
+{
+  if(!_list_folder(c, "", 0)) return FALSE;
   g_ptr_array_sort(c->files, _compare_files);
   if(c->files->len == 0) return _refuse(c, "", "there is no .onnx file in it. Install the model again.");
   if(c->files->len > MAX_FILES)
@@ -223,47 +310,92 @@ static gboolean _list_files(const _check_t *c)
   return TRUE;
 }
 
-/* Mapped, not read: of weights that fill gigabytes only the lengths are looked at. */
-static gboolean _map_file(const _check_t *c, _file_t *f)
+/* Where no loader looks for it: nothing that was not checked may lie there, nor what looks as if it had a use. */
+static gboolean _check_place(const _check_t *c, const _file_t *f)
+{
+  if(!strchr(f->name, G_DIR_SEPARATOR) && g_str_has_suffix(f->name, ".onnx")) return TRUE;
+  char *base = g_path_get_basename(f->name);
+  char *stem = g_strndup(base, strlen(base) - strlen(".onnx"));
+  char *shown = dt_manifest_printable(stem, MAX_SHOWN);
+  _refuse(c, f->name, "no program would find it there. Put it beside config.json, and call it \"%s.onnx\".",
+          shown);
+  g_free(shown);
+  g_free(stem);
+  g_free(base);
+  return FALSE;
+}
+
+static gboolean _refuse_changed(const _check_t *c, const _file_t *f)
+{
+  return _refuse(c, f->name, "it changed while it was read. Wait until it is written, and try again.");
+}
+
+/* All of @p fd, whose size and time were those of @p before. Read, not mapped: a file that is cut short while it
+ * is mapped takes the program with it. */
+static gboolean _read_bytes(const _check_t *c, const _file_t *f, int fd, const struct stat *before,
+                            _content_t *content)
+{
+  struct stat after;
+  size_t got = 0;
+  const size_t room = (size_t)before->st_size + 1; /* one more, to see that there is no more */
+  content->bytes = g_try_malloc(room);
+  if(!content->bytes)
+  {
+    g_set_error(c->error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
+                "There is no memory to check %s. Close other programs and try again.",
+                c->manifest->directory);
+    return FALSE;
+  }
+  for(ssize_t n = 1; n > 0 && got < room;)
+  {
+    n = read(fd, content->bytes + got, room - got);
+    if(n > 0) got += (size_t)n;
+    if(n < 0 && errno == EINTR) n = 1;
+    if(n < 0)
+      return _refuse(c, f->name, "it cannot be read: %s. Install the model again.", g_strerror(errno));
+  }
+  content->size = (size_t)before->st_size;
+  const gboolean same = got == content->size && fstat(fd, &after) == 0 && after.st_size == before->st_size
+                        && after.st_mtim.tv_sec == before->st_mtim.tv_sec
+                        && after.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+  return same || _refuse_changed(c, f);
+}
+
+static gboolean _read_file(const _check_t *c, const _file_t *f, _content_t *content)
 {
   char *path = g_build_filename(c->manifest->directory, f->name, NULL);
-  GStatBuf info;
-  GError *cause = NULL;
+  struct stat info;
+  /* a pipe would be waited for */
+  const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   gboolean ok = FALSE;
-  if(g_stat(path, &info) != 0 || !S_ISREG(info.st_mode))
+  if(fd < 0 && errno != ENOENT)
+    _refuse(c, f->name, "it cannot be read: %s. Install the model again.", g_strerror(errno));
+  else if(fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
     _refuse(c, f->name, "it is not a plain file. Install the model again.");
   else if(info.st_size > MAX_FILE_BYTES)
     _refuse(c, f->name,
             "it has %" G_GINT64_FORMAT " bytes; at most 2 GiB are supported. Install another model.",
             (gint64)info.st_size);
-  else if(!(f->map = g_mapped_file_new(path, FALSE, &cause)))
-    _refuse(c, f->name, "it cannot be read: %s. Install the model again.", cause->message);
   else
-    ok = TRUE;
-  g_clear_error(&cause);
+    ok = _read_bytes(c, f, fd, &info, content);
+  if(fd >= 0) close(fd);
   g_free(path);
   return ok;
 }
 
-static gboolean _parse_file(const _check_t *c, _file_t *f)
+static gboolean _parse(const _check_t *c, const _file_t *f, _content_t *content)
 {
   GError *cause = NULL;
-  f->graph =
-      dt_onnx_graph_parse(g_mapped_file_get_contents(f->map), g_mapped_file_get_length(f->map), &cause);
-  if(!f->graph)
-  {
-    _refuse(c, f->name, "%s", cause->message);
-    g_error_free(cause);
-    return FALSE;
-  }
-  f->in = dt_onnx_graph_inputs(f->graph, &f->n_in);
-  f->out = dt_onnx_graph_outputs(f->graph, &f->n_out);
-  return TRUE;
+  content->graph = dt_onnx_graph_parse(content->bytes, content->size, &cause);
+  if(content->graph) return TRUE;
+  _refuse(c, f->name, "%s", cause->message);
+  g_error_free(cause);
+  return FALSE;
 }
 
-static gboolean _check_domain(const _check_t *c, const _file_t *f)
+static gboolean _check_domain(const _check_t *c, const _file_t *f, const dt_onnx_graph_t *graph)
 {
-  const char *domain = dt_onnx_graph_custom_domain(f->graph);
+  const char *domain = dt_onnx_graph_custom_domain(graph);
   if(!domain || strcmp(domain, "com.microsoft") == 0) return TRUE;
   char *shown = dt_manifest_printable(domain, MAX_SHOWN);
   _refuse(c, f->name,
@@ -274,20 +406,47 @@ static gboolean _check_domain(const _check_t *c, const _file_t *f)
   return FALSE;
 }
 
-static gboolean _check_file(const _check_t *c, _file_t *f)
+static gboolean _check_graph(const _check_t *c, const _file_t *f, const dt_onnx_graph_t *graph)
 {
-  if(!_map_file(c, f) || !_parse_file(c, f)) return FALSE;
-  if(dt_onnx_graph_has_external_data(f->graph))
+  if(dt_onnx_graph_has_external_data(graph))
     return _refuse(c, f->name,
                    "it keeps its weights in another file, which is not followed for safety. Export the model "
                    "as one file.");
-  const int64_t opset = dt_onnx_graph_opset(f->graph);
+  const int64_t opset = dt_onnx_graph_opset(graph);
   if(opset < MIN_OPSET)
     return _refuse(c, f->name,
                    "it is written for operator set %" G_GINT64_FORMAT
                    ", but %d or newer is needed. Export the model for a newer one.",
                    opset, MIN_OPSET);
-  return _check_domain(c, f);
+  return _check_domain(c, f, graph);
+}
+
+static const _image_rule_t *_find_rule(const _check_t *c, const char *file)
+{
+  for(size_t i = 0; i < G_N_ELEMENTS(_image_rules); i++)
+    if(strcmp(_image_rules[i].task, c->manifest->task) == 0 && strcmp(_image_rules[i].file, file) == 0)
+      return &_image_rules[i];
+  return NULL;
+}
+
+static void _keep_facts(const _check_t *c, _file_t *f, const dt_onnx_graph_t *graph)
+{
+  const dt_onnx_value_t *in = dt_onnx_graph_inputs(graph, &f->n_in);
+  const dt_onnx_value_t *out = dt_onnx_graph_outputs(graph, &f->n_out);
+  f->in = _copy_values(in, f->n_in);
+  f->out = _copy_values(out, f->n_out);
+  if(_find_rule(c, f->name)) f->locality = dt_onnx_graph_locality(graph);
+}
+
+static gboolean _check_file(const _check_t *c, _file_t *f)
+{
+  _content_t content = { 0 };
+  const gboolean ok = _read_file(c, f, &content) && _parse(c, f, &content)
+                      && _check_graph(c, f, content.graph) && _check_place(c, f);
+  if(ok) _keep_facts(c, f, content.graph);
+  dt_onnx_graph_destroy(content.graph);
+  g_free(content.bytes);
+  return ok;
 }
 
 /* --- tensors --- */
@@ -372,9 +531,8 @@ static gboolean _check_scale(const _check_t *c, const _file_t *f, const char *si
 /* Where sizes are symbolic the operators may tell. */
 static gboolean _check_locality(const _check_t *c, const _file_t *f, int factor)
 {
-  const dt_onnx_locality_t locality = dt_onnx_graph_locality(f->graph);
-  if(!locality.local || locality.scale == factor) return TRUE;
-  char *found = _describe_factor(locality.scale), *needed = _describe_factor(factor);
+  if(!f->locality.local || f->locality.scale == factor) return TRUE;
+  char *found = _describe_factor(f->locality.scale), *needed = _describe_factor(factor);
   _refuse(c, f->name,
           "it answers with %s, but %s is needed. Export the model again, or give the file its "
           "right name.",
@@ -605,12 +763,24 @@ static gboolean _match_features(const _check_t *c, const _file_t *encoder, const
                  "it takes nothing of what encoder.onnx gives. Export both files from the same model."));
 }
 
+/* Published decoders leave the number of masks open, which is remarked upon elsewhere; they need not leave open
+ * how many pictures there are, nor how many scores. */
+static void _remark_open_answer(const _check_t *c, const _file_t *f, const dt_onnx_value_t *value)
+{
+  const gboolean is_masks = strcmp(value->name, "masks") == 0 || strcmp(value->name, "mask") == 0;
+  if(value->dims[0] >= 0 && (is_masks || value->dims[1] >= 0)) return;
+  char *found = _describe(value);
+  _remark(c, "%s: the output %s has a size that the file does not tell, but should.", f->name, found);
+  g_free(found);
+}
+
 static gboolean _check_answers(const _check_t *c, const _file_t *f)
 {
   for(int i = 0; i < f->n_out; i++)
   {
     const _slot_t *slot = _find_slot(_answers, G_N_ELEMENTS(_answers), f->out[i].name);
     if(slot && !_check_value(c, f, "output", &f->out[i], slot)) return FALSE;
+    if(slot) _remark_open_answer(c, f, &f->out[i]);
   }
   return TRUE;
 }
@@ -693,8 +863,11 @@ static gboolean _check_lone(const _check_t *c, _file_t *f)
   if(f->n_in != 1)
     return _refuse(c, f->name, "its number of inputs is %d, but one image is needed. Export the model again.",
                    f->n_in);
-  return _check_value(c, f, "input", &f->in[0], &_lone_input)
-         && _check_value(c, f, "output", &f->out[0], &_lone_output);
+  if(!_check_value(c, f, "input", &f->in[0], &_lone_input)
+     || !_check_value(c, f, "output", &f->out[0], &_lone_output))
+    return FALSE;
+  _remark_open_answer(c, f, &f->out[0]);
+  return TRUE;
 }
 
 static gboolean _check_mask(const _check_t *c)

@@ -11,7 +11,10 @@
 /** Checks every .onnx file of the model.
  *
  * All tasks: at least one .onnx file, at most 64; well-formed; no tensor data outside the file; no operator
- * domain but the standard one and "com.microsoft"; sane sizes (opset >= 7, each file at most 2 GiB).
+ * domain but the standard one and "com.microsoft"; sane sizes (opset >= 7, each file at most 2 GiB). Directories
+ * are looked through as well, links to directories are not, and ".ONNX" is the same as ".onnx": such a file is
+ * checked like all others and then refused, because nothing would load it from there or under this name. One file
+ * at a time is read into memory.
  *
  * denoise: `model.onnx`, `input` [1,3,H,W] (and `sigma` [1,1,H,W]) -> `output` of the same size, with as many
  * inputs as `num_inputs` says (1 where it says nothing; other tasks do not use this key).
@@ -33,7 +36,8 @@
  * @param remarks  receives sentences (char *, to be freed) worth knowing that do not make the model unusable,
  *                 such as symbolic feature sizes in an encoder, or a file that the task does not use; may be
  *                 NULL
- * @return FALSE with DT_AI_ERROR_NO_MODEL naming file, tensor, what was found and what is needed.
+ * @return FALSE with DT_AI_ERROR_NO_MODEL naming file, tensor, what was found and what is needed; or
+ *         DT_AI_ERROR_MEMORY. A file that somebody changes meanwhile is an error, too.
  * Thread-safe. */
 gboolean dt_model_check(const dt_manifest_t *manifest, GPtrArray *remarks, GError **error);
 

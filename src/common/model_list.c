@@ -6,7 +6,23 @@
 #include "common/model_catalogue.h"
 #include "common/paths.h"
 
+#include <pthread.h>
 #include <string.h>
+
+int dt_model_compare_versions(const char *a, const char *b)
+{
+  while(*a || *b)
+  {
+    char *a_end, *b_end;
+    const guint64 na = g_ascii_strtoull(a, &a_end, 10), nb = g_ascii_strtoull(b, &b_end, 10);
+    if(na != nb) return na < nb ? -1 : 1;
+    a = strchr(a_end, '.');
+    b = strchr(b_end, '.');
+    a = a ? a + 1 : "";
+    b = b ? b + 1 : "";
+  }
+  return 0;
+}
 
 /* --- one scan --- */
 
@@ -35,6 +51,52 @@ static dt_model_t *_find(const dt_model_list_t *list, const char *id)
   return NULL;
 }
 
+static gboolean _is_named_like_its_id(const dt_manifest_t *m)
+{
+  char *folder = g_path_get_basename(m->directory);
+  const gboolean same = strcmp(folder, m->id) == 0;
+  g_free(folder);
+  return same;
+}
+
+static void _report(dt_model_list_t *list, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void _report(dt_model_list_t *list, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  char *text = g_strdup_vprintf(format, args);
+  va_end(args);
+  dt_log(DT_LOG_AI, "skipped: %s", text);
+  g_ptr_array_add(list->problems, text);
+}
+
+/* Two models with one id: the earlier directory wins, and in one directory the folder that bears the id. */
+static void _add_twin(dt_model_list_t *list, dt_model_t *twin, dt_manifest_t *m, dt_model_origin_t origin)
+{
+  const gboolean same_place = twin->origin == origin;
+  if(same_place && _is_named_like_its_id(m))
+  {
+    dt_manifest_t *other = twin->manifest;
+    twin->manifest = m;
+    m = other;
+  }
+  if(same_place)
+    _report(
+        list,
+        "%s: this model has the id of the one in %s, so it is not used. Move it away, or give it an id of "
+        "its own.",
+        m->directory, twin->manifest->directory);
+  else if(origin == DT_MODEL_BUNDLED && dt_model_compare_versions(twin->manifest->version, m->version) < 0)
+    _report(list,
+            "%s: this is version %s and hides %s, which came with the program. Remove it with: darktable-ai "
+            "models remove %s",
+            twin->manifest->directory, twin->manifest->version, m->version, m->id);
+  /* the user's own copy of a bundled model takes its place */
+  twin->is_default |= origin == DT_MODEL_BUNDLED;
+  dt_log(DT_LOG_AI, "skipping duplicate model ID %s in %s", m->id, m->directory);
+  dt_manifest_unref(m);
+}
+
 static void _add_model(dt_model_list_t *list, const char *directory, dt_model_origin_t origin)
 {
   GError *reason = NULL;
@@ -42,17 +104,11 @@ static void _add_model(dt_model_list_t *list, const char *directory, dt_model_or
   dt_model_t *twin = m ? _find(list, m->id) : NULL;
   if(!m)
   {
-    dt_log(DT_LOG_AI, "skipped: %s", reason->message);
-    g_ptr_array_add(list->problems, g_strdup(reason->message));
+    _report(list, "%s", reason->message);
     g_error_free(reason);
   }
   else if(twin)
-  {
-    /* the user's own copy of a bundled model takes its place */
-    twin->is_default |= origin == DT_MODEL_BUNDLED;
-    dt_log(DT_LOG_AI, "skipping duplicate model ID %s in %s", m->id, directory);
-    dt_manifest_unref(m);
-  }
+    _add_twin(list, twin, m, origin);
   else
   {
     dt_log(DT_LOG_AI, "discovered: %s (%s, backend=%s)", m->name, m->id, m->backend);
@@ -206,6 +262,7 @@ const dt_model_t *dt_model_list_active(const dt_model_list_t *list, const char *
   char *key = g_strconcat(DT_CONF_AI_ACTIVE_MODEL, task, NULL);
   char *id = dt_conf_get_string(key);
   const dt_model_t *model = id ? _find(list, id) : _default_for_task(list, task);
+  if(model && strcmp(model->manifest->task, task) != 0) model = NULL;
   if(!model) _explain_none(list, task, id, error);
   g_free(id);
   g_free(key);
@@ -214,16 +271,28 @@ const dt_model_t *dt_model_list_active(const dt_model_list_t *list, const char *
 
 /* --- packages that were dropped --- */
 
+static pthread_mutex_t _lock = PTHREAD_MUTEX_INITIALIZER; /* of the two below, and while unpacking */
 static void (*_unpack)(GPtrArray *problems, gpointer user_data);
 static gpointer _unpack_data;
 
 void dt_model_list_set_unpacker(void (*unpack)(GPtrArray *problems, gpointer user_data), gpointer user_data)
 {
+  pthread_mutex_lock(&_lock);
   _unpack = unpack;
   _unpack_data = user_data;
+  pthread_mutex_unlock(&_lock);
+}
+
+void dt_model_list_unset_unpacker(gpointer user_data)
+{
+  pthread_mutex_lock(&_lock);
+  if(_unpack_data == user_data) _unpack = NULL;
+  pthread_mutex_unlock(&_lock);
 }
 
 void dt_model_list_unpack_waiting(GPtrArray *problems)
 {
+  pthread_mutex_lock(&_lock);
   if(_unpack) _unpack(problems, _unpack_data);
+  pthread_mutex_unlock(&_lock);
 }

@@ -10,7 +10,8 @@
 
 #include "common/ai_manifest.h"
 
-/** Where a model was found; the scan goes in this order and the first model with an id wins. */
+/** Where a model was found; the scan goes in this order and the first model with an id wins; in one
+ * directory the folder that is named like the id. */
 typedef enum dt_model_origin_t
 {
   DT_MODEL_CUSTOM,    ///< a search path of the caller
@@ -50,13 +51,20 @@ const dt_model_t *dt_model_list_find(const dt_model_list_t *list, const char *id
  *         "none installed" from "installed but none active", with the command for either */
 const dt_model_t *dt_model_list_active(const dt_model_list_t *list, const char *task, GError **error);
 
+/** Compares dotted numbers ("1.10" is newer than "1.9"); what is not a number counts as 0.
+ * @return negative, 0 or positive */
+int dt_model_compare_versions(const char *a, const char *b);
+
 /** `<configdir>/models` (transfer full). It need not exist. */
 char *dt_model_list_user_dir(void);
 
 /** Registers what turns dropped `.dtmodel` files into model directories; dt_ai_env_refresh() has it called
- * before it scans. NULL: nothing. Call before other threads start, and before @p user_data goes.
+ * before it scans. The last one registered counts. Thread-safe.
  * @param unpack  adds to @p problems a sentence for every package it leaves alone */
 void dt_model_list_set_unpacker(void (*unpack)(GPtrArray *problems, gpointer user_data), gpointer user_data);
+/** Takes it back if it was registered with @p user_data, which is not used any more afterwards: waits for a call
+ * that is under way. */
+void dt_model_list_unset_unpacker(gpointer user_data);
 /** Calls what was registered. @param problems  receives sentences (char *) */
 void dt_model_list_unpack_waiting(GPtrArray *problems);
 

@@ -2,7 +2,8 @@
 /* Changes the directory of installed models, so that a power cut at any moment leaves every model whole.
  *
  * `.lock` is locked with flock(); `.incoming-XXXXXX` holds what is being put together, or what is being taken
- * away; `.outgoing-<id>` exists only for an instant, on file systems that cannot exchange two names. */
+ * away; `.outgoing-<id>` exists only for an instant, on file systems that cannot exchange two names; `.kept-…`
+ * holds a folder that somebody else made and that had to give way: nobody sweeps it. */
 #include "common/model_store.h"
 #include "common/log.h"
 #include "common/model_list.h"
@@ -15,16 +16,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define INCOMING ".incoming-"
 #define OUTGOING ".outgoing-"
+#define KEPT ".kept-"
 #define RECORD ".installed"
 #define SOURCE "# source: "
 #define LICENSE "# licence: "
 #define PACKAGE "# package: sha256:"
 #define DIGEST 64 /* hex digits */
 #define POLL_USEC 50000
+#define MAX_RECORD (1 << 20)
+#define MAX_FIELD 1000
 
 struct dt_model_store_t
 {
@@ -68,24 +73,76 @@ static void _remove_tree_at(int parent, const char *name)
   unlinkat(parent, name, AT_REMOVEDIR);
 }
 
+/* --- a model's files --- */
+
+static int _compare_paths(gconstpointer a, gconstpointer b)
+{
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The files below @p dir, relative to it; hidden ones are not the model's. */
+static void _collect(const char *dir, const char *below, GPtrArray *paths)
+{
+  char *path = *below ? g_build_filename(dir, below, NULL) : g_strdup(dir);
+  GDir *entries = g_dir_open(path, 0, NULL);
+  for(const char *name; entries && (name = g_dir_read_name(entries));)
+  {
+    if(name[0] == '.') continue;
+    char *relative = *below ? g_build_filename(below, name, NULL) : g_strdup(name);
+    char *full = g_build_filename(path, name, NULL);
+    if(g_file_test(full, G_FILE_TEST_IS_DIR) && !g_file_test(full, G_FILE_TEST_IS_SYMLINK))
+      _collect(dir, relative, paths);
+    else
+      g_ptr_array_add(paths, g_strdup(relative));
+    g_free(full);
+    g_free(relative);
+  }
+  if(entries) g_dir_close(entries);
+  g_free(path);
+}
+
+static GPtrArray *_files(const char *dir)
+{
+  GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
+  _collect(dir, "", paths);
+  g_ptr_array_sort(paths, _compare_paths);
+  return paths;
+}
+
 /* --- the lock --- */
 
-/* What an interrupted change left: half-made models go, a model that was on its way out comes back when
- * nothing took its place. */
+static gboolean _is_model(const char *path)
+{
+  char *config = g_build_filename(path, "config.json", NULL);
+  const gboolean found = g_file_test(config, G_FILE_TEST_IS_REGULAR);
+  g_free(config);
+  return found;
+}
+
+/* A model that was on its way out comes back when nothing took its place; it goes only when something did. */
+static void _sweep_outgoing(const char *dir, const char *name)
+{
+  char *path = g_build_filename(dir, name, NULL),
+       *home = g_build_filename(dir, name + strlen(OUTGOING), NULL);
+  if(renameat2(AT_FDCWD, path, AT_FDCWD, home, RENAME_NOREPLACE) == 0
+     || ((errno == EINVAL || errno == ENOSYS) && access(home, F_OK) != 0 && rename(path, home) == 0))
+    dt_log(DT_LOG_AI, "%s is back in its place", home);
+  else if(_is_model(home))
+    _remove_tree_at(AT_FDCWD, path);
+  else
+    dt_log(DT_LOG_AI, "%s is left alone: %s", path, g_strerror(errno));
+  g_free(home);
+  g_free(path);
+}
+
+/* What an interrupted change left behind. */
 static void _sweep_entry(const char *dir, const char *name)
 {
+  if(g_str_has_prefix(name, OUTGOING)) _sweep_outgoing(dir, name);
+  if(!g_str_has_prefix(name, INCOMING)) return;
   char *path = g_build_filename(dir, name, NULL);
-  if(g_str_has_prefix(name, OUTGOING))
-  {
-    char *home = g_build_filename(dir, name + strlen(OUTGOING), NULL);
-    if(!g_file_test(home, G_FILE_TEST_EXISTS)) (void)g_rename(path, home);
-    g_free(home);
-  }
-  if(g_str_has_prefix(name, OUTGOING) || g_str_has_prefix(name, INCOMING))
-  {
-    dt_log(DT_LOG_AI, "swept %s", path);
-    _remove_tree_at(AT_FDCWD, path);
-  }
+  dt_log(DT_LOG_AI, "swept %s", path);
+  _remove_tree_at(AT_FDCWD, path);
   g_free(path);
 }
 
@@ -97,17 +154,33 @@ static void _sweep(const char *dir)
   g_dir_close(entries);
 }
 
+/* FALSE with errno, or 0 there when it was cancelled. */
 static gboolean _wait_for_lock(int fd, void (*waiting)(gpointer), gpointer user_data,
-                               GCancellable *cancellable)
+                               GCancellable *cancellable, gboolean *waited)
 {
-  while(flock(fd, LOCK_EX | LOCK_NB) != 0)
+  for(*waited = FALSE; flock(fd, LOCK_EX | LOCK_NB) != 0; *waited = TRUE)
   {
-    if((errno != EWOULDBLOCK && errno != EINTR) || g_cancellable_is_cancelled(cancellable)) return FALSE;
-    if(waiting) waiting(user_data);
-    waiting = NULL;
+    if(errno != EWOULDBLOCK && errno != EINTR) return FALSE;
+    if(waiting && !*waited) waiting(user_data);
     g_usleep(POLL_USEC);
+    errno = 0;
+    if(g_cancellable_is_cancelled(cancellable)) return FALSE;
   }
   return TRUE;
+}
+
+int dt_model_store_lock_file(const char *path, void (*waiting)(gpointer user_data), gpointer user_data,
+                             GCancellable *cancellable, gboolean *waited, GError **error)
+{
+  const int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if(fd >= 0 && _wait_for_lock(fd, waiting, user_data, cancellable, waited)) return fd;
+  if(fd >= 0 && errno == 0)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED,
+                "Cancelled while another darktable-ai was at work.");
+  else
+    _fail(error, "There is no locking", path);
+  if(fd >= 0) close(fd);
+  return -1;
 }
 
 static gboolean _take_lock(dt_model_store_t *store, void (*waiting)(gpointer), gpointer user_data,
@@ -115,16 +188,11 @@ static gboolean _take_lock(dt_model_store_t *store, void (*waiting)(gpointer), g
 {
   if(g_mkdir_with_parents(store->dir, 0700) != 0)
     return _fail(error, "There is no directory for models at", store->dir);
+  gboolean waited;
   char *path = g_build_filename(store->dir, ".lock", NULL);
-  store->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-  gboolean ok = store->lock >= 0 && _wait_for_lock(store->lock, waiting, user_data, cancellable);
-  if(!ok && g_cancellable_is_cancelled(cancellable))
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED,
-                "Cancelled while another darktable-ai was changing the models.");
-  else if(!ok)
-    _fail(error, "The models cannot be changed; there is no locking", path);
+  store->lock = dt_model_store_lock_file(path, waiting, user_data, cancellable, &waited, error);
   g_free(path);
-  return ok;
+  return store->lock >= 0;
 }
 
 dt_model_store_t *dt_model_store_lock(void (*waiting)(gpointer user_data), gpointer user_data,
@@ -167,7 +235,8 @@ const char *dt_model_store_stage(dt_model_store_t *store, GError **error)
 static gboolean _sync_dir(const char *path)
 {
   const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const gboolean ok = fd >= 0 && fsync(fd) == 0;
+  /* some file systems cannot sync a directory, and need not */
+  const gboolean ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP);
   if(fd >= 0) close(fd);
   return ok;
 }
@@ -184,7 +253,8 @@ static gboolean _replace_in_two_steps(const char *dir, const char *id, const cha
     errno = code;
     ok = FALSE;
   }
-  if(ok) _remove_tree_at(AT_FDCWD, aside);
+  /* into the staging directory, as after an exchange */
+  if(ok && rename(aside, staged) != 0) dt_log(DT_LOG_AI, "%s stays: %s", aside, g_strerror(errno));
   g_free(aside);
   g_free(name);
   return ok;
@@ -200,26 +270,86 @@ static gboolean _replace(const dt_model_store_t *store, const char *id, const ch
   return _replace_in_two_steps(store->dir, id, staged, home);
 }
 
-gboolean dt_model_store_commit(dt_model_store_t *store, const char *id, GError **error)
+/* Whether everything in @p home is what we put there: nothing in it is anybody else's. */
+static gboolean _is_ours(const char *home)
 {
-  char *staged = g_build_filename(store->stage, id, NULL), *home = g_build_filename(store->dir, id, NULL);
-  /* mkdtemp() and the unpacking made it private; a model is for whoever may read the settings */
-  gboolean ok = _sync_dir(store->stage) && _replace(store, id, staged, home);
+  dt_model_record_t *record = dt_model_record_read(home, NULL);
+  GPtrArray *present = _files(home);
+  gboolean ours = record != NULL;
+  for(guint i = 0; i < present->len && ours; i++)
+    ours = g_hash_table_contains(record->files, g_ptr_array_index(present, i));
+  g_ptr_array_unref(present);
+  dt_model_record_free(record);
+  return ours;
+}
+
+/* From here on the staging directory is one that nobody sweeps: what the exchange brings into it stays. */
+static gboolean _keep_stage(dt_model_store_t *store, const char *id, char **kept)
+{
+  char *name = g_strconcat(KEPT, id, "-", strrchr(store->stage, '-') + 1, NULL);
+  char *path = g_build_filename(store->dir, name, NULL);
+  const gboolean ok = rename(store->stage, path) == 0;
+  if(ok)
+  {
+    g_free(store->stage);
+    store->stage = path;
+    *kept = g_build_filename(path, id, NULL);
+  }
+  else
+    g_free(path);
+  g_free(name);
+  return ok;
+}
+
+/* What stands where the model is to be: nothing, our own, somebody's model (to be kept), or no model at all. */
+static gboolean _make_way(dt_model_store_t *store, const char *id, const char *home, char **kept,
+                          GError **error)
+{
+  struct stat status;
+  if(lstat(home, &status) != 0 || S_ISLNK(status.st_mode)) return TRUE;
+  if(!_is_model(home))
+  {
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+                "%s is in the way and is no model, so it is left alone. Move it away, then try again.", home);
+    return FALSE;
+  }
+  return _is_ours(home) || _keep_stage(store, id, kept)
+         || _fail(error, "The folder that is there cannot be kept:", home);
+}
+
+gboolean dt_model_store_commit(dt_model_store_t *store, const char *id, char **kept, GError **error)
+{
+  char *home = g_build_filename(store->dir, id, NULL);
+  *kept = NULL;
+  if(!_make_way(store, id, home, kept, error))
+  {
+    g_free(home);
+    return FALSE;
+  }
+  char *staged = g_build_filename(store->stage, id, NULL);
+  const gboolean ok = _sync_dir(store->stage) && _replace(store, id, staged, home);
   if(ok && !_sync_dir(store->dir))
     dt_log(DT_LOG_AI, "%s could not be synced: %s", store->dir, g_strerror(errno));
   if(!ok) _fail(error, "The model cannot be put in its place at", home);
+  if(ok && *kept)
+    g_clear_pointer(&store->stage, g_free); /* unlock() must not remove it */
+  else
+    g_clear_pointer(kept, g_free);
   g_free(home);
   g_free(staged);
   return ok;
 }
 
-gboolean dt_model_store_remove(dt_model_store_t *store, const char *id, GError **error)
+gboolean dt_model_store_remove(dt_model_store_t *store, const char *name, GError **error)
 {
   if(!dt_model_store_stage(store, error)) return FALSE;
-  char *away = g_build_filename(store->stage, id, NULL), *home = g_build_filename(store->dir, id, NULL);
+  char *away = g_build_filename(store->stage, name, NULL), *home = g_build_filename(store->dir, name, NULL);
   const gboolean ok = rename(home, away) == 0;
   if(ok)
     (void)_sync_dir(store->dir);
+  else if(errno == ENOENT)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
+                "There is no model at %s any more. See what is installed: darktable-ai models list", home);
   else
     _fail(error, "The model cannot be removed from", home);
   g_free(home);
@@ -228,40 +358,6 @@ gboolean dt_model_store_remove(dt_model_store_t *store, const char *id, GError *
 }
 
 /* --- records --- */
-
-static int _compare_paths(gconstpointer a, gconstpointer b)
-{
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The files below @p dir, relative to it; hidden ones are not the model's. */
-static void _collect(const char *dir, const char *below, GPtrArray *paths)
-{
-  char *path = *below ? g_build_filename(dir, below, NULL) : g_strdup(dir);
-  GDir *entries = g_dir_open(path, 0, NULL);
-  for(const char *name; entries && (name = g_dir_read_name(entries));)
-  {
-    if(name[0] == '.') continue;
-    char *relative = *below ? g_build_filename(below, name, NULL) : g_strdup(name);
-    char *full = g_build_filename(path, name, NULL);
-    if(g_file_test(full, G_FILE_TEST_IS_DIR) && !g_file_test(full, G_FILE_TEST_IS_SYMLINK))
-      _collect(dir, relative, paths);
-    else
-      g_ptr_array_add(paths, g_strdup(relative));
-    g_free(full);
-    g_free(relative);
-  }
-  if(entries) g_dir_close(entries);
-  g_free(path);
-}
-
-static GPtrArray *_files(const char *dir)
-{
-  GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
-  _collect(dir, "", paths);
-  g_ptr_array_sort(paths, _compare_paths);
-  return paths;
-}
 
 /* One line per file, as sha256sum(1) writes and checks them. */
 static gboolean _append_digests(const char *dir, GString *text, GCancellable *cancellable, GError **error)
@@ -284,7 +380,7 @@ static gboolean _append_digests(const char *dir, GString *text, GCancellable *ca
 
 static void _append_field(GString *text, const char *title, const char *value)
 {
-  char *line = g_strdelimit(g_strdup(value), "\r\n", '?');
+  char *line = dt_manifest_printable(value, MAX_FIELD);
   g_string_append_printf(text, "%s%s\n", title, line);
   g_free(line);
 }
@@ -332,11 +428,30 @@ static void _read_line(dt_model_record_t *record, const char *line)
     g_hash_table_replace(record->files, g_strdup(line + DIGEST + 2), g_strndup(line, DIGEST));
 }
 
-dt_model_record_t *dt_model_record_read(const char *dir)
+/* The record's text: NULL without an error when there is none. A pipe by that name is not waited for. */
+static char *_read_record(const char *path, GError **error)
 {
-  char *path = g_build_filename(dir, RECORD, NULL), *text = NULL;
+  const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if(fd < 0 && errno == ENOENT) return NULL;
+  struct stat status;
+  const gboolean usable =
+      fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= MAX_RECORD;
+  char *text = usable ? g_malloc0((gsize)status.st_size + 1) : NULL;
+  const gboolean ok = text && read(fd, text, (size_t)status.st_size) == status.st_size;
+  if(fd >= 0) close(fd);
+  if(ok) return text;
+  g_free(text);
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
+              "%s cannot be read, so the model's files cannot be compared with it. Install the model again.",
+              path);
+  return NULL;
+}
+
+dt_model_record_t *dt_model_record_read(const char *dir, GError **error)
+{
+  char *path = g_build_filename(dir, RECORD, NULL), *text = _read_record(path, error);
   dt_model_record_t *record = NULL;
-  if(g_file_get_contents(path, &text, NULL, NULL))
+  if(text)
   {
     record = g_new0(dt_model_record_t, 1);
     record->source = g_strdup("");

@@ -30,9 +30,9 @@ class Models(CliTest):
 
     # --- making packages
 
-    def folder(self, fixture="denoise-conv3", model_id="denoise-tried", name="folder", **changes):
+    def folder(self, fixture="denoise-conv3", model_id="denoise-tried", **changes):
         """A model's folder in the working directory, a fixture under another id."""
-        path = self.file(name)
+        path = self.file("folder")
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(os.path.join(harness.FIXTURES, fixture), path)
         config = os.path.join(path, "config.json")
@@ -63,7 +63,7 @@ class Models(CliTest):
 
     def list(self):
         lines = self.assert_ok(self.run_models("list", "--json")).out.splitlines()
-        return {m["id"]: m for m in map(json.loads, lines)}
+        return {m["id"]: m for m in map(json.loads, lines) if "event" not in m}
 
     def active(self, task="denoise"):
         return [m["id"] for m in self.list().values() if m["task"] == task and m["active"]]
@@ -175,7 +175,17 @@ class Choice(Models):
                                    "models activate")
         self.assertNotIn("No model", result.err)
 
-    def test_none_installed_says_so(self):
+    def test_none_installed_at_all(self):
+        """Without a bundled model: a program beside which there is none."""
+        alone = self.path("alone", "bin")
+        os.makedirs(alone)
+        program = shutil.copy(harness.PROGRAM, alone)
+        os.symlink(os.path.join(harness.BUILD, "lib"), self.path("alone", "lib"))
+        command = [program, "--configdir", self.config, "--cachedir", self.cache, "denoise", self.make("a.png")]
+        self.assert_fails(self.run_command(command), 5, "No model for denoise is installed",
+                          "models download --default")
+
+    def test_a_choice_that_is_gone_says_so(self):
         """The same exit code, another message, another command."""
         self.write_airc("plugins/ai/enabled=TRUE\nplugins/ai/models/active/denoise=denoise-gone\n")
         self.assert_fails(self.denoise("-o", self.file("o.png"), self.make("a.png")), 5, "not installed",
@@ -264,6 +274,166 @@ class Dropped(Models):
         self.assertEqual(result.code, 9, result)
         self.assertIn("bad.dtmodel", result.err)
         self.assertEqual(harness.read_bytes(package), b"PK\3\4 and nothing more")
+
+
+class Others(Models):
+    """What somebody else put into the models directory is never lost."""
+
+    def place(self, name, model_id="denoise-tried", **changes):
+        os.makedirs(self.installed, exist_ok=True)
+        target = os.path.join(self.installed, name)
+        shutil.copytree(self.folder(model_id=model_id, **changes), target)
+        with open(os.path.join(target, "thesis.txt"), "w") as f:
+            f.write("years of work")
+        return target
+
+    def find(self, text="years of work"):
+        """Where in the models directory a file holds the text."""
+        return [os.path.join(base, n) for base, _, names in os.walk(self.installed) for n in names
+                if n == "thesis.txt" and harness.read_bytes(base, n).decode() == text]
+
+    def test_a_folder_that_is_no_model_is_in_the_way(self):
+        os.makedirs(os.path.join(self.installed, "denoise-tried"))
+        with open(os.path.join(self.installed, "denoise-tried", "thesis.txt"), "w") as f:
+            f.write("years of work")
+        package = self.package()
+        self.assert_fails(self.run_models("install", package), 4, "in the way")
+        self.assertEqual(len(self.find()), 1)
+        os.unlink(self.find()[0])
+        os.rmdir(os.path.join(self.installed, "denoise-tried"))
+        with open(os.path.join(self.installed, "denoise-tried"), "w") as f:
+            f.write("a file")
+        self.assert_fails(self.run_models("install", package), 4, "in the way")
+
+    def test_a_model_made_by_hand_is_kept_aside(self):
+        self.place("denoise-tried", version="0.5")
+        result = self.assert_ok(self.run_models("install", self.package(version="1.0")))
+        self.assertIn(".kept-denoise-tried", result.err)
+        self.assertIn("takes the place of 0.5", result.err)
+        self.assertEqual(len(self.find()), 1)
+        self.assertEqual(self.list()["denoise-tried"]["version"], "1.0")
+        self.assert_ok(self.run_models("rescan"))
+        self.assertEqual(len(self.find()), 1, "nobody sweeps it")
+
+    def test_a_file_added_to_an_installed_model_is_kept(self):
+        self.assert_ok(self.run_models("install", self.package(version="1.0")))
+        with open(os.path.join(self.installed, "denoise-tried", "thesis.txt"), "w") as f:
+            f.write("years of work")
+        self.assert_ok(self.run_models("install", self.package(version="2.0")))
+        self.assertEqual(len(self.find()), 1)
+
+    def test_folders_of_another_name_with_the_same_id(self):
+        self.place("a-mine", version="0.5")
+        self.place("b-mine", version="0.6")
+        self.assertEqual(self.list()["denoise-tried"]["version"], "0.5")
+        self.assert_ok(self.run_models("install", self.package(version="1.0")))
+        listed = self.assert_ok(self.run_models("list"))
+        self.assertIn("a-mine", listed.err)
+        self.assertIn("b-mine", listed.err)
+        self.assertEqual(self.list()["denoise-tried"]["version"], "1.0")
+        self.assertEqual(len(self.find()), 2)
+
+    def test_an_older_copy_of_a_bundled_model_is_pointed_out(self):
+        source = os.path.join(harness.SOURCE, "data", "models", "denoise-leaves")
+        if not os.path.isdir(source):
+            self.skipTest("there is no bundled model")
+        self.assert_ok(self.run_models("install", self.package(model_id="denoise-leaves", version="0.1")))
+        self.assertIn("models remove denoise-leaves", self.run_models("list").err)
+        self.assert_ok(self.run_models("remove", "denoise-leaves"))
+
+
+class Wishes(Models):
+    def test_options_of_other_verbs_are_refused(self):
+        self.assert_ok(self.run_models("install", self.package()))
+        for args in (("remove", "--dry-run", "denoise-tried"), ("install", "--dry-run", "x"), ("rescan", "--all"),
+                     ("list", "--overwrite"), ("verify", "--remote")):
+            self.assert_fails(self.run_models(*args), 2, "does not know")
+        self.assertIn("denoise-tried", self.list())
+
+    def test_a_choice_made_while_waiting_is_kept(self):
+        """The install began before the user decided, and ends after it."""
+        import fcntl
+        package = self.package("upscale-x2", "upscale-one")
+        os.makedirs(self.installed, exist_ok=True)
+        with open(os.path.join(self.installed, ".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            process = self.start("models", "install", package)
+            said = process.stderr.readline().decode()
+            self.assertIn("waiting for another", said)
+            self.assert_ok(self.run_models("deactivate", "upscale"))
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn(b"not active", out)
+        self.assertEqual(self.active("upscale"), [])
+
+    def test_a_model_that_changes_its_task(self):
+        self.assert_ok(self.run_models("install", self.package(version="1.0")))
+        self.assert_ok(self.run_models("activate", "denoise-tried"))
+        result = self.assert_ok(self.run_models("install", self.package(version="2.0", task="embed")))
+        self.assertIn("for the task embed", result.err)
+        self.assertEqual(self.active("denoise"), ["denoise-leaves"])
+        self.assert_ok(self.denoise("-o", self.file("o.png"), self.make("a.png")))
+
+    def test_a_choice_that_is_gone_leaves_the_task_open(self):
+        self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-one")))
+        shutil.rmtree(os.path.join(self.installed, "upscale-one"))
+        self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-two")))
+        self.assertEqual(self.active("upscale"), ["upscale-two"])
+
+    def test_what_was_put_there_by_hand_is_not_displaced(self):
+        os.makedirs(self.installed, exist_ok=True)
+        shutil.copytree(self.folder("upscale-x2", "upscale-zzz"), os.path.join(self.installed, "upscale-zzz"))
+        self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-realplksr")))
+        self.assertEqual(self.active("upscale"), ["upscale-zzz"])
+
+    def test_none_can_be_said_in_advance(self):
+        self.assert_ok(self.run_models("deactivate", "upscale"))
+        self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-one")))
+        self.assertEqual(self.active("upscale"), [])
+
+    def test_two_removes_at_once(self):
+        for _ in range(5):
+            self.assert_ok(self.run_models("install", self.package()))
+            both = [self.start("models", "remove", "denoise-tried") for _ in range(2)]
+            codes = []
+            for process in both:
+                process.communicate(timeout=60)
+                codes.append(process.returncode)
+            self.assertEqual(sorted(codes), [0, 5])
+
+    def test_records_that_cannot_be_read(self):
+        self.assert_ok(self.run_models("install", self.package()))
+        record = os.path.join(self.installed, "denoise-tried", ".installed")
+        os.unlink(record)
+        os.mkfifo(record)
+        self.assertIn("denoise-tried", self.list())
+        self.assert_fails(self.run_models("verify", "denoise-tried"), 5, ".installed")
+
+    def test_messages_speak_of_the_package(self):
+        path = self.zip("odd.dtmodel", {"denoise-tried/config.json": "{", "denoise-tried/model.onnx": b"x"})
+        result = self.run_models("install", path)
+        self.assertIn("odd.dtmodel", result.err)
+        self.assertNotIn(".incoming", result.err)
+
+    def test_texts_cannot_command_a_terminal(self):
+        nasty = "x\x1b[31m\x1b]0;pwn\x07\u009b31m\nfaked line"
+        package = self.package(name=nasty, description=nasty, version="1.0\x1b[1m", model_card={"license": nasty})
+        for args in (("install", package), ("list",), ("info", "denoise-tried"), ("verify",)):
+            result = self.run_models(*args)
+            for text in (result.out, result.err):
+                self.assertNotRegex(text, "[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f]", args)
+                self.assertNotRegex(text, "(?m)^faked line", args)
+
+    def test_json_everywhere(self):
+        package = self.package()
+        for args in (("models", "install", package), ("models", "list"), ("models", "info", "denoise-tried"),
+                     ("models", "activate", "denoise-tried"), ("models", "verify"), ("models", "rescan"),
+                     ("models", "deactivate", "denoise"), ("models", "remove", "denoise-tried"),
+                     ("models", "pack", self.folder(), "-o", self.file("j.dtmodel")), ("prefs", "list"),
+                     ("prefs", "get", "plugins/ai/provider"), ("disable",), ("enable",), ("providers",)):
+            result = self.assert_ok(self.run_cli(*args, "--json"))
+            lines = [json.loads(line) for line in result.out.splitlines()]
+            self.assertTrue(lines and all(line["schema_version"] == 1 for line in lines), args)
 
 
 class Refused(Models):

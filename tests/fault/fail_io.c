@@ -4,6 +4,7 @@
  *   DT_FAIL_ALL=1    and every later one too (a disk that stays full)
  *   DT_KILL_AT=N     instead, the process dies of SIGKILL before the Nth call; here calls that create or
  *                    remove a name count as well
+ *   DT_NO_EXCHANGE=1 renameat2() is not supported, as on some file systems
  *   DT_COUNT=FILE    receives the number of such calls when the program ends
  * Standard output and error are left alone. */
 #include <dlfcn.h>
@@ -80,6 +81,11 @@ int rename(const char *from, const char *to)
 int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
   REAL(int, "renameat2")
+  if(getenv("DT_NO_EXCHANGE"))
+  {
+    errno = EINVAL;
+    return -1;
+  }
   return _fails(EACCES) ? -1 : real(from_dir, from, to_dir, to, flags);
 }
 

@@ -67,7 +67,7 @@ static const dt_ai_model_t *_find(const GPtrArray *list, const char *id)
 static void _remove(dt_ai_models_t *models)
 {
   GError *error = NULL;
-  assert_true(dt_ai_models_remove(models, "upscale-x2", &error));
+  assert_true(dt_ai_models_remove(models, "upscale-x2", NULL, &error));
   assert_no_error(error);
 }
 
@@ -147,6 +147,36 @@ static void test_switched_off(void **state)
   dt_conf_override(DT_CONF_AI_ENABLED, "TRUE");
 }
 
+/* A registry that is open already obeys the switch, too. */
+static void test_switched_off_meanwhile(void **state)
+{
+  (void)state;
+  dt_ai_models_t *models = _open();
+  dt_ai_environment_t *env = dt_ai_env_init(NULL);
+  char *dir = dt_model_list_user_dir(), *dropped = g_build_filename(dir, "dropped.dtmodel", NULL), *bytes;
+  gsize size;
+  assert_int_equal(g_mkdir_with_parents(dir, 0700), 0);
+  assert_true(g_file_get_contents(_package, &bytes, &size, NULL));
+  assert_true(g_file_set_contents(dropped, bytes, (gssize)size, NULL));
+  dt_conf_override(DT_CONF_AI_ENABLED, "FALSE");
+  GError *error = NULL;
+  dt_ai_env_refresh(env);
+  assert_true(g_file_test(dropped, G_FILE_TEST_EXISTS));
+  assert_null(dt_ai_models_install(models, _package, NULL, &error));
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_DISABLED));
+  g_clear_error(&error);
+  assert_false(dt_ai_models_rescan(models, NULL, NULL, &error));
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_DISABLED));
+  g_clear_error(&error);
+  dt_conf_override(DT_CONF_AI_ENABLED, "TRUE");
+  g_unlink(dropped);
+  dt_ai_env_destroy(env);
+  dt_ai_models_close(models);
+  g_free(bytes);
+  g_free(dropped);
+  g_free(dir);
+}
+
 /* --- several threads --- */
 
 typedef struct _worker_t
@@ -211,7 +241,9 @@ static void test_cancelled_at_each_step(void **state)
   {
     GCancellable *cancellable = g_cancellable_new();
     const void *wanted[] = { steps[i], cancellable };
-    const dt_ai_models_job_t job = { _cancel_at, wanted, cancellable };
+    const dt_ai_models_job_t job = { .progress = _cancel_at,
+                                     .user_data = wanted,
+                                     .cancellable = cancellable };
     GError *error = NULL;
     assert_null(dt_ai_models_install(models, _package, &job, &error));
     assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED));
@@ -230,6 +262,7 @@ int main(void)
     cmocka_unit_test(test_snapshots_do_not_change),
     cmocka_unit_test(test_environment_unpacks),
     cmocka_unit_test(test_switched_off),
+    cmocka_unit_test(test_switched_off_meanwhile),
     cmocka_unit_test(test_threads),
     cmocka_unit_test(test_cancelled_at_each_step),
   };

@@ -320,6 +320,13 @@ static void test_wrong_values(void **state)
     { "\"attributes\": {\"x\": [{\"y\": 1e999}]}", "$.attributes holds a number that is too large" },
     { "\"task\": \"\"", "$.task is not one line of text" },
     { "\"task\": \"de\\nnoise\"", "$.task is not one line of text" },
+    { "\"task\": \"a=b\"", "$.task is not one line of text that can be a name (no \"=\"" },
+    { "\"task\": \"#a\"", "$.task is not one line of text" },
+    { "\"task\": \" a\"", "$.task is not one line of text" },
+    { "\"task\": \"a \"", "$.task is not one line of text" },
+    { "\"task\": \"a\\u009b31m\"", "$.task is not one line of text" },
+    { "\"task\": \"a\\u2028b\"", "$.task is not one line of text" },
+    { "\"task\": \"a\\u202eb\"", "$.task is not one line of text" },
     { "\"num_inputs\": 17", "$.num_inputs is 17, which is not between 1 and 16" },
     { "\"backend\": \"tensorflow\"", "$.backend is not \"onnx\"" },
   };
@@ -592,6 +599,60 @@ static void test_no_file(void **state)
   dt_manifest_unref(NULL);
 }
 
+/* --- texts --- */
+
+/* Nothing that a terminal obeys, and one line. */
+static void _assert_harmless(const char *text)
+{
+  assert_true(g_utf8_validate(text, -1, NULL));
+  for(const char *c = text; *c; c = g_utf8_next_char(c))
+  {
+    const gunichar u = g_utf8_get_char(c);
+    if(u < 0x20 || (u >= 0x7f && u <= 0x9f) || u == 0x61c || u == 0x200e || u == 0x200f
+       || (u >= 0x2028 && u <= 0x202e) || (u >= 0x2066 && u <= 0x2069))
+      fail_msg("U+%04X in \"%s\"", u, text);
+  }
+}
+
+/* An escape sequence in seven and in eight bits, lines, and words that read backwards. */
+#define HOSTILE "a\\u001b[31mb\\u009b2Jc\\r\\n\\td\\u007f\\u0085\\u2028\\u2029\\u061c\\u200e\\u202e\\u2066e"
+#define HARMLESS "a?[31mb?2Jc   d????????e"
+
+static void test_texts_that_steer_a_terminal(void **state)
+{
+  (void)state;
+  dt_manifest_t *m = _read("{\"id\": \"x\", \"name\": \"" HOSTILE "\", \"description\": \"" HOSTILE
+                           "\", \"arch\": \"" HOSTILE "\", \"version\": \"" HOSTILE "\"}");
+  const char *const texts[] = { m->name, m->description, m->arch, m->version };
+  for(size_t i = 0; i < G_N_ELEMENTS(texts); i++) assert_string_equal(texts[i], HARMLESS);
+  dt_manifest_unref(m);
+  /* as they are, without being escaped; what joins letters and marks is left alone */
+  m = _read("{\"id\": \"x\", \"name\": \"\xc2\x9bm ünïcödé \xe2\x80\x8d – ☃\"}");
+  assert_string_equal(m->name, "?m ünïcödé \xe2\x80\x8d – ☃");
+  dt_manifest_unref(m);
+}
+
+/* The JSON text itself, and any member of it: whoever prints one has it unescaped. */
+static void test_card_that_steers_a_terminal(void **state)
+{
+  (void)state;
+  dt_manifest_t *m = _read_with("\"model_card\": {\"author\": \"" HOSTILE "\", \"k" HOSTILE "\": [\"" HOSTILE
+                                "\", {\"deep\": \"" HOSTILE "\"}, 3, 2.5, null, true]},"
+                                " \"attributes\": {\"s\": \"" HOSTILE "\", \"b\": true},"
+                                " \"cpu_only\": [\"" HOSTILE "\"], \"coreml_format\": \"" HOSTILE "\"");
+  assert_string_equal(m->model_card, "{\"author\":\"" HARMLESS "\",\"k" HARMLESS "\":[\"" HARMLESS
+                                     "\",{\"deep\":\"" HARMLESS "\"},3,2.5,null,true]}");
+  const char *const texts[] = { m->model_card, m->attributes, m->cpu_only, m->coreml_format };
+  for(size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+  {
+    assert_null(strchr(texts[i], '\\'));
+    _assert_harmless(texts[i]);
+  }
+  _assert_string_attribute(m, "s", HARMLESS);
+  assert_true(dt_manifest_attribute_bool(m, "b", FALSE));
+  dt_manifest_unref(m);
+}
+
 /* --- ids --- */
 
 static void test_ids(void **state)
@@ -602,11 +663,41 @@ static void test_ids(void **state)
     const char *id;
     gboolean safe;
   } ids[] = {
-    { "denoise-nind", TRUE }, { "a", TRUE },         { "...", TRUE },    { "a.b", TRUE },
-    { ".hidden", TRUE },      { "ünïcödé", TRUE },   { "a b", TRUE },    { "", FALSE },
-    { ".", FALSE },           { "..", FALSE },       { "a/b", FALSE },   { "/", FALSE },
-    { "../x", FALSE },        { "a\\b", FALSE },     { "a\nb", FALSE },  { "a\tb", FALSE },
-    { "\x7f", FALSE },        { "\xff\xfe", FALSE }, { "a\x01", FALSE },
+    { "denoise-nind", TRUE },
+    { "a", TRUE },
+    { "...", TRUE },
+    { "a.b", TRUE },
+    { ".hidden", TRUE },
+    { "ünïcödé", TRUE },
+    { "a b", TRUE },
+    { "", FALSE },
+    { ".", FALSE },
+    { "..", FALSE },
+    { "a/b", FALSE },
+    { "/", FALSE },
+    { "../x", FALSE },
+    { "a\\b", FALSE },
+    { "a\nb", FALSE },
+    { "a\tb", FALSE },
+    { "\x7f", FALSE },
+    { "\xff\xfe", FALSE },
+    { "a\x01", FALSE },
+    /* what a terminal obeys */
+    { "a\xc2\x9b", FALSE },
+    { "\xc2\x80", FALSE },
+    { "a\u2028b", FALSE },
+    { "a\u2029b", FALSE },
+    { "a\u202eb", FALSE },
+    { "a\u2066b", FALSE },
+    { "a\u200fb", FALSE },
+    { "a\u061cb", FALSE },
+    /* what settings do not give back */
+    { "a=b", FALSE },
+    { "#a", FALSE },
+    { "a#b", TRUE },
+    { " a", FALSE },
+    { "a ", FALSE },
+    { "a\u3000", FALSE },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(ids); i++)
     if(dt_manifest_id_is_safe(ids[i].id) != ids[i].safe) fail_msg("\"%s\"", ids[i].id);
@@ -615,7 +706,8 @@ static void test_ids(void **state)
   long_id[255] = '\0';
   assert_true(dt_manifest_id_is_safe(long_id));
   g_free(long_id);
-  static const char *const unsafe[] = { "", ".", "..", "../x", "a/b", "/", "a\\\\b", "a\\nb" };
+  static const char *const unsafe[] = { "",      ".",   "..", "../x", "a/b", "/",           "a\\\\b",
+                                        "a\\nb", "a=b", "#a", " a",   "a ",  "a\\u009b31m", "a\\u202e" };
   for(size_t i = 0; i < G_N_ELEMENTS(unsafe); i++)
   {
     char *json = g_strdup_printf("{\"id\": \"%s\", \"name\": \"X\"}", unsafe[i]);
@@ -638,6 +730,7 @@ static void test_printable(void **state)
     { "ünïcödé", "ünïcödé" },
     { "a\x1b[31m\n", "a?[31m?" },
     { "\xc2\x9b", "?" },
+    { "a\u2028b\u2029c\u202ed\u2066", "a?b?c?d?" },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
   {
@@ -869,6 +962,8 @@ int main(void)
     cmocka_unit_test(test_no_plain_file),
     cmocka_unit_test(test_no_file),
     cmocka_unit_test(test_ids),
+    cmocka_unit_test(test_texts_that_steer_a_terminal),
+    cmocka_unit_test(test_card_that_steers_a_terminal),
     cmocka_unit_test(test_printable),
     cmocka_unit_test(test_references),
     cmocka_unit_test(test_naming_remarks),

@@ -402,6 +402,146 @@ static void test_files(void **state)
   dt_manifest_unref(m);
 }
 
+/* Moves model.onnx to @p name below the model's directory and back. */
+static void _assert_misplaced(const char *name, const char *words)
+{
+  dt_manifest_t *m = _write("general", _denoise, "", &(_options_t){ 0 });
+  char *path = g_build_filename(m->directory, name, NULL), *folder = g_path_get_dirname(path);
+  char *right = g_build_filename(m->directory, "model.onnx", NULL);
+  assert_int_equal(g_mkdir_with_parents(folder, 0700), 0);
+  assert_int_equal(g_rename(right, path), 0);
+  _assert_refused(m, name, words);
+  /* nor beside one that is right */
+  char *bytes;
+  gsize size;
+  assert_true(g_file_get_contents(path, &bytes, &size, NULL));
+  assert_true(g_file_set_contents(right, bytes, (gssize)size, NULL));
+  _assert_refused(m, name, words);
+  /* and it is looked into all the same */
+  assert_true(g_file_set_contents(path, "This is not a model.\n", -1, NULL));
+  _assert_refused(m, name, "not a usable ONNX model");
+  g_unlink(path);
+  _assert_accepted(m, name, NULL);
+  while(g_str_has_prefix(folder, m->directory) && strcmp(folder, m->directory) != 0)
+  {
+    g_rmdir(folder);
+    char *parent = g_path_get_dirname(folder);
+    g_free(folder);
+    folder = parent;
+  }
+  g_free(bytes);
+  g_free(right);
+  g_free(folder);
+  g_free(path);
+  dt_manifest_unref(m);
+}
+
+static void test_files_that_no_loader_finds(void **state)
+{
+  (void)state;
+  _assert_misplaced("Other.ONNX", "/Other.ONNX: |Put it beside config.json, and call it \"Other.onnx\"");
+  _assert_misplaced("model.Onnx", "call it \"model.onnx\"");
+  _assert_misplaced("more/model.onnx",
+                    "/more/model.onnx: |no program would find it there|call it \"model.onnx\"");
+  _assert_misplaced("1/2/3/4/5/6/7/8/x.onnx", "/8/x.onnx: |call it \"x.onnx\"");
+  _assert_misplaced(".git/a\x1b[31m.onnx", "/.git/a?[31m.onnx: |call it \"a?[31m.onnx\"");
+}
+
+static void test_directories(void **state)
+{
+  (void)state;
+  dt_manifest_t *m = _write("general", _denoise, "", &(_options_t){ 0 });
+  char *deep = g_build_filename(m->directory, "1/2/3/4/5/6/7/8/9", NULL);
+  assert_int_equal(g_mkdir_with_parents(deep, 0700), 0);
+  _assert_refused(m, "deep", "/1/2/3/4/5/6/7/8/9: |more than 8 directories deep|Install");
+  for(; strcmp(deep, m->directory) != 0; *strrchr(deep, '/') = '\0') g_rmdir(deep);
+  g_free(deep);
+  /* a link is not followed, be it in a circle */
+  char *link = g_build_filename(m->directory, "again", NULL);
+  assert_int_equal(symlink(".", link), 0);
+  _assert_accepted(m, "circle", NULL);
+  g_unlink(link);
+  g_free(link);
+  dt_manifest_unref(m);
+}
+
+static void test_files_beside(void **state)
+{
+  (void)state;
+  static const char *const names[] = { "model.onnx.data", "weights.ONNX_data", "model.onnx.bak" };
+  dt_manifest_t *m = _write("general", _denoise, "", &(_options_t){ 0 });
+  for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
+  {
+    char *path = g_build_filename(m->directory, names[i], NULL);
+    assert_true(g_file_set_contents(path, "x", 1, NULL));
+    _assert_accepted(m, names[i], "is not read: the weights belong into the .onnx file");
+    g_unlink(path);
+    g_free(path);
+  }
+  char *path = g_build_filename(m->directory, "about.onnxruntime", NULL);
+  assert_true(g_file_set_contents(path, "x", 1, NULL));
+  _assert_accepted(m, "other words", NULL);
+  g_unlink(path);
+  g_free(path);
+  dt_manifest_unref(m);
+}
+
+/* --- a file that changes --- */
+
+/* A file of /proc holds more than the size it has. */
+static void test_more_than_promised(void **state)
+{
+  (void)state;
+  dt_manifest_t *m = _write("general", _denoise, "-model in input; -model out output", &(_options_t){ 0 });
+  char *path = g_build_filename(m->directory, "model.onnx", NULL);
+  assert_int_equal(symlink("/proc/self/maps", path), 0);
+  _assert_refused(m, "growing", "/model.onnx: |it changed while it was read|try again");
+  g_unlink(path);
+  g_free(path);
+  dt_manifest_unref(m);
+}
+
+#define BIG ((off_t)32 << 20)
+
+typedef struct _writer_t
+{
+  const char *path;
+  gint stop; /* atomic */
+} _writer_t;
+
+static gpointer _cut_and_grow(gpointer data)
+{
+  _writer_t *w = data;
+  while(!g_atomic_int_get(&w->stop))
+  {
+    if(truncate(w->path, 0) != 0 || truncate(w->path, BIG) != 0) break;
+    g_usleep(200);
+  }
+  return NULL;
+}
+
+/* Whatever is seen of it, the program lives on, and now and then the reason is told. */
+static void test_changed_meanwhile(void **state)
+{
+  (void)state;
+  dt_manifest_t *m = _write("general", _denoise, "", &(_options_t){ 0 });
+  _writer_t w = { .path = g_build_filename(m->directory, "model.onnx", NULL) };
+  GThread *thread = g_thread_new("writer", _cut_and_grow, &w);
+  gboolean told = FALSE;
+  for(int i = 0; i < 1000 && !told; i++)
+  {
+    GError *error = NULL;
+    dt_model_check(m, NULL, &error); /* whole, until it is first cut */
+    told = error && strstr(error->message, "it changed while it was read");
+    g_clear_error(&error);
+  }
+  g_atomic_int_set(&w.stop, 1);
+  g_thread_join(thread);
+  assert_true(told);
+  g_free((char *)w.path);
+  dt_manifest_unref(m);
+}
+
 static void test_too_many_files(void **state)
 {
   (void)state;
@@ -521,7 +661,6 @@ static void test_masks_that_fit(void **state)
             "decoder out masks f 1,4,1024,1024; decoder out iou_predictions f 1,4; "
             "decoder out low_res_masks f 1,4,256,256",
             NULL);
-  _accepted("mask", _hq, "decoder out masks f b,1,1024,1024", NULL);
   _accepted("mask", _segnext, "", NULL);
   _accepted("mask", _lone, "", NULL);
 }
@@ -535,6 +674,22 @@ static void test_mask_remarks(void **state)
             "decoder.onnx takes exactly 2 points");
   _accepted("mask", _segnext, "decoder in point_coords f 1,n,2; decoder in point_labels f 1,n",
             "decoder.onnx calls the number of points \"n\" instead of \"num_points\"");
+  _accepted("mask", _segnext,
+            "decoder in point_coords f 1,num_points,2; decoder in point_labels f 1,num_points", NULL);
+  /* open where nothing is lost by it */
+  _accepted(
+      "mask", _hq, "decoder out masks f b,1,1024,1024",
+      "the output \"masks\", float32 [b, 1, 1024, 1024] has a size that the file does not tell, but should");
+  _accepted("mask", _hq, "decoder out iou_predictions f b,1",
+            "the output \"iou_predictions\", float32 [b, 1]");
+  _accepted("mask", _hq, "decoder out iou_predictions f 1,m",
+            "the output \"iou_predictions\", float32 [1, m]");
+  _accepted("mask", _hq, "decoder out low_res_masks f 1,m,256,256", "the output \"low_res_masks\"");
+  _accepted(
+      "mask", _hq, "encoder out embeddings f b,256,64,64",
+      "encoder.onnx: the output \"embeddings\", float32 [b, 256, 64, 64] has a size that the file does not");
+  _accepted("mask", _lone, "model out output_image h b,1,1024,1024",
+            "the output \"output_image\", float16 [b, ");
   _accepted("mask", _segnext, "-decoder in prev_mask", "takes no mask; a further click starts anew");
   _accepted("mask", _segnext, "model out x f 1", "model.onnx is not used by models for mask");
 }
@@ -557,6 +712,8 @@ static void test_masks_that_do_not_fit(void **state)
     { _sam, "encoder in image f 1,3,512,512", "/encoder.onnx: |[1, 3, 512, 512]" },
     { _sam, "encoder in image f 1,1,1024,1024", "/encoder.onnx: |[1, 1, 1024, 1024]" },
     { _sam, "encoder in image f b,3,1024,1024", "/encoder.onnx: |[b, 3, 1024, 1024]" },
+    { _sam, "encoder in image f 1,c,1024,1024", "/encoder.onnx: |[1, c, 1024, 1024]" },
+    { _sam, "encoder in image f 1,3,num_points,1024", "/encoder.onnx: |[1, 3, num_points, 1024]" },
     { _sam, "encoder in size f 2", "/encoder.onnx: |its number of inputs is 2, but one image is needed" },
     { _sam, "encoder out image_embed i 1,256,64,64",
       "/encoder.onnx: |its output is \"image_embed\", int64|float32 or float16 is needed" },
@@ -600,6 +757,13 @@ static void test_masks_that_do_not_fit(void **state)
     { _sam, "decoder in mask_input f 1,1,128,128",
       "\"mask_input\", float32 [1, 1, 128, 128]|no output (\"low_res_masks\", \"masks\") has its size" },
     { _sam, "decoder in has_mask_input f 1,1", "\"has_mask_input\", float32 [1, 1]|[1] is needed" },
+    { _sam, "decoder in has_mask_input f n", "\"has_mask_input\", float32 [n]|[1] is needed" },
+    { _sam, "decoder in mask_input f b,1,256,256", "\"mask_input\", float32 [b, 1, 256, 256]" },
+    { _sam, "decoder in mask_input f 1,num_points,256,256",
+      "\"mask_input\", float32 [1, num_points, 256, 256]" },
+    { _sam, "decoder in point_coords f 1,num_points,n", "\"point_coords\", float32 [1, num_points, n]" },
+    { _segnext, "decoder in prev_mask f b,1,1024,1024", "\"prev_mask\", float32 [b, 1, 1024, 1024]" },
+    { _segnext, "decoder in image_feats f 1,768,num_points,64", "only num_points may be symbolic" },
     { _sam, "-decoder in has_mask_input",
       "of the inputs \"mask_input\" and \"has_mask_input\" it has only one" },
     { _sam, "-decoder in mask_input", "it has only one" },
@@ -630,6 +794,8 @@ static void test_masks_that_do_not_fit(void **state)
     { _lone, "model in input_image f 1,3,h,w",
       "/model.onnx: |its input is \"input_image\", float32 [1, 3, h, w]|fixed height and width is needed" },
     { _lone, "model in clicks f 1,2", "/model.onnx: |its number of inputs is 2, but one image is needed" },
+    { _lone, "model in input_image f b,3,1024,1024", "\"input_image\", float32 [b, 3, 1024, 1024]" },
+    { _lone, "-model out output_image", "/model.onnx: |its graph has no output" },
     { _lone, "model out output_image f 1,3,1024,1024",
       "its output is \"output_image\", float32 [1, 3, 1024, 1024]|[1, 1, H, W]" },
   };
@@ -731,12 +897,23 @@ static void test_broken_fixtures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_general_rules),         cmocka_unit_test(test_files),
-    cmocka_unit_test(test_too_many_files),        cmocka_unit_test(test_images_that_fit),
-    cmocka_unit_test(test_image_remarks),         cmocka_unit_test(test_images_that_do_not_fit),
-    cmocka_unit_test(test_masks_that_fit),        cmocka_unit_test(test_mask_remarks),
-    cmocka_unit_test(test_masks_that_do_not_fit), cmocka_unit_test(test_hostile_names),
-    cmocka_unit_test(test_good_fixtures),         cmocka_unit_test(test_broken_fixtures),
+    cmocka_unit_test(test_general_rules),
+    cmocka_unit_test(test_files),
+    cmocka_unit_test(test_too_many_files),
+    cmocka_unit_test(test_files_that_no_loader_finds),
+    cmocka_unit_test(test_directories),
+    cmocka_unit_test(test_files_beside),
+    cmocka_unit_test(test_more_than_promised),
+    cmocka_unit_test(test_changed_meanwhile),
+    cmocka_unit_test(test_images_that_fit),
+    cmocka_unit_test(test_image_remarks),
+    cmocka_unit_test(test_images_that_do_not_fit),
+    cmocka_unit_test(test_masks_that_fit),
+    cmocka_unit_test(test_mask_remarks),
+    cmocka_unit_test(test_masks_that_do_not_fit),
+    cmocka_unit_test(test_hostile_names),
+    cmocka_unit_test(test_good_fixtures),
+    cmocka_unit_test(test_broken_fixtures),
   };
   return cmocka_run_group_tests_name("model_check", tests, _setup, _teardown);
 }
