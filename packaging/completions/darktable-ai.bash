@@ -109,7 +109,8 @@ _darktable_ai()
     denoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_denoise" ;;
     models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
     providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
-    prefs) options="$_darktable_ai_global $_darktable_ai_help list get set reset" ;;
+    prefs) options="$_darktable_ai_global $_darktable_ai_help --json list get set reset" ;;
+    enable | disable) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
     *) options="$_darktable_ai_global $_darktable_ai_help" ;;
   esac
   case $command:$previous in

@@ -65,7 +65,7 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l json -d 'Pr
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 
 # models, providers, prefs
-complete -c darktable-ai -n '__fish_seen_subcommand_from models providers' -l json -d 'Print JSON'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models providers prefs enable disable' -l json -d 'Print JSON'
 complete -c darktable-ai -n "__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info update remove activate verify' -a '(__darktable_ai_installed)'
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from download' -a '(__darktable_ai_ids)'

@@ -109,8 +109,12 @@ case $state in
         _arguments -S $global $help_options '--json[print one JSON object per provider]'
         ;;
       prefs)
-        _arguments -S $global $help_options '1:what:(list get set reset)' \
+        _arguments -S $global $help_options '--json[print one JSON object per setting]' \
+          '1:what:(list get set reset)' \
           '2:setting:_darktable_ai_keys' '3:value:'
+        ;;
+      enable|disable)
+        _arguments -S $global $help_options '--json[print the setting as a JSON object]'
         ;;
       *) _arguments -S $global $help_options ;;
     esac

@@ -109,10 +109,11 @@ static gboolean _is_github_name(const char *setting)
 
 static _form_t _form_of(const char *setting)
 {
-  if(strstr(setting, "://") || g_str_has_prefix(setting, "file:")) return FORM_ADDRESS;
+  /* first the path: a directory may be called anything */
   const char *const beginnings[] = { "/", "./", "../", "~/" };
   for(size_t i = 0; i < G_N_ELEMENTS(beginnings); i++)
     if(g_str_has_prefix(setting, beginnings[i])) return FORM_DIRECTORY;
+  if(strstr(setting, "://") || g_str_has_prefix(setting, "file:")) return FORM_ADDRESS;
   return _is_github_name(setting) ? FORM_GITHUB : FORM_NONE;
 }
 
@@ -561,7 +562,7 @@ dt_repository_t *dt_repository_open(const char *setting, const char *program_ver
   _init_place(&place, setting);
   dt_repository_t *r = g_new0(dt_repository_t, 1);
   /* an address may hold a password, and the name goes into messages and records */
-  r->name = strstr(setting, "://") ? dt_download_shown_url(setting) : g_strdup(setting);
+  r->name = _form_of(setting) == FORM_ADDRESS ? dt_download_shown_url(setting) : g_strdup(setting);
   if(!_find_release(r, &place, program_version, opts, error) || !_read_models(r, &place, opts, error))
     g_clear_pointer(&r, dt_repository_free);
   _cleanup_place(&place);
