@@ -70,10 +70,19 @@ static void _report(dt_model_list_t *list, const char *format, ...)
   g_ptr_array_add(list->problems, text);
 }
 
+static gboolean _are_neighbours(const dt_manifest_t *a, const dt_manifest_t *b)
+{
+  char *of_a = g_path_get_dirname(a->directory), *of_b = g_path_get_dirname(b->directory);
+  const gboolean same = strcmp(of_a, of_b) == 0;
+  g_free(of_a);
+  g_free(of_b);
+  return same;
+}
+
 /* Two models with one id: the earlier directory wins, and in one directory the folder that bears the id. */
 static void _add_twin(dt_model_list_t *list, dt_model_t *twin, dt_manifest_t *m, dt_model_origin_t origin)
 {
-  const gboolean same_place = twin->origin == origin;
+  const gboolean same_place = _are_neighbours(twin->manifest, m);
   if(same_place && _is_named_like_its_id(m))
   {
     dt_manifest_t *other = twin->manifest;

@@ -16,7 +16,9 @@
 #define MAX_ELEMENTS ((size_t)1 << 30)
 #define MASK_SIDE 1024
 /* a picture whose mean is off by more than this is no longer the same picture */
-#define MAX_SHIFT 0.1
+#define MAX_SHIFT 0.05
+/* nor is one that resembles it less than this; a network of random weights comes out above */
+#define MIN_LIKENESS 0.2
 /* what FFDNet-like models are told about the picture's noise */
 #define SIGMA (25.0f / 255.0f)
 
@@ -25,23 +27,48 @@ static const struct
 {
   const char *task, *file;
   int channels, factor;
-  gboolean keeps_mean;
 } _images[] = {
-  { "denoise", "model.onnx", 3, 1, TRUE },
-  { "upscale", "model_x2.onnx", 3, 2, TRUE },
-  { "upscale", "model_x4.onnx", 3, 4, TRUE },
-  { "rawdenoise", "model_bayer.onnx", 4, 2, FALSE },
-  { "rawdenoise", "model_linear.onnx", 3, 1, FALSE },
+  { "denoise", "model.onnx", 3, 1 },           { "upscale", "model_x2.onnx", 3, 2 },
+  { "upscale", "model_x4.onnx", 3, 4 },        { "rawdenoise", "model_bayer.onnx", 4, 2 },
+  { "rawdenoise", "model_linear.onnx", 3, 1 },
 };
+
+/* For one run. Encoders of the largest mask models take ten seconds on a slow machine; sanitizers make everything
+ * slow. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SELFTEST_SECONDS 1200
+#else
+#define SELFTEST_SECONDS 120
+#endif
 
 /* sides tried in turn where the file leaves the size open; some networks need more than the first */
 static const int _sides[] = { 64, 128, 256 };
 
+/* What is tried, and for how long. */
+typedef struct _trial_t
+{
+  const dt_manifest_t *manifest;
+  GCancellable *cancellable; /* may be NULL */
+  int seconds;               /* for each run */
+} _trial_t;
+
+/* Ends a run that takes too long, or that somebody else wants to end. */
+typedef struct _watch_t
+{
+  GCancellable *stop; /* of the run */
+  GThread *thread;
+  GMutex mutex;
+  GCond cond;
+  gint64 deadline; /* of the monotonic clock */
+  gboolean done, late;
+} _watch_t;
+
 /* One file of the model, loaded, with a tensor for each of its inputs and outputs. */
 typedef struct _session_t
 {
-  const dt_manifest_t *manifest;
+  const _trial_t *trial;
   const char *file;
+  gboolean late; /* a run was ended because it took too long; a larger picture would take longer */
   dt_ai_context_t *ctx;
   dt_ai_tensor_t *in, *out;
   int n_in, n_out;
@@ -58,7 +85,7 @@ static gboolean _refuse(const _session_t *s, GError **error, const char *format,
   va_end(args);
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
               "%s/%s was tried and does not work: %s. Install the model again, or another one.",
-              s->manifest->directory, s->file, why);
+              s->trial->manifest->directory, s->file, why);
   g_free(why);
   return FALSE;
 }
@@ -92,9 +119,9 @@ static gboolean _pass_on(const _session_t *s, const GError *cause, GError **erro
   return FALSE;
 }
 
-static gboolean _check_cancelled(GCancellable *cancellable, GError **error)
+static gboolean _check_cancelled(const _trial_t *trial, GError **error)
 {
-  if(!g_cancellable_is_cancelled(cancellable)) return TRUE;
+  if(!g_cancellable_is_cancelled(trial->cancellable)) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
   return FALSE;
 }
@@ -121,11 +148,11 @@ static void _close(_session_t *s)
   s->n_in = s->n_out = 0;
 }
 
-static gboolean _open(_session_t *s, const dt_manifest_t *manifest, const char *file, dt_ai_opt_level_t level,
+static gboolean _open(_session_t *s, const _trial_t *trial, const char *file, dt_ai_opt_level_t level,
                       GError **error)
 {
-  *s = (_session_t){ .manifest = manifest, .file = file };
-  s->ctx = dt_ai_onnx_load_ext(manifest->directory, file, DT_AI_PROVIDER_CPU, level, NULL, 0);
+  *s = (_session_t){ .trial = trial, .file = file };
+  s->ctx = dt_ai_onnx_load_ext(trial->manifest->directory, file, DT_AI_PROVIDER_CPU, level, NULL, 0);
   if(!s->ctx) return _pass_on(s, dt_ai_last_error(), error);
   s->n_in = dt_ai_get_input_count(s->ctx);
   s->n_out = dt_ai_get_output_count(s->ctx);
@@ -153,8 +180,8 @@ static gboolean _allocate(const _session_t *s, dt_ai_tensor_t *t, const int64_t 
   memcpy(t->shape, shape, sizeof *shape * (size_t)ndim);
   if(t->data) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
-              "There is no memory to try %s/%s. Close other programs and try again.", s->manifest->directory,
-              s->file);
+              "There is no memory to try %s/%s. Close other programs and try again.",
+              s->trial->manifest->directory, s->file);
   return FALSE;
 }
 
@@ -174,13 +201,66 @@ static gboolean _make_tensor(_session_t *s, gboolean input, int i, const int64_t
   return _allocate(s, input ? &s->in[i] : &s->out[i], shape, ndim, error);
 }
 
-static gboolean _run(_session_t *s, GCancellable *cancellable, GError **error)
+/* --- running --- */
+
+static gpointer _wait_for_end(gpointer data)
 {
+  _watch_t *w = data;
+  g_mutex_lock(&w->mutex);
+  while(!w->done && !w->late) w->late = !g_cond_wait_until(&w->cond, &w->mutex, w->deadline) && !w->done;
+  const gboolean late = w->late;
+  g_mutex_unlock(&w->mutex);
+  if(late) g_cancellable_cancel(w->stop);
+  return NULL;
+}
+
+static void _start_watch(_watch_t *w, int seconds)
+{
+  *w = (_watch_t){ .stop = g_cancellable_new(),
+                   .deadline = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND };
+  g_mutex_init(&w->mutex);
+  g_cond_init(&w->cond);
+  w->thread = g_thread_new("model self-test", _wait_for_end, w);
+}
+
+/* @return whether the run was ended because it took too long */
+static gboolean _end_watch(_watch_t *w)
+{
+  g_mutex_lock(&w->mutex);
+  w->done = TRUE;
+  g_cond_signal(&w->cond);
+  g_mutex_unlock(&w->mutex);
+  g_thread_join(w->thread);
+  g_mutex_clear(&w->mutex);
+  g_cond_clear(&w->cond);
+  g_object_unref(w->stop);
+  return w->late;
+}
+
+static void _pass_cancel(GCancellable *cancellable, gpointer stop)
+{
+  (void)cancellable;
+  g_cancellable_cancel(stop);
+}
+
+/* A network may count to 2^62: no run is without an end. */
+static gboolean _run(_session_t *s, GError **error)
+{
+  GCancellable *caller = s->trial->cancellable;
   GError *cause = NULL;
-  if(dt_ai_run_cancellable(s->ctx, s->in, s->n_in, s->out, s->n_out, cancellable, &cause)) return TRUE;
-  _pass_on(s, cause, error);
-  g_error_free(cause);
-  return FALSE;
+  _watch_t watch;
+  _start_watch(&watch, s->trial->seconds);
+  const gulong link = caller ? g_cancellable_connect(caller, G_CALLBACK(_pass_cancel), watch.stop, NULL) : 0;
+  const gboolean ok = dt_ai_run_cancellable(s->ctx, s->in, s->n_in, s->out, s->n_out, watch.stop, &cause);
+  g_cancellable_disconnect(caller, link);
+  s->late = _end_watch(&watch) && g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_CANCELLED)
+            && !g_cancellable_is_cancelled(caller);
+  if(s->late)
+    _refuse(s, error, "it did not answer within %d seconds", s->trial->seconds);
+  else if(!ok)
+    _pass_on(s, cause, error);
+  g_clear_error(&cause);
+  return ok;
 }
 
 static char *_describe_shape(const int64_t *shape, int ndim)
@@ -272,15 +352,67 @@ static gboolean _make_picture(_session_t *s, int channels, int side, GError **er
   return TRUE;
 }
 
-static gboolean _check_values(const _session_t *s, gboolean keeps_mean, GError **error)
+/* Whether the network promises the scale of its input: only raw ones may say otherwise, and do by default. */
+static gboolean _keeps_scale(const _session_t *s)
+{
+  if(strcmp(s->trial->manifest->task, "rawdenoise") != 0) return TRUE;
+  char *key = g_strdup_printf("%.*s.output_scale", (int)(strlen(s->file) - strlen(".onnx")), s->file);
+  char *scale = dt_manifest_attribute_string(s->trial->manifest, key);
+  const gboolean keeps = scale && strcmp(scale, "match_gain") != 0;
+  g_free(scale);
+  g_free(key);
+  return keeps;
+}
+
+/* The average of all planes of @p t (four dimensions, one picture) on a grid of h × w blocks. */
+static double *_make_grey(const dt_ai_tensor_t *t, int64_t h, int64_t w)
+{
+  const int64_t planes = t->shape[1], high = t->shape[2], wide = t->shape[3];
+  const float *at = t->data;
+  double *grey = g_new0(double, (gsize)(h * w));
+  for(int64_t c = 0; c < planes; c++)
+    for(int64_t y = 0; y < high; y++)
+      for(int64_t x = 0; x < wide; x++) grey[y * h / high * w + x * w / wide] += (double)*at++;
+  return grey;
+}
+
+static double _correlate(const double *a, const double *b, size_t n)
+{
+  double mean_a = 0, mean_b = 0, aa = 0, bb = 0, ab = 0;
+  for(size_t i = 0; i < n; i++) mean_a += a[i] / (double)n, mean_b += b[i] / (double)n;
+  for(size_t i = 0; i < n; i++)
+  {
+    aa += (a[i] - mean_a) * (a[i] - mean_a);
+    bb += (b[i] - mean_b) * (b[i] - mean_b);
+    ab += (a[i] - mean_a) * (b[i] - mean_b);
+  }
+  return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+}
+
+/* How much the answer is the picture times some gain, which may be negative: the gain that gives it the picture's
+ * mean is what it will be multiplied with. */
+static double _measure_likeness(const _session_t *s)
+{
+  const int64_t h = s->in[0].shape[2], w = s->in[0].shape[3];
+  double *before = _make_grey(&s->in[0], h, w), *after = _make_grey(&s->out[0], h, w);
+  const double likeness = _correlate(before, after, (size_t)(h * w));
+  g_free(after);
+  g_free(before);
+  return _mean(&s->in[0]) * _mean(&s->out[0]) < 0 ? -likeness : likeness;
+}
+
+static gboolean _check_values(const _session_t *s, GError **error)
 {
   if(!_check_finite(s, error)) return FALSE;
   const double before = _mean(&s->in[0]), after = _mean(&s->out[0]);
-  if(keeps_mean && fabs(after - before) > MAX_SHIFT)
-    return _refuse(s, error, "a picture with the mean %.2f came back with the mean %.2f", before, after);
-  if(!keeps_mean && _is_constant(&s->out[0]))
-    return _refuse(s, error, "it answers with the same value everywhere");
-  return TRUE;
+  if(_is_constant(&s->out[0])) return _refuse(s, error, "it answers with the same value everywhere");
+  if(_keeps_scale(s))
+    return fabs(after - before) <= MAX_SHIFT
+           || _refuse(s, error, "a picture with the mean %.2f came back with the mean %.2f", before, after);
+  const double likeness = _measure_likeness(s);
+  return likeness >= MIN_LIKENESS
+         || _refuse(s, error, "what comes back does not resemble the picture: their correlation is %.2f",
+                    likeness);
 }
 
 /* Where the file leaves the size open, and only there, another side may be worth a try. */
@@ -291,16 +423,16 @@ static gboolean _is_open(const _session_t *s)
   return ndim == 4 && (shape[2] <= 0 || shape[3] <= 0);
 }
 
-static gboolean _try_side(_session_t *s, size_t rule, int side, GCancellable *cancellable, GError **error)
+static gboolean _try_side(_session_t *s, size_t rule, int side, GError **error)
 {
   if(!_make_picture(s, _images[rule].channels, side, error)) return FALSE;
   const int64_t shape[] = { 1, 3, s->in[0].shape[2] * _images[rule].factor,
                             s->in[0].shape[3] * _images[rule].factor };
-  return _allocate(s, &s->out[0], shape, 4, error) && _run(s, cancellable, error)
-         && _check_shape(s, 0, shape, 4, error) && _check_values(s, _images[rule].keeps_mean, error);
+  return _allocate(s, &s->out[0], shape, 4, error) && _run(s, error) && _check_shape(s, 0, shape, 4, error)
+         && _check_values(s, error);
 }
 
-static gboolean _try_image(_session_t *s, size_t rule, GCancellable *cancellable, GError **error)
+static gboolean _try_image(_session_t *s, size_t rule, GError **error)
 {
   if(s->n_in < 1 || s->n_in > 2 || s->n_out != 1)
     return _refuse(s, error, "it has %d inputs and %d outputs", s->n_in, s->n_out);
@@ -309,17 +441,17 @@ static gboolean _try_image(_session_t *s, size_t rule, GCancellable *cancellable
   for(size_t i = 0; i < sides; i++)
   {
     GError *cause = NULL;
-    if(_try_side(s, rule, _sides[i], cancellable, &cause))
+    if(_try_side(s, rule, _sides[i], &cause))
     {
       g_clear_error(&first);
       return TRUE;
     }
-    const gboolean more = g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL);
+    const gboolean more = !s->late && g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL);
     if(more && first)
       g_error_free(cause);
     else
     {
-      g_clear_error(&first); /* no memory, cancelled: that is the news */
+      g_clear_error(&first); /* no memory, no time, cancelled: that is the news */
       first = cause;
     }
     if(!more) break;
@@ -423,14 +555,14 @@ static gboolean _make_features(_session_t *encoder, const _session_t *decoder, c
   return TRUE;
 }
 
-static gboolean _encode(_session_t *encoder, GCancellable *cancellable, GError **error)
+static gboolean _encode(_session_t *encoder, GError **error)
 {
   const int64_t open[] = { 1, 3, MASK_SIDE, MASK_SIDE };
   if(encoder->n_in != 1) return _refuse(encoder, error, "it has %d inputs instead of one", encoder->n_in);
   if(!_make_tensor(encoder, TRUE, 0, open, error)) return FALSE;
   if(encoder->in[0].ndim != 4) return _refuse(encoder, error, "its input has no four dimensions");
   _draw(&encoder->in[0]);
-  return _run(encoder, cancellable, error) && _check_finite(encoder, error);
+  return _run(encoder, error) && _check_finite(encoder, error);
 }
 
 /* The encoder's outputs change hands: the tensor that @p encoder loses is @p decoder's. */
@@ -471,22 +603,21 @@ static gboolean _check_masks(const _session_t *s, GError **error)
   return _refuse(s, error, "it has no output \"masks\"");
 }
 
-static gboolean _decode(_session_t *s, GCancellable *cancellable, GError **error)
+static gboolean _decode(_session_t *s, GError **error)
 {
   /* four masks are the most there are */
   const int64_t masks[] = { 1, 4, MASK_SIDE, MASK_SIDE };
   for(int i = 0; i < s->n_out; i++)
     if(!_make_tensor(s, FALSE, i, masks, error)) return FALSE;
-  return _run(s, cancellable, error) && _check_finite(s, error) && _check_masks(s, error);
+  return _run(s, error) && _check_finite(s, error) && _check_masks(s, error);
 }
 
-static gboolean _try_pair(_session_t *encoder, _session_t *decoder, GCancellable *cancellable, GError **error)
+static gboolean _try_pair(_session_t *encoder, _session_t *decoder, GError **error)
 {
   int *taken_by = g_new0(int, (gsize)encoder->n_out);
-  const gboolean ok =
-      _match(encoder, decoder, taken_by, error) && _make_features(encoder, decoder, taken_by, error)
-      && _encode(encoder, cancellable, error) && _make_decoder_inputs(encoder, decoder, taken_by, error)
-      && _decode(decoder, cancellable, error);
+  const gboolean ok = _match(encoder, decoder, taken_by, error)
+                      && _make_features(encoder, decoder, taken_by, error) && _encode(encoder, error)
+                      && _make_decoder_inputs(encoder, decoder, taken_by, error) && _decode(decoder, error);
   g_free(taken_by);
   return ok;
 }
@@ -499,26 +630,26 @@ static gboolean _has_file(const dt_manifest_t *m, const char *name)
   return found;
 }
 
-static gboolean _test_pair(const dt_manifest_t *m, GCancellable *cancellable, GError **error)
+static gboolean _test_pair(const _trial_t *trial, GError **error)
 {
   _session_t encoder = { 0 }, decoder = { 0 };
   /* beyond the basic level the runtime gets the shapes of SAM 2's decoder wrong */
-  const gboolean ok =
-      _open(&encoder, m, "encoder.onnx", DT_AI_OPT_ALL, error) && _check_cancelled(cancellable, error)
-      && _open(&decoder, m, "decoder.onnx", DT_AI_OPT_BASIC, error) && _check_cancelled(cancellable, error)
-      && _try_pair(&encoder, &decoder, cancellable, error);
+  const gboolean ok = _open(&encoder, trial, "encoder.onnx", DT_AI_OPT_ALL, error)
+                      && _check_cancelled(trial, error)
+                      && _open(&decoder, trial, "decoder.onnx", DT_AI_OPT_BASIC, error)
+                      && _check_cancelled(trial, error) && _try_pair(&encoder, &decoder, error);
   _close(&decoder);
   _close(&encoder);
   return ok;
 }
 
 /* A mask without clicks: one image in, one mask out. */
-static gboolean _try_lone(_session_t *s, GCancellable *cancellable, GError **error)
+static gboolean _try_lone(_session_t *s, GError **error)
 {
   const int64_t mask[] = { 1, 1, MASK_SIDE, MASK_SIDE };
   for(int i = 0; i < s->n_out; i++)
     if(!_make_tensor(s, FALSE, i, mask, error)) return FALSE;
-  return _encode(s, cancellable, error);
+  return _encode(s, error);
 }
 
 /* --- all files --- */
@@ -531,15 +662,15 @@ static int _find_rule(const char *task, const char *file)
 }
 
 /* Files that the task does not know are only loaded. */
-static gboolean _test_file(const dt_manifest_t *m, const char *file, GCancellable *cancellable,
-                           GError **error)
+static gboolean _test_file(const _trial_t *trial, const char *file, GError **error)
 {
   _session_t s;
-  const int rule = _find_rule(m->task, file);
-  const gboolean lone = strcmp(m->task, "mask") == 0 && strcmp(file, "model.onnx") == 0;
-  gboolean ok = _open(&s, m, file, DT_AI_OPT_ALL, error) && _check_cancelled(cancellable, error);
-  if(ok && rule >= 0) ok = _try_image(&s, (size_t)rule, cancellable, error);
-  if(ok && lone) ok = _try_lone(&s, cancellable, error);
+  const char *task = trial->manifest->task;
+  const int rule = _find_rule(task, file);
+  const gboolean lone = strcmp(task, "mask") == 0 && strcmp(file, "model.onnx") == 0;
+  gboolean ok = _open(&s, trial, file, DT_AI_OPT_ALL, error) && _check_cancelled(trial, error);
+  if(ok && rule >= 0) ok = _try_image(&s, (size_t)rule, error);
+  if(ok && lone) ok = _try_lone(&s, error);
   _close(&s);
   return ok;
 }
@@ -565,18 +696,25 @@ static gboolean _is_half_of_pair(const char *name)
   return strcmp(name, "encoder.onnx") == 0 || strcmp(name, "decoder.onnx") == 0;
 }
 
-gboolean dt_model_selftest(const dt_manifest_t *manifest, GCancellable *cancellable, GError **error)
+gboolean dt_model_selftest_within(const dt_manifest_t *manifest, int seconds, GCancellable *cancellable,
+                                  GError **error)
 {
+  const _trial_t trial = { .manifest = manifest, .cancellable = cancellable, .seconds = seconds };
   const gboolean pair = strcmp(manifest->task, "mask") == 0 && _has_file(manifest, "encoder.onnx")
                         && _has_file(manifest, "decoder.onnx");
   GPtrArray *names = _list_files(manifest);
-  gboolean ok = _check_cancelled(cancellable, error);
+  gboolean ok = _check_cancelled(&trial, error);
   if(ok && names->len == 0)
-    ok = _refuse(&(_session_t){ .manifest = manifest, .file = "" }, error, "there is no .onnx file");
-  if(ok && pair) ok = _test_pair(manifest, cancellable, error);
+    ok = _refuse(&(_session_t){ .trial = &trial, .file = "" }, error, "there is no .onnx file");
+  if(ok && pair) ok = _test_pair(&trial, error);
   for(guint i = 0; ok && i < names->len; i++)
     if(!pair || !_is_half_of_pair(names->pdata[i]))
-      ok = _test_file(manifest, names->pdata[i], cancellable, error) && _check_cancelled(cancellable, error);
+      ok = _test_file(&trial, names->pdata[i], error) && _check_cancelled(&trial, error);
   g_ptr_array_unref(names);
   return ok;
+}
+
+gboolean dt_model_selftest(const dt_manifest_t *manifest, GCancellable *cancellable, GError **error)
+{
+  return dt_model_selftest_within(manifest, SELFTEST_SECONDS, cancellable, error);
 }

@@ -50,7 +50,6 @@ static void test_good_models(void **state)
     "denoise-fp16",
     "denoise-sigma",
     "denoise-fp16-sigma",
-    "denoise-unet",
     "denoise-global",
     "denoise-published",
     "denoise-needs-128",
@@ -96,6 +95,11 @@ static void test_bad_models(void **state)
   static const char *const cases[][3] = {
     { "broken-run-nan", "model.onnx", "\"output\" holds values that are not finite" },
     { "broken-run-mean", "model.onnx", "with the mean 0.50 came back with the mean 1.00" },
+    { "broken-run-shift", "model.onnx", "with the mean 0.50 came back with the mean 0.57" },
+    { "broken-run-raw-mean", "model_linear.onnx", "with the mean 0.50 came back with the mean 1.00" },
+    { "broken-run-negative", "model_linear.onnx",
+      "does not resemble the picture: their correlation is -1.00" },
+    { "denoise-unet", "model.onnx", "with the mean 0.50 came back with the mean 0.58" }, /* random weights */
     { "broken-run-flat", "model_linear.onnx", "the same value everywhere" },
     { "broken-run-shape", "model.onnx", "\"output\" has shape [1, 3, 32, 32] instead of [1, 3, 64, 64]" },
     { "denoise-resize", "model.onnx", "has shape [1, 3, 32, 32] instead of" },
@@ -222,6 +226,31 @@ static void test_cancelled_while_running(void **state)
   g_free(folder);
 }
 
+/* A network that never answers; whether the limit ends it or the caller does. */
+static void test_endless(void **state)
+{
+  (void)state;
+  GError *error = NULL;
+  dt_manifest_t *m = _fixture("broken-run-endless");
+  const gint64 start = g_get_monotonic_time();
+  assert_false(dt_model_selftest_within(m, 1, NULL, &error));
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL));
+  assert_non_null(
+      strstr(error->message, "/model.onnx was tried and does not work: it did not answer within 1 sec"));
+  assert_non_null(strstr(error->message, "Install the model again"));
+  g_clear_error(&error);
+  /* once, not once per size */
+  if(!test_is_sanitized()) assert_true(g_get_monotonic_time() - start < 2 * G_TIME_SPAN_SECOND);
+  _alarm_t alarm = { g_cancellable_new(), 300000 };
+  GThread *thread = g_thread_new("cancel", _cancel_later, &alarm);
+  assert_false(dt_model_selftest_within(m, 60, alarm.cancellable, &error));
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED));
+  g_thread_join(thread);
+  g_object_unref(alarm.cancellable);
+  g_error_free(error);
+  dt_manifest_unref(m);
+}
+
 /* With the switch off nothing runs, and no model is blamed for it. */
 static void test_switched_off(void **state)
 {
@@ -242,7 +271,7 @@ int main(void)
     cmocka_unit_test(test_good_models),      cmocka_unit_test(test_bundled_model),
     cmocka_unit_test(test_bad_models),       cmocka_unit_test(test_no_files),
     cmocka_unit_test(test_cancelled_before), cmocka_unit_test(test_cancelled_while_running),
-    cmocka_unit_test(test_switched_off),
+    cmocka_unit_test(test_endless),          cmocka_unit_test(test_switched_off),
   };
   return cmocka_run_group_tests_name("model_selftest", tests, _setup, _teardown);
 }
