@@ -194,6 +194,7 @@ void dt_ai_env_destroy(dt_ai_environment_t *env)
 
 void dt_ai_env_refresh(dt_ai_environment_t *env)
 {
+  dt_conf_reload(); /* another process may have chosen meanwhile */
   /* switched off meanwhile: nothing is read or changed */
   if(!env || !dt_conf_get_bool(DT_CONF_AI_ENABLED)) return;
   GPtrArray *refused = g_ptr_array_new_with_free_func(g_free);
