@@ -386,6 +386,13 @@ static gboolean _finish_tile(void *data, int item, int slot, GError **error)
 
 /* --- plans --- */
 
+/* Windows in memory at once. On the CPU a run takes ten times as long as everything around it, and one window
+ * beside those that run is enough; on a fast device all three stages want one of their own. */
+static int _count_slots(const dt_restore_context_t *ctx)
+{
+  return ctx->runs + (ctx->provider == DT_AI_PROVIDER_CPU ? 1 : 2);
+}
+
 dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height, int channels,
                                      size_t extra_bytes)
 {
@@ -406,7 +413,7 @@ dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width,
     .row_sample_bytes = (size_t)channels * sizeof(float),
     .out_sample_bytes = 3 * sizeof(float),
     .runs = ctx->runs,
-    .slots = ctx->runs + 2,
+    .slots = _count_slots(ctx),
   };
 }
 
@@ -479,7 +486,7 @@ static gboolean _allocate_buffers(_job_t *job, GError **error)
   const dt_tile_plan_t *p = &job->plan;
   const size_t window = (size_t)p->window_w * (size_t)p->window_h;
   gboolean ok = TRUE;
-  job->n_slots = job->ctx->runs + 2;
+  job->n_slots = _count_slots(job->ctx);
   job->slots = g_new0(_slot_t, (gsize)job->n_slots);
   for(int i = 0; i < job->n_slots; i++)
   {
