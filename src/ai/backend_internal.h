@@ -47,7 +47,8 @@ void dt_ai_take_last_error(GError *error);
 gboolean dt_ai_provider_attach(const dt_ort_t *ort, dt_ai_provider_t provider, OrtSessionOptions *options,
                                GError **error);
 
-/** The provider to use when AUTO is asked for: the first that attaches, the reasons are logged. */
-dt_ai_provider_t dt_ai_provider_resolve_auto(const dt_ort_t *ort);
+/** The provider to use when AUTO is asked for: the first that attaches, the reasons are logged.
+ * @param failed  bits (1 << provider) of those that attached before and then could not make a session */
+dt_ai_provider_t dt_ai_provider_resolve_auto(const dt_ort_t *ort, unsigned failed);
 
 #endif

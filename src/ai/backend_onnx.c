@@ -155,7 +155,7 @@ static GraphOptimizationLevel _graph_level(dt_ai_opt_level_t level)
 static gboolean _enable_acceleration(const dt_ort_t *ort, dt_ai_provider_t *provider,
                                      OrtSessionOptions *options, GError **error)
 {
-  if(*provider == DT_AI_PROVIDER_AUTO) *provider = dt_ai_provider_resolve_auto(ort);
+  if(*provider == DT_AI_PROVIDER_AUTO) *provider = dt_ai_provider_resolve_auto(ort, 0);
   if((int)*provider < 0 || *provider >= DT_AI_PROVIDER_COUNT)
     return _fail(error, DT_AI_ERROR_PROVIDER, "There is no execution provider number %d.", (int)*provider);
   return dt_ai_provider_attach(ort, *provider, options, error);
@@ -298,16 +298,44 @@ static gboolean _open_session(dt_ai_context_t *ctx, const char *path, const void
   OrtSessionOptions *options = NULL;
   const gint64 start = g_get_monotonic_time();
   const char *doing = "Opening the model";
+  /* what the CPU cannot open is no model; an accelerator may fail for reasons of its own */
+  const int blame = ctx->provider == DT_AI_PROVIDER_CPU ? DT_AI_ERROR_NO_MODEL : DT_AI_ERROR_PROVIDER;
   gboolean ok =
       dt_ort_check(api->CreateSessionOptions(&options), DT_AI_ERROR_FAILED, doing, error)
       && _configure(ctx->ort, options, opts, &ctx->provider, error)
-      && dt_ort_check(api->CreateSessionFromArray(ctx->ort->env, bytes, size, options, &ctx->session),
-                      DT_AI_ERROR_NO_MODEL, doing, error);
+      && dt_ort_check(api->CreateSessionFromArray(ctx->ort->env, bytes, size, options, &ctx->session), blame,
+                      doing, error);
   if(options) api->ReleaseSessionOptions(options);
   if(ok)
     dt_log(DT_LOG_AI, "loading: %s, provider %s, session created in %.0f ms", path,
            dt_ai_provider_to_string(ctx->provider), 1e-3 * (double)(g_get_monotonic_time() - start));
   return ok;
+}
+
+/* Auto goes on to the next provider when one that was attached cannot make a session, and says so. */
+static gboolean _open_with_any(dt_ai_context_t *ctx, const char *path, const void *bytes, size_t size,
+                               const dt_ai_session_opts_t *opts, GError **error)
+{
+  const gboolean any = opts->provider == DT_AI_PROVIDER_AUTO;
+  for(unsigned failed = 0;; failed |= 1u << ctx->provider)
+  {
+    GError *reason = NULL;
+    ctx->provider = any ? dt_ai_provider_resolve_auto(ctx->ort, failed) : opts->provider;
+    if(_open_session(ctx, path, bytes, size, opts, &reason)) return TRUE;
+    if(!any || ctx->provider == DT_AI_PROVIDER_CPU)
+    {
+      if(!any && g_error_matches(reason, DT_AI_ERROR, DT_AI_ERROR_PROVIDER)
+         && ctx->provider != DT_AI_PROVIDER_CPU)
+        g_prefix_error(&reason, "%s: ", dt_ai_provider_to_string(ctx->provider));
+      g_propagate_error(error, reason);
+      return FALSE;
+    }
+    dt_log(DT_LOG_AI,
+           "%s cannot open the model: %s. Update its driver, or choose another provider; going on with "
+           "the next",
+           dt_ai_provider_to_string(ctx->provider), reason->message);
+    g_error_free(reason);
+  }
 }
 
 dt_ai_context_t *dt_ai_session_create(const char *path, const void *bytes, size_t size,
@@ -318,8 +346,7 @@ dt_ai_context_t *dt_ai_session_create(const char *path, const void *bytes, size_
   if(!ort) return NULL;
   dt_ai_context_t *ctx = g_new0(dt_ai_context_t, 1);
   ctx->ort = ort;
-  ctx->provider = opts->provider;
-  if(_open_session(ctx, path, bytes, size, opts, error)
+  if(_open_with_any(ctx, path, bytes, size, opts, error)
      && dt_ort_check(ort->api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &ctx->memory),
                      DT_AI_ERROR_FAILED, "Describing memory", error)
      && _describe_side(ctx, TRUE, error) && _describe_side(ctx, FALSE, error))

@@ -136,6 +136,7 @@ static dt_ort_t *_try_library(const char *path, const char *origin)
   const OrtApiBase *(ORT_API_CALL * get_base)(void);
   memcpy(&get_base, &symbol, sizeof symbol);
   dt_ort_t *ort = _use_library(path, get_base(), origin);
+  if(ort) ort->module = module;
   if(ort && !_create_env(ort)) g_clear_pointer(&ort, _free_ort);
   return ort;
 }
@@ -225,6 +226,12 @@ const dt_ort_t *dt_ort_get(GError **error)
                 "install darktable-ai again.",
                 _failures->str, DT_ORT_MIN_API);
   return ort;
+}
+
+gpointer dt_ort_symbol(const dt_ort_t *ort, const char *name)
+{
+  gpointer symbol = NULL;
+  return g_module_symbol(ort->module, name, &symbol) ? symbol : NULL;
 }
 
 gboolean dt_ort_is_loaded(void)

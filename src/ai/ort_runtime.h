@@ -24,6 +24,7 @@ typedef struct dt_ort_t
   int api_version; ///< members of *api newer than this must not be touched
   char *version;   ///< of the library, e.g. "1.30.0"
   char *path;      ///< the file that was loaded
+  gpointer module; ///< its GModule
   char *origin;    ///< which rule chose it, for people
   char *warning;   ///< the library that was asked for, and why it is not this one; or NULL
 } dt_ort_t;
@@ -37,6 +38,10 @@ const dt_ort_t *dt_ort_get(GError **error);
 
 /** Whether the runtime has been loaded in this process. */
 gboolean dt_ort_is_loaded(void);
+
+/** The function called @p name in the library, or NULL when it has none: providers that are no part of the table
+ * of functions are attached by such. */
+gpointer dt_ort_symbol(const dt_ort_t *ort, const char *name);
 
 /** Turns a status into an error and releases it.
  * @return TRUE when @p status is NULL (success) */

@@ -24,7 +24,7 @@ static const struct
   { DT_CONF_AI_CACHE_LIMIT, "4G" },
   { "plugins/ai/cuda_device_id", "0" },
   { "plugins/ai/migraphx_device_id", "0" },
-  { "plugins/ai/openvino_device_id", "0" },
+  { DT_CONF_AI_OPENVINO_DEVICE, "CPU" },
   { "plugins/ai/dml_device_id", "0" },
   { "opencl", "TRUE" },
   { "opencl_device_priority", "*/!0,*/*/*" },

@@ -22,6 +22,7 @@ G_BEGIN_DECLS
 #define DT_CONF_AI_ACTIVE_MODEL "plugins/ai/models/active/" ///< followed by the task
 #define DT_CONF_AI_MEMORY "plugins/ai/memory"
 #define DT_CONF_AI_CACHE_LIMIT "plugins/ai/cache_limit"
+#define DT_CONF_AI_OPENVINO_DEVICE "plugins/ai/openvino_device" ///< as OpenVINO calls it: CPU, GPU, NPU, AUTO
 #define DT_CONF_AI_REPOSITORY "plugins/ai/repository"
 #define DT_CONF_AI_STALL_SECONDS "plugins/ai/stall_seconds" ///< a download this slow for so long ends
 
