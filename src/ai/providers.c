@@ -52,14 +52,6 @@ static gboolean _append_by_symbol(const dt_ort_t *ort, OrtSessionOptions *option
   return dt_ort_check(append(options, device), DT_AI_ERROR_PROVIDER, "Attaching it", error);
 }
 
-static gboolean _attach_cpu(const dt_ort_t *ort, OrtSessionOptions *options, GError **error)
-{
-  (void)ort;
-  (void)options;
-  (void)error;
-  return TRUE;
-}
-
 /* Memory grows by what is asked for, and convolutions are chosen by heuristics: an exhaustive search would take
  * seconds for every new size of a tile. */
 static gboolean _attach_cuda(const dt_ort_t *ort, OrtSessionOptions *options, GError **error)
@@ -136,7 +128,7 @@ static const struct
   gboolean (*attach)(const dt_ort_t *ort, OrtSessionOptions *options, GError **error);
 } _attachments[] = {
   [DT_AI_PROVIDER_AUTO] = { NULL, NULL, 0, NULL },
-  [DT_AI_PROVIDER_CPU] = { "CPUExecutionProvider", NULL, 0, _attach_cpu },
+  [DT_AI_PROVIDER_CPU] = { "CPUExecutionProvider", NULL, 0, NULL },
   [DT_AI_PROVIDER_COREML] = { "CoreMLExecutionProvider", NULL, ON_MACOS ? 1 : 0, _attach_coreml },
   [DT_AI_PROVIDER_CUDA] = { "CUDAExecutionProvider", NULL, ON_LINUX ? 1 : 0, _attach_cuda },
   [DT_AI_PROVIDER_MIGRAPHX] = { "MIGraphXExecutionProvider", "ROCMExecutionProvider", ON_LINUX ? 2 : 0,
@@ -176,7 +168,7 @@ static gboolean _refuse(dt_ai_provider_t provider, const char *why, GError **err
 gboolean dt_ai_provider_attach(const dt_ort_t *ort, dt_ai_provider_t provider, OrtSessionOptions *options,
                                GError **error)
 {
-  if(provider == DT_AI_PROVIDER_CPU) return TRUE;
+  if(provider == DT_AI_PROVIDER_CPU) return TRUE; /* every session has it */
   if(!dt_ai_providers[provider].available)
     return _refuse(provider, "it does not exist on this platform", error);
   if(!_is_offered(ort, provider))

@@ -146,10 +146,8 @@ static int _say_problems(dt_ai_models_t *models, const dt_cli_models_opts_t *opt
   return DT_EXIT_OK;
 }
 
-/* Asks the repository when that was wished for. */
-static gboolean _ask(dt_ai_models_t *models, const dt_cli_models_opts_t *opts, GError **error)
+gboolean dt_cli_models_ask(dt_ai_models_t *models, GError **error)
 {
-  if(!opts->remote) return TRUE;
   const dt_ai_models_job_t job = { .cancellable = dt_cli_catch_signals() };
   char *note = NULL;
   const gboolean ok = dt_ai_models_check_updates(models, &note, &job, error);
@@ -163,7 +161,7 @@ static int _list(dt_ai_models_t *models, const dt_cli_models_opts_t *opts, int n
   (void)n;
   (void)operands;
   GError *error = NULL;
-  if(!_ask(models, opts, &error)) return dt_cli_fail(error);
+  if(opts->remote && !dt_cli_models_ask(models, &error)) return dt_cli_fail(error);
   GPtrArray *list = dt_ai_models_list(models);
   if(!opts->json && list->len)
     printf("%-28s %-10s %-8s %-8s %-17s %-11s %s\n", "ID", "TASK", "VERSION", "ENABLED", "STATUS", "ORIGIN",
@@ -243,7 +241,7 @@ static int _info(dt_ai_models_t *models, const dt_cli_models_opts_t *opts, int n
 {
   (void)n;
   GError *error = NULL;
-  if(!_ask(models, opts, &error)) return dt_cli_fail(error);
+  if(opts->remote && !dt_cli_models_ask(models, &error)) return dt_cli_fail(error);
   GPtrArray *list = dt_ai_models_list(models);
   const dt_ai_model_t *model = dt_cli_models_find(list, operands[0]);
   if(!model)

@@ -32,6 +32,8 @@ int dt_cli_models_rescan(dt_ai_models_t *models, const dt_cli_models_opts_t *opt
 /** @p models is NULL: packing needs none. */
 int dt_cli_models_pack(dt_ai_models_t *models, const dt_cli_models_opts_t *opts, int n, char **operands);
 
+/** Asks the repository what it offers, and passes on what a person should know about its answer. */
+gboolean dt_cli_models_ask(dt_ai_models_t *models, GError **error);
 /** The model called @p id in a snapshot, or NULL. */
 const dt_ai_model_t *dt_cli_models_find(const GPtrArray *list, const char *id);
 

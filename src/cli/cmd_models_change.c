@@ -193,16 +193,6 @@ static int _download_each(dt_ai_models_t *models, const dt_cli_models_opts_t *op
   return _exit_code(&tally);
 }
 
-static gboolean _ask(dt_ai_models_t *models, GError **error)
-{
-  const dt_ai_models_job_t job = { .cancellable = dt_cli_catch_signals() };
-  char *note = NULL;
-  const gboolean ok = dt_ai_models_check_updates(models, &note, &job, error);
-  if(note) dt_cli_say("%s", note);
-  g_free(note);
-  return ok;
-}
-
 /* Whether @p id was named; naming none means all. */
 static gboolean _is_named(const char *id, int n, char **operands)
 {
@@ -220,7 +210,7 @@ int dt_cli_models_download(dt_ai_models_t *models, const dt_cli_models_opts_t *o
     return DT_EXIT_USAGE;
   }
   GError *error = NULL;
-  if(!_ask(models, &error)) return dt_cli_fail(error);
+  if(!dt_cli_models_ask(models, &error)) return dt_cli_fail(error);
   GPtrArray *list = dt_ai_models_list(models), *ids = g_ptr_array_new();
   gboolean offers = FALSE;
   for(int i = 0; i < n; i++) g_ptr_array_add(ids, operands[i]);
@@ -256,7 +246,7 @@ int dt_cli_models_update(dt_ai_models_t *models, const dt_cli_models_opts_t *opt
     return DT_EXIT_NO_MODEL;
   }
   g_ptr_array_unref(before);
-  if(!_ask(models, &error)) return dt_cli_fail(error);
+  if(!dt_cli_models_ask(models, &error)) return dt_cli_fail(error);
   GPtrArray *list = dt_ai_models_list(models), *ids = g_ptr_array_new();
   for(guint i = 0; i < list->len; i++)
   {

@@ -13,12 +13,10 @@
 #include "common/paths.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -964,12 +962,7 @@ char *dt_ai_models_pack(const char *dir, const char *output, gboolean overwrite,
 
 dt_ai_models_t *dt_ai_models_open(dt_ai_models_selftest_t selftest, GError **error)
 {
-  if(!dt_conf_get_bool(DT_CONF_AI_ENABLED))
-  {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_DISABLED,
-                "AI features are switched off. Switch them on with: darktable-ai enable");
-    return NULL;
-  }
+  if(!_is_on(error)) return NULL;
   dt_ai_models_t *models = g_new0(dt_ai_models_t, 1);
   pthread_mutex_init(&models->lock, NULL);
   models->catalogue = dt_catalogue_read();

@@ -23,17 +23,25 @@ static void _use(const dt_manifest_t *m)
   if(!dt_manifest_id_is_safe(m->id) || m->num_inputs < 1) abort();
 }
 
+static char *_dir;
+
+static void _remove_dir(void)
+{
+  g_rmdir(_dir);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  static char *dir, *path;
-  if(!dir)
+  static char *path;
+  if(!_dir)
   {
-    dir = g_dir_make_tmp("darktable-ai-fuzz-XXXXXX", NULL);
-    path = g_build_filename(dir, "config.json", NULL);
+    _dir = g_dir_make_tmp("darktable-ai-fuzz-XXXXXX", NULL);
+    path = g_build_filename(_dir, "config.json", NULL);
+    atexit(_remove_dir);
   }
   g_file_set_contents_full(path, (const char *)data, (gssize)size, G_FILE_SET_CONTENTS_NONE, 0600, NULL);
   GError *error = NULL;
-  dt_manifest_t *m = dt_manifest_read(dir, &error);
+  dt_manifest_t *m = dt_manifest_read(_dir, &error);
   if((m == NULL) != (error != NULL)) abort();
   if(error && !g_utf8_validate(error->message, -1, NULL)) abort();
   if(m) _use(m);
