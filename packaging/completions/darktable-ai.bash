@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # bash completion for darktable-ai
 
-_darktable_ai_commands="denoise models providers prefs enable disable doctor"
+_darktable_ai_commands="denoise models providers runtime prefs enable disable doctor"
 _darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --help"
 _darktable_ai_help="--help-all --help-global"
 _darktable_ai_denoise="-o --output --model --provider --sigma --memory --bit-depth --compression --quality
   --icc --assume-profile --threads --overwrite --skip-existing --dry-run --json --progress"
 _darktable_ai_models="--json --remote --default --all --dry-run -o --output --overwrite --progress"
+_darktable_ai_runtime="--json -y --yes --use --strict --dry-run --progress"
+_darktable_ai_runtime_verbs="show detect use reset install remove"
+_darktable_ai_builds="cuda12 cuda13 migraphx rocm openvino webgpu"
 _darktable_ai_verbs="list info install download update remove activate deactivate verify pack rescan"
 _darktable_ai_profiles="srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020
   rec2020-linear display-p3 display-p3-linear"
@@ -91,6 +94,18 @@ _darktable_ai_models_operand()
   esac
 }
 
+# Completes the operands of runtime's verb $1.
+_darktable_ai_runtime_operand()
+{
+  local current=$2
+  case $1 in
+    "") COMPREPLY=($(compgen -W "$_darktable_ai_runtime_verbs" -- "$current")) ;;
+    use) COMPREPLY=($(compgen -f -- "$current")) ;;
+    install) COMPREPLY=($(compgen -W "$_darktable_ai_builds" -- "$current")) ;;
+    remove) COMPREPLY=($(compgen -W "cuda migraphx rocm openvino webgpu" -- "$current")) ;;
+  esac
+}
+
 _darktable_ai()
 {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
@@ -108,6 +123,7 @@ _darktable_ai()
     "") options="$_darktable_ai_global $_darktable_ai_commands" ;;
     denoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_denoise" ;;
     models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
+    runtime) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_runtime" ;;
     providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
     prefs) options="$_darktable_ai_global $_darktable_ai_help --json list get set reset" ;;
     enable | disable) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
@@ -117,6 +133,12 @@ _darktable_ai()
     models:*)
       if [[ $current != -* ]]; then
         _darktable_ai_models_operand "$(_darktable_ai_find_word 2)" "$current"
+        return
+      fi
+      ;;
+    runtime:*)
+      if [[ $current != -* ]]; then
+        _darktable_ai_runtime_operand "$(_darktable_ai_find_word 2)" "$current"
         return
       fi
       ;;

@@ -2,12 +2,13 @@
 # fish completion for darktable-ai
 # The long options in full: --debug --configdir --cachedir --conf --version --help --help-all --help-global
 # --output --model --provider --sigma --memory --bit-depth --compression --quality --icc --assume-profile
-# --threads --overwrite --skip-existing --dry-run --json --progress --remote --default --all
+# --threads --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
-set -l commands denoise models providers prefs enable disable doctor
+set -l commands denoise models providers runtime prefs enable disable doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
+set -l runtime_verbs show detect use reset install remove
 set -l verbs list info install download update remove activate deactivate verify pack rescan
 
 # the ids of all models that are known here; no network is used
@@ -40,6 +41,7 @@ complete -c darktable-ai -n "__fish_seen_subcommand_from $commands" -l help-glob
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a denoise -d 'Remove noise from photographs'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a runtime -d 'Show, find, choose and install ONNX Runtime'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a prefs -d 'Show and change settings'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a enable -d 'Switch AI features on'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a disable -d 'Switch AI features off'
@@ -65,7 +67,7 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l json -d 'Pr
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 
 # models, providers, prefs
-complete -c darktable-ai -n '__fish_seen_subcommand_from models providers prefs enable disable' -l json -d 'Print JSON'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models providers runtime prefs enable disable' -l json -d 'Print JSON'
 complete -c darktable-ai -n "__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info update remove activate verify' -a '(__darktable_ai_installed)'
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from download' -a '(__darktable_ai_ids)'
@@ -79,5 +81,14 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from pack' -s o -l output -r -F -d 'The package to write'
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from pack' -l overwrite -d 'Replace an existing package'
 complete -c darktable-ai -n '__fish_seen_subcommand_from models' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
+complete -c darktable-ai -n "__fish_seen_subcommand_from runtime; and not __fish_seen_subcommand_from $runtime_verbs" -a "$runtime_verbs"
+complete -c darktable-ai -n '__fish_seen_subcommand_from runtime; and __fish_seen_subcommand_from use' -F
+complete -c darktable-ai -n '__fish_seen_subcommand_from runtime; and __fish_seen_subcommand_from install' -a 'cuda12 cuda13 migraphx rocm openvino webgpu'
+complete -c darktable-ai -n '__fish_seen_subcommand_from runtime; and __fish_seen_subcommand_from remove' -a 'cuda migraphx rocm openvino webgpu'
+complete -c darktable-ai -n '__fish_seen_subcommand_from runtime; and __fish_seen_subcommand_from install' -s y -l yes -d 'Install what is suggested'
+complete -c darktable-ai -n '__fish_seen_subcommand_from runtime; and __fish_seen_subcommand_from install' -l use -d 'Use it from now on'
+complete -c darktable-ai -n '__fish_seen_subcommand_from runtime; and __fish_seen_subcommand_from install' -l strict -d 'Not without the system libraries it needs'
+complete -c darktable-ai -n '__fish_seen_subcommand_from runtime; and __fish_seen_subcommand_from install' -l dry-run -d 'Only say what would be done'
+complete -c darktable-ai -n '__fish_seen_subcommand_from runtime; and __fish_seen_subcommand_from install' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 complete -c darktable-ai -n '__fish_seen_subcommand_from prefs; and not __fish_seen_subcommand_from list get set reset' -a 'list get set reset'
 complete -c darktable-ai -n '__fish_seen_subcommand_from prefs; and __fish_seen_subcommand_from get set reset' -a '(__darktable_ai_keys)'

@@ -19,6 +19,7 @@ commands=(
   'denoise:remove noise from photographs'
   'models:list, install, download and choose models'
   'providers:show which execution providers work here'
+  'runtime:show, find, choose and install ONNX Runtime'
   'prefs:show and change settings'
   'enable:switch AI features on'
   'disable:switch AI features off'
@@ -49,6 +50,15 @@ _darktable_ai_models_operand() {
     deactivate) compadd "$@" denoise rawdenoise upscale mask ;;
     install) _files -g '*.dtmodel' ;;
     pack) _files -/ ;;
+    *) _message 'no more arguments' ;;
+  esac
+}
+
+_darktable_ai_runtime_operand() {
+  case $line[1] in
+    use) _files ;;
+    install) compadd "$@" cuda12 cuda13 migraphx rocm openvino webgpu ;;
+    remove) compadd "$@" cuda migraphx rocm openvino webgpu ;;
     *) _message 'no more arguments' ;;
   esac
 }
@@ -107,6 +117,17 @@ case $state in
         ;;
       providers)
         _arguments -S $global $help_options '--json[print one JSON object per provider]'
+        ;;
+      runtime)
+        _arguments -S $global $help_options \
+          '--json[print JSON objects]' \
+          '(-y --yes)'{-y,--yes}'[install: what is suggested]' \
+          '--use[install: use it from now on]' \
+          '--strict[install: not without the system libraries it needs]' \
+          '--dry-run[install: only say what would be done]' \
+          '--progress=[how progress is shown]:mode:(auto bar plain json none)' \
+          '1:what:(show detect use reset install remove)' \
+          '2:operand:_darktable_ai_runtime_operand'
         ;;
       prefs)
         _arguments -S $global $help_options '--json[print one JSON object per setting]' \

@@ -29,6 +29,7 @@ typedef enum dt_ai_provider_t
   DT_AI_PROVIDER_MIGRAPHX,
   DT_AI_PROVIDER_OPENVINO,
   DT_AI_PROVIDER_DIRECTML,
+  DT_AI_PROVIDER_WEBGPU,
   DT_AI_PROVIDER_COUNT, ///< number of providers; new ones stand before it
 } dt_ai_provider_t;
 
@@ -54,10 +55,47 @@ dt_ai_provider_t dt_ai_provider_from_string(const char *str);
 /** Whether @p str is a name that dt_ai_provider_from_string() knows. */
 gboolean dt_ai_provider_is_known(const char *str);
 
-/** Whether @p provider really initialises in this process, without loading a model.
+/** Whether @p provider really initialises, without loading a model.
+ *
+ * It is tried in a child process with a time limit, so that a driver that crashes or hangs harms nobody, and the
+ * verdict is kept in the cache directory until the runtime, the driver or the chosen device changes.
  * @return 1 available, 0 not (see dt_ai_last_error()); AUTO and CPU: 1 when the runtime loads.
  * Thread-safe. */
 int dt_ai_probe_provider(dt_ai_provider_t provider);
+
+/** One device of a provider. */
+typedef struct dt_ai_device_t
+{
+  char *id;          ///< as the provider's device setting takes it: "0", "1", … or "CPU", "GPU.0"
+  char *name;        ///< as its driver calls it
+  gboolean software; ///< the processor pretending to be a GPU
+  guint64 memory;    ///< bytes of its own, 0: unknown
+} dt_ai_device_t;
+
+/** What probing a provider found. */
+typedef struct dt_ai_provider_report_t
+{
+  gboolean works;
+  char *reason;       ///< when it does not work: why, with the loader's and the driver's own words; else NULL
+  char *device;       ///< the device it uses, by name, or NULL when nothing tells
+  char *driver;       ///< version of the driver, or NULL
+  GPtrArray *devices; ///< of dt_ai_device_t *: those to choose from; may be empty, never NULL
+  char *words;        ///< what the driver wrote on stdout and stderr meanwhile, or NULL
+} dt_ai_provider_report_t;
+
+/** dt_ai_probe_provider() with everything it found.
+ * @param again  do not believe the cache
+ * @return the report (transfer full: dt_ai_provider_report_free()), or NULL: see dt_ai_last_error() (no runtime).
+ * Thread-safe. */
+dt_ai_provider_report_t *dt_ai_examine_provider(dt_ai_provider_t provider, gboolean again);
+void dt_ai_provider_report_free(dt_ai_provider_report_t *report);
+
+/** The provider AUTO tries first with a model: the first one of this platform that works, CPU when none does. Never
+ * a GPU that is only pretended by software. Thread-safe. */
+dt_ai_provider_t dt_ai_auto_provider(void);
+
+/** The setting that chooses a device of @p provider ("plugins/ai/cuda_device_id"), or NULL. Static string. */
+const char *dt_ai_provider_device_key(dt_ai_provider_t provider);
 
 /** Version of the loaded ONNX Runtime and the file it came from; loads it when necessary.
  * @param path  receives the path (transfer none), may be NULL
@@ -68,6 +106,24 @@ const char *dt_ai_runtime_version(const char **path);
  * DT_ORT_LIBRARY) could not be used and another one runs. NULL when there is nothing to say or nothing
  * is loaded yet. Transfer none. */
 const char *dt_ai_runtime_warning(void);
+
+/** An ONNX Runtime library, as a child process found it. */
+typedef struct dt_ai_runtime_info_t
+{
+  char *path;
+  char *version;    ///< "1.30.0", or NULL when it cannot be used
+  char **providers; ///< the runtime's own names without their ending: "CUDA", "CPU"; NULL-terminated, or NULL
+  char *reason;     ///< why it cannot be used, with the loader's own words, or NULL
+} dt_ai_runtime_info_t;
+
+/** Looks at the library @p path without loading it into this process: whether it is an ONNX Runtime this program
+ * works with, and what it offers. At most 20 seconds.
+ * @return (transfer full: dt_ai_runtime_info_free()), never NULL. Thread-safe. */
+dt_ai_runtime_info_t *dt_ai_runtime_check(const char *path);
+void dt_ai_runtime_info_free(dt_ai_runtime_info_t *info);
+
+/** The library that came with the program (transfer full), or NULL. */
+char *dt_ai_runtime_bundled(void);
 
 /* --- The environment: which models there are ------------------------------------------------- */
 
@@ -172,13 +228,17 @@ typedef struct dt_ai_dim_override_t
 typedef struct dt_ai_context_t dt_ai_context_t;
 
 /** Loads @p model_file (NULL: "model.onnx") of the model @p model_id, everything optimised.
+ *
+ * A provider that cannot be used is replaced by the CPU, AUTO goes through all of this platform first; which one
+ * runs and why is told by dt_ai_get_provider() and dt_ai_get_fallback(), and as a notice (DT_LOG_NOTICE). The
+ * first time a provider sees a model, a child process compiles it and compares a result with the CPU's.
  * @return the context (transfer full), or NULL: see dt_ai_last_error() (DT_AI_ERROR_NO_MODEL,
  *         _PROVIDER, _DISABLED, _MEMORY). Thread-safe. */
 dt_ai_context_t *dt_ai_load_model(dt_ai_environment_t *env, const char *model_id, const char *model_file,
                                   dt_ai_provider_t provider);
 
 /** dt_ai_load_model() with a choice of optimisation and with @p n_overrides bindings of symbolic
- * dimensions. A provider other than AUTO is strict: when it cannot be attached, loading fails. */
+ * dimensions. */
 dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *model_id, const char *model_file,
                                       dt_ai_provider_t provider, dt_ai_opt_level_t opt_level,
                                       const dt_ai_dim_override_t *dim_overrides, int n_overrides);
@@ -204,6 +264,15 @@ int dt_ai_get_input_shape(dt_ai_context_t *ctx, int index, int64_t *shape, int m
 int dt_ai_get_output_shape(dt_ai_context_t *ctx, int index, int64_t *shape, int max_dims);
 /** The provider that really executes the model; never AUTO. */
 dt_ai_provider_t dt_ai_get_provider(dt_ai_context_t *ctx);
+/** @} */
+
+/** Truth about what runs. Transfer none, valid as long as the context. @{ */
+/** The device by name, or NULL when the provider does not tell (CPU). */
+const char *dt_ai_get_device(dt_ai_context_t *ctx);
+/** How many nodes of the graph were placed where, after the provider has fused some: "CUDA 118, CPU 2". */
+const char *dt_ai_get_placement(dt_ai_context_t *ctx);
+/** Why providers that were asked for, or come first, do not run this; NULL when there is nothing to say. */
+const char *dt_ai_get_fallback(dt_ai_context_t *ctx);
 /** @} */
 
 /** Number of elements of a shape; 0 when a dimension is not positive or the product overflows. */

@@ -314,8 +314,17 @@ dt_ai_context_t *dt_ai_load_model_ext(dt_ai_environment_t *env, const char *mode
                     model_id ? model_id : "(null)");
     return NULL;
   }
-  if(provider == DT_AI_PROVIDER_AUTO) provider = dt_ai_env_get_provider(env);
-  return dt_ai_onnx_load_ext(info->directory, model_file, provider, opt_level, dim_overrides, n_overrides);
+  const dt_ai_session_opts_t opts = {
+    .provider = provider != DT_AI_PROVIDER_AUTO ? provider : dt_ai_env_get_provider(env),
+    .opt_level = opt_level,
+    .overrides = dim_overrides,
+    .n_overrides = n_overrides,
+    .cpu_only = info->cpu_only,
+  };
+  GError *error = NULL;
+  dt_ai_context_t *ctx = dt_ai_onnx_load(info->directory, model_file, &opts, &error);
+  if(!ctx) dt_ai_take_last_error(error);
+  return ctx;
 }
 
 gboolean dt_ai_is_supported(void)

@@ -6,7 +6,6 @@
 #include "common/conf.h"
 #include "common/half.h"
 #include "common/log.h"
-#include "common/onnx_graph.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -33,6 +32,8 @@ struct dt_ai_context_t
   size_t n_inputs, n_outputs;
   gboolean dynamic_outputs; /* some output's shape is only known after a run */
   dt_ai_provider_t provider;
+  char *device, *fallback;
+  GString *placement; /* "CUDA 118, CPU 2" */
 };
 
 static const struct
@@ -89,24 +90,6 @@ GBytes *dt_ai_read_model_file(const char *model_dir, const char *model_file, GEr
   return result;
 }
 
-/* What the runtime would follow or choke on is refused here, in words. */
-static gboolean _check_graph(const char *path, const void *bytes, size_t size, GError **error)
-{
-  GError *cause = NULL;
-  dt_onnx_graph_t *graph = dt_onnx_graph_parse(bytes, size, &cause);
-  if(!graph)
-    _fail(error, DT_AI_ERROR_NO_MODEL, "%s is not a valid ONNX model: %s", path, cause->message);
-  else if(dt_onnx_graph_has_external_data(graph))
-    _fail(error, DT_AI_ERROR_NO_MODEL,
-          "%s keeps its weights in another file, which is not followed for safety. Export the "
-          "model as one file.",
-          path);
-  const gboolean ok = graph && !dt_onnx_graph_has_external_data(graph);
-  dt_onnx_graph_destroy(graph);
-  g_clear_error(&cause);
-  return ok;
-}
-
 /* --- session options --- */
 
 /* A cap on the arena makes an allocation that would not fit fail in time; without it Linux grants
@@ -152,17 +135,8 @@ static GraphOptimizationLevel _graph_level(dt_ai_opt_level_t level)
   return ORT_ENABLE_ALL;
 }
 
-static gboolean _enable_acceleration(const dt_ort_t *ort, dt_ai_provider_t *provider,
-                                     OrtSessionOptions *options, GError **error)
-{
-  if(*provider == DT_AI_PROVIDER_AUTO) *provider = dt_ai_provider_resolve_auto(ort, 0);
-  if((int)*provider < 0 || *provider >= DT_AI_PROVIDER_COUNT)
-    return _fail(error, DT_AI_ERROR_PROVIDER, "There is no execution provider number %d.", (int)*provider);
-  return dt_ai_provider_attach(ort, *provider, options, error);
-}
-
 static gboolean _configure(const dt_ort_t *ort, OrtSessionOptions *options, const dt_ai_session_opts_t *opts,
-                           dt_ai_provider_t *provider, GError **error)
+                           GError **error)
 {
   const OrtApi *api = ort->api;
   const int threads = opts->threads > 0 ? opts->threads : (int)g_get_num_processors();
@@ -181,7 +155,41 @@ static gboolean _configure(const dt_ort_t *ort, OrtSessionOptions *options, cons
         api->AddFreeDimensionOverrideByName(options, opts->overrides[i].name, opts->overrides[i].value),
         DT_AI_ERROR_USAGE, "Binding a symbolic dimension", error);
   if(ok && opts->own_arena) ok = _replace_arena(ort, options, opts, error);
-  return ok && _enable_acceleration(ort, provider, options, error);
+  return ok;
+}
+
+/* --- where the nodes of the graph went --- */
+
+/* Every version of the runtime tells it in its most talkative log and, up to 1.23, nowhere else:
+ * "All nodes placed on [CPUExecutionProvider]. Number of nodes: 7", or "Node(s) placed on […" per provider. */
+static void _note_placement(dt_ai_context_t *ctx, const char *message)
+{
+  const char *name = strstr(message, "laced on ["), *end = name ? strstr(name, "]. Number of nodes: ") : NULL;
+  if(!end) return;
+  name += strlen("laced on [");
+  const char *suffix = g_strstr_len(name, end - name, "ExecutionProvider");
+  g_string_append_printf(ctx->placement, "%s%.*s %d", ctx->placement->len ? ", " : "",
+                         (int)((suffix ? suffix : end) - name), name,
+                         (int)g_ascii_strtoll(end + strlen("]. Number of nodes: "), NULL, 10));
+}
+
+static void ORT_API_CALL _listen(void *param, OrtLoggingLevel severity, const char *category,
+                                 const char *logid, const char *location, const char *message)
+{
+  if(severity < ORT_LOGGING_LEVEL_WARNING)
+    _note_placement(param, message);
+  else
+    dt_ort_forward_log(NULL, severity, category, logid, location, message);
+}
+
+static gboolean _listen_to(dt_ai_context_t *ctx, OrtSessionOptions *options, GError **error)
+{
+  const OrtApi *api = ctx->ort->api;
+  ctx->placement = g_string_new(NULL);
+  return dt_ort_check(api->SetUserLoggingFunction(options, _listen, ctx), DT_AI_ERROR_FAILED,
+                      "Listening to the runtime", error)
+         && dt_ort_check(api->SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_VERBOSE),
+                         DT_AI_ERROR_FAILED, "Listening to the runtime", error);
 }
 
 /* --- introspection --- */
@@ -291,8 +299,9 @@ static void _note_dynamic_outputs(dt_ai_context_t *ctx)
 
 /* --- creation and destruction --- */
 
-static gboolean _open_session(dt_ai_context_t *ctx, const char *path, const void *bytes, size_t size,
-                              const dt_ai_session_opts_t *opts, GError **error)
+static gboolean _open_session(dt_ai_context_t *ctx, const dt_ai_target_t *target, const char *path,
+                              const void *bytes, size_t size, const dt_ai_session_opts_t *opts,
+                              GError **error)
 {
   const OrtApi *api = ctx->ort->api;
   OrtSessionOptions *options = NULL;
@@ -300,87 +309,82 @@ static gboolean _open_session(dt_ai_context_t *ctx, const char *path, const void
   const char *doing = "Opening the model";
   /* what the CPU cannot open is no model; an accelerator may fail for reasons of its own */
   const int blame = ctx->provider == DT_AI_PROVIDER_CPU ? DT_AI_ERROR_NO_MODEL : DT_AI_ERROR_PROVIDER;
-  gboolean ok =
+  const gboolean ok =
       dt_ort_check(api->CreateSessionOptions(&options), DT_AI_ERROR_FAILED, doing, error)
-      && _configure(ctx->ort, options, opts, &ctx->provider, error)
+      && _configure(ctx->ort, options, opts, error) && dt_ai_target_attach(ctx->ort, target, options, error)
+      && _listen_to(ctx, options, error)
       && dt_ort_check(api->CreateSessionFromArray(ctx->ort->env, bytes, size, options, &ctx->session), blame,
                       doing, error);
   if(options) api->ReleaseSessionOptions(options);
   if(ok)
-    dt_log(DT_LOG_AI, "loading: %s, provider %s, session created in %.0f ms", path,
-           dt_ai_provider_to_string(ctx->provider), 1e-3 * (double)(g_get_monotonic_time() - start));
+    dt_log(DT_LOG_AI, "loading: %s, provider %s, nodes %s, session created in %.0f ms", path,
+           dt_ai_provider_to_string(ctx->provider), ctx->placement->str,
+           1e-3 * (double)(g_get_monotonic_time() - start));
   return ok;
 }
 
-/* Auto goes on to the next provider when one that was attached cannot make a session, and says so. */
-static gboolean _open_with_any(dt_ai_context_t *ctx, const char *path, const void *bytes, size_t size,
-                               const dt_ai_session_opts_t *opts, GError **error)
+dt_ai_context_t *dt_ai_session_open(const dt_ort_t *ort, const dt_ai_target_t *target, const char *path,
+                                    const void *bytes, size_t size, const dt_ai_session_opts_t *opts,
+                                    GError **error)
 {
-  const gboolean any = opts->provider == DT_AI_PROVIDER_AUTO;
-  for(unsigned failed = 0;; failed |= 1u << ctx->provider)
-  {
-    GError *reason = NULL;
-    ctx->provider = any ? dt_ai_provider_resolve_auto(ctx->ort, failed) : opts->provider;
-    if(_open_session(ctx, path, bytes, size, opts, &reason)) return TRUE;
-    if(!any || ctx->provider == DT_AI_PROVIDER_CPU)
-    {
-      if(!any && g_error_matches(reason, DT_AI_ERROR, DT_AI_ERROR_PROVIDER)
-         && ctx->provider != DT_AI_PROVIDER_CPU)
-        g_prefix_error(&reason, "%s: ", dt_ai_provider_to_string(ctx->provider));
-      g_propagate_error(error, reason);
-      return FALSE;
-    }
-    dt_log(DT_LOG_AI,
-           "%s cannot open the model: %s. Update its driver, or choose another provider; going on with "
-           "the next",
-           dt_ai_provider_to_string(ctx->provider), reason->message);
-    g_error_free(reason);
-  }
-}
-
-dt_ai_context_t *dt_ai_session_create(const char *path, const void *bytes, size_t size,
-                                      const dt_ai_session_opts_t *opts, GError **error)
-{
-  if(!_check_graph(path, bytes, size, error)) return NULL;
-  const dt_ort_t *ort = dt_ort_get(error);
-  if(!ort) return NULL;
   dt_ai_context_t *ctx = g_new0(dt_ai_context_t, 1);
   ctx->ort = ort;
-  if(_open_with_any(ctx, path, bytes, size, opts, error)
+  ctx->provider = target->provider;
+  GError *cause = NULL;
+  if(_open_session(ctx, target, path, bytes, size, opts, &cause)
      && dt_ort_check(ort->api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &ctx->memory),
-                     DT_AI_ERROR_FAILED, "Describing memory", error)
-     && _describe_side(ctx, TRUE, error) && _describe_side(ctx, FALSE, error))
+                     DT_AI_ERROR_FAILED, "Describing memory", &cause)
+     && _describe_side(ctx, TRUE, &cause) && _describe_side(ctx, FALSE, &cause))
   {
     _note_dynamic_outputs(ctx);
     return ctx;
   }
-  if(error && g_error_matches(*error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL)) g_prefix_error(error, "%s: ", path);
+  if(g_error_matches(cause, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL)) g_prefix_error(&cause, "%s: ", path);
+  g_propagate_error(error, cause);
   dt_ai_unload_model(ctx);
   return NULL;
+}
+
+void dt_ai_context_set_device(dt_ai_context_t *ctx, const char *name)
+{
+  g_free(ctx->device);
+  ctx->device = g_strdup(name);
+}
+
+void dt_ai_context_set_fallback(dt_ai_context_t *ctx, const char *reasons)
+{
+  g_free(ctx->fallback);
+  ctx->fallback = g_strdup(reasons);
+}
+
+dt_ai_context_t *dt_ai_onnx_load(const char *model_dir, const char *model_file,
+                                 const dt_ai_session_opts_t *opts, GError **error)
+{
+  if(!dt_conf_get_bool(DT_CONF_AI_ENABLED))
+  {
+    _fail(error, DT_AI_ERROR_DISABLED,
+          "AI features are switched off. Switch them on with: darktable-ai enable");
+    return NULL;
+  }
+  GBytes *bytes = dt_ai_read_model_file(model_dir, model_file, error);
+  if(!bytes) return NULL;
+  char *path = g_build_filename(model_dir, model_file ? model_file : "model.onnx", NULL);
+  dt_ai_context_t *ctx =
+      dt_ai_session_create(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), opts, error);
+  g_free(path);
+  g_bytes_unref(bytes);
+  return ctx;
 }
 
 dt_ai_context_t *dt_ai_onnx_load_ext(const char *model_dir, const char *model_file, dt_ai_provider_t provider,
                                      dt_ai_opt_level_t opt_level, const dt_ai_dim_override_t *dim_overrides,
                                      int n_overrides)
 {
+  const dt_ai_session_opts_t opts = {
+    .provider = provider, .opt_level = opt_level, .overrides = dim_overrides, .n_overrides = n_overrides
+  };
   GError *error = NULL;
-  dt_ai_context_t *ctx = NULL;
-  GBytes *bytes = NULL;
-  if(!dt_conf_get_bool(DT_CONF_AI_ENABLED))
-    _fail(&error, DT_AI_ERROR_DISABLED,
-          "AI features are switched off. Switch them on with: darktable-ai enable");
-  else
-    bytes = dt_ai_read_model_file(model_dir, model_file, &error);
-  if(bytes)
-  {
-    const dt_ai_session_opts_t opts = {
-      .provider = provider, .opt_level = opt_level, .overrides = dim_overrides, .n_overrides = n_overrides
-    };
-    char *path = g_build_filename(model_dir, model_file ? model_file : "model.onnx", NULL);
-    ctx = dt_ai_session_create(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &opts, &error);
-    g_free(path);
-    g_bytes_unref(bytes);
-  }
+  dt_ai_context_t *ctx = dt_ai_onnx_load(model_dir, model_file, &opts, &error);
   if(!ctx) dt_ai_take_last_error(error);
   return ctx;
 }
@@ -397,6 +401,9 @@ void dt_ai_unload_model(dt_ai_context_t *ctx)
   if(!ctx) return;
   if(ctx->session) ctx->ort->api->ReleaseSession(ctx->session);
   if(ctx->memory) ctx->ort->api->ReleaseMemoryInfo(ctx->memory);
+  if(ctx->placement) g_string_free(ctx->placement, TRUE);
+  g_free(ctx->device);
+  g_free(ctx->fallback);
   _free_slots(ctx->inputs, ctx->input_names, ctx->n_inputs);
   _free_slots(ctx->outputs, ctx->output_names, ctx->n_outputs);
   g_free(ctx);
@@ -563,8 +570,9 @@ static void _terminate(GCancellable *cancellable, gpointer data)
 /* The runtime has one error code for everything; an allocation that failed is told by its words. */
 static int _classify(const char *message)
 {
-  static const char *const words[] = { "allocate memory", "Available memory of", "bad_alloc",
-                                       "ut of memory" };
+  static const char *const words[] = { "allocate memory", "Available memory of",  "bad_alloc",
+                                       "ut of memory",    "OUT_OF_DEVICE_MEMORY", "ALLOC_FAILED",
+                                       "out of memory" };
   for(size_t i = 0; i < G_N_ELEMENTS(words); i++)
     if(strstr(message, words[i])) return DT_AI_ERROR_MEMORY;
   return DT_AI_ERROR_FAILED;
@@ -577,6 +585,9 @@ static gboolean _execute(_run_t *run, GCancellable *cancellable)
   OrtRunOptions *options = NULL;
   if(!dt_ort_check(api->CreateRunOptions(&options), DT_AI_ERROR_FAILED, "Preparing a run", run->error))
     return FALSE;
+  /* the session talks only while it is made */
+  OrtStatus *quiet = api->RunOptionsSetRunLogSeverityLevel(options, ORT_LOGGING_LEVEL_WARNING);
+  if(quiet) api->ReleaseStatus(quiet);
   _terminator_t terminator = { .api = api, .options = options };
   g_atomic_int_inc(&terminator.handshakes);
   const gulong id =
@@ -734,19 +745,19 @@ dt_ai_provider_t dt_ai_get_provider(dt_ai_context_t *ctx)
   return ctx ? ctx->provider : DT_AI_PROVIDER_CPU;
 }
 
-int dt_ai_probe_provider(dt_ai_provider_t provider)
+const char *dt_ai_get_device(dt_ai_context_t *ctx)
 {
-  GError *error = NULL;
-  OrtSessionOptions *options = NULL;
-  const dt_ort_t *ort = dt_ort_get(&error);
-  gboolean ok = ort != NULL;
-  if(ok && provider != DT_AI_PROVIDER_AUTO)
-    ok = dt_ort_check(ort->api->CreateSessionOptions(&options), DT_AI_ERROR_PROVIDER, "Preparing the probe",
-                      &error)
-         && _enable_acceleration(ort, &provider, options, &error);
-  if(options) ort->api->ReleaseSessionOptions(options);
-  if(!ok) dt_ai_take_last_error(error);
-  return ok ? 1 : 0;
+  return ctx ? ctx->device : NULL;
+}
+
+const char *dt_ai_get_placement(dt_ai_context_t *ctx)
+{
+  return ctx ? ctx->placement->str : "";
+}
+
+const char *dt_ai_get_fallback(dt_ai_context_t *ctx)
+{
+  return ctx ? ctx->fallback : NULL;
 }
 
 const char *dt_ai_runtime_warning(void)

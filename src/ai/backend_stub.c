@@ -36,6 +36,86 @@ int dt_ai_probe_provider(dt_ai_provider_t provider)
   return 0;
 }
 
+dt_ai_provider_report_t *dt_ai_examine_provider(dt_ai_provider_t provider, gboolean again)
+{
+  (void)provider;
+  (void)again;
+  return NULL;
+}
+
+dt_ai_provider_t dt_ai_auto_provider(void)
+{
+  return DT_AI_PROVIDER_CPU;
+}
+
+void dt_ai_provider_report_free(dt_ai_provider_report_t *report)
+{
+  (void)report;
+}
+
+const char *dt_ai_provider_device_key(dt_ai_provider_t provider)
+{
+  (void)provider;
+  return NULL;
+}
+
+dt_ai_runtime_info_t *dt_ai_runtime_check(const char *path)
+{
+  dt_ai_runtime_info_t *info = g_new0(dt_ai_runtime_info_t, 1);
+  info->path = g_strdup(path);
+  info->reason = g_strdup(NO_AI);
+  return info;
+}
+
+void dt_ai_runtime_info_free(dt_ai_runtime_info_t *info)
+{
+  if(!info) return;
+  g_free(info->path);
+  g_free(info->reason);
+  g_free(info);
+}
+
+char *dt_ai_runtime_bundled(void)
+{
+  return NULL;
+}
+
+const char *dt_ai_get_device(dt_ai_context_t *ctx)
+{
+  (void)ctx;
+  return NULL;
+}
+
+const char *dt_ai_get_placement(dt_ai_context_t *ctx)
+{
+  (void)ctx;
+  return "";
+}
+
+const char *dt_ai_get_fallback(dt_ai_context_t *ctx)
+{
+  (void)ctx;
+  return NULL;
+}
+
+const char *dt_restore_get_device(const dt_restore_context_t *ctx)
+{
+  (void)ctx;
+  return NULL;
+}
+
+const char *dt_restore_get_placement(const dt_restore_context_t *ctx)
+{
+  (void)ctx;
+  return "";
+}
+
+const char *dt_restore_get_fallback(const dt_restore_context_t *ctx)
+{
+  (void)ctx;
+  return NULL;
+}
+
 const char *dt_ai_runtime_version(const char **path)
 {
   (void)path;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Finds, loads and checks the ONNX Runtime library, once per process and not before it is needed. */
 #include "ai/ort_runtime.h"
+#include "ai/backend.h"
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/paths.h"
 
+#include <dlfcn.h>
 #include <gmodule.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +31,37 @@ enum
 };
 static GString *_failures; /* why nothing could be loaded, for every later caller */
 
-static void ORT_API_CALL _forward_log(void *param, OrtLoggingLevel severity, const char *category,
-                                      const char *logid, const char *location, const char *message)
+/* The runtime puts a place in its own source before the words; those who look for it read the log. */
+static char *_clean_words(const char *message)
+{
+  const char *mark = strstr(message, "[ONNXRuntimeError] : "),
+             *words = mark ? strstr(mark + 21, " : ") : NULL;
+  words = words ? strstr(words + 3, " : ") : NULL;
+  const char *check = strstr(message, " was false. ");
+  if(words) return g_strstrip(g_strdup(words + 3));
+  return g_strstrip(g_strdup(check && *message == '/' ? check + strlen(" was false. ") : message));
+}
+
+static GPrivate _collected; /* each thread's dt_ort_collect() */
+
+void dt_ort_collect(GString *words)
+{
+  g_private_set(&_collected, words);
+}
+
+void ORT_API_CALL dt_ort_forward_log(void *param, OrtLoggingLevel severity, const char *category,
+                                     const char *logid, const char *location, const char *message)
 {
   (void)param;
   (void)category;
   (void)logid;
+  GString *words = g_private_get(&_collected);
+  if(words && severity >= ORT_LOGGING_LEVEL_ERROR)
+  {
+    char *text = _clean_words(message);
+    g_string_append_printf(words, "%s%s", words->len ? "; " : "", text);
+    g_free(text);
+  }
   dt_log(DT_LOG_AI, "[onnxruntime] %s%s (%s)", severity >= ORT_LOGGING_LEVEL_ERROR ? "error: " : "", message,
          location);
 }
@@ -43,7 +70,10 @@ gboolean dt_ort_check(OrtStatus *status, int code, const char *doing, GError **e
 {
   if(!status) return TRUE;
   const OrtApi *api = ((dt_ort_t *)g_ort.retval)->api;
-  g_set_error(error, DT_AI_ERROR, code, "%s failed: %s", doing, api->GetErrorMessage(status));
+  char *words = _clean_words(api->GetErrorMessage(status));
+  dt_log(DT_LOG_AI, "%s failed: %s", doing, api->GetErrorMessage(status));
+  g_set_error(error, DT_AI_ERROR, code, "%s failed: %s", doing, words);
+  g_free(words);
   api->ReleaseStatus(status);
   return FALSE;
 }
@@ -96,7 +126,7 @@ static dt_ort_t *_use_library(const char *path, const OrtApiBase *base, const ch
 
 static gboolean _create_env(dt_ort_t *ort)
 {
-  OrtStatus *status = ort->api->CreateEnvWithCustomLogger(_forward_log, NULL, ORT_LOGGING_LEVEL_WARNING,
+  OrtStatus *status = ort->api->CreateEnvWithCustomLogger(dt_ort_forward_log, NULL, ORT_LOGGING_LEVEL_WARNING,
                                                           "darktable-ai", &g_env);
   if(status)
   {
@@ -118,7 +148,17 @@ static void _free_ort(dt_ort_t *ort)
   g_free(ort->path);
   g_free(ort->origin);
   g_free(ort->warning);
+  g_free(ort->failure);
   g_free(ort);
+}
+
+/* A name that the loader looked up itself: providers' libraries lie beside the file it found. */
+static void _note_real_path(dt_ort_t *ort, const void *symbol)
+{
+  Dl_info info;
+  if(!dladdr(symbol, &info) || !info.dli_fname || !g_path_is_absolute(info.dli_fname)) return;
+  g_free(ort->path);
+  ort->path = g_strdup(info.dli_fname);
 }
 
 /* Tries one file. The module is never closed: a runtime with live threads cannot be unloaded. */
@@ -137,6 +177,7 @@ static dt_ort_t *_try_library(const char *path, const char *origin)
   memcpy(&get_base, &symbol, sizeof symbol);
   dt_ort_t *ort = _use_library(path, get_base(), origin);
   if(ort) ort->module = module;
+  if(ort && !g_path_is_absolute(path)) _note_real_path(ort, symbol);
   if(ort && !_create_env(ort)) g_clear_pointer(&ort, _free_ort);
   return ort;
 }
@@ -152,21 +193,15 @@ static dt_ort_t *_try_chosen(void)
   return ort;
 }
 
+/* installed program: bin/../lib/darktable-ai; installed library: lib/darktable-ai; build tree: both */
+static const char *const _bundled_places[] = { "../lib/darktable-ai/" ORT_LIBRARY_NAME,
+                                               "darktable-ai/" ORT_LIBRARY_NAME };
+
 static dt_ort_t *_try_bundled(void)
 {
-  /* installed program: bin/../lib/darktable-ai; installed library: lib/darktable-ai; build tree:
-   * both */
-  static const char *const places[] = { "../lib/darktable-ai/" ORT_LIBRARY_NAME,
-                                        "darktable-ai/" ORT_LIBRARY_NAME };
-  char *program = dt_paths_program_dir();
-  dt_ort_t *ort = NULL;
-  for(size_t i = 0; program && i < G_N_ELEMENTS(places) && !ort; i++)
-  {
-    char *path = g_canonicalize_filename(places[i], program);
-    if(g_file_test(path, G_FILE_TEST_EXISTS)) ort = _try_library(path, "bundled");
-    g_free(path);
-  }
-  g_free(program);
+  char *path = dt_ai_runtime_bundled();
+  dt_ort_t *ort = path ? _try_library(path, "bundled") : NULL;
+  g_free(path);
   return ort;
 }
 
@@ -197,16 +232,18 @@ static gpointer _load_once(gpointer unused)
   g_setenv("ORT_DISABLE_TELEMETRY", "1", TRUE);
   _failures = g_string_new(NULL);
   dt_ort_t *ort = _try_chosen();
-  char *warning = _describe_failures();
+  char *warning = _describe_failures(), *failure = g_strstrip(g_strdup(_failures->str));
   if(!ort) ort = _try_bundled();
   if(!ort) ort = _try_system();
   if(!ort)
   {
     g_free(warning);
+    g_free(failure);
     g_atomic_int_set(&_loaded, LOAD_FAILED);
     return NULL;
   }
   ort->warning = warning;
+  ort->failure = failure;
   dt_log(DT_LOG_AI, "loaded ONNX Runtime %s from '%s' (%s), using API version %d (compiled for %d), %.0f ms",
          ort->version, ort->path, ort->origin, ort->api_version, ORT_API_VERSION,
          1e-3 * (double)(g_get_monotonic_time() - start));
@@ -226,6 +263,18 @@ const dt_ort_t *dt_ort_get(GError **error)
                 "install darktable-ai again.",
                 _failures->str, DT_ORT_MIN_API);
   return ort;
+}
+
+char *dt_ai_runtime_bundled(void)
+{
+  char *program = dt_paths_program_dir(), *path = NULL;
+  for(size_t i = 0; program && i < G_N_ELEMENTS(_bundled_places) && !path; i++)
+  {
+    path = g_canonicalize_filename(_bundled_places[i], program);
+    if(!g_file_test(path, G_FILE_TEST_EXISTS)) g_clear_pointer(&path, g_free);
+  }
+  g_free(program);
+  return path;
 }
 
 gpointer dt_ort_symbol(const dt_ort_t *ort, const char *name)

@@ -27,6 +27,7 @@ typedef struct dt_ort_t
   gpointer module; ///< its GModule
   char *origin;    ///< which rule chose it, for people
   char *warning;   ///< the library that was asked for, and why it is not this one; or NULL
+  char *failure;   ///< the reasons alone, or NULL
 } dt_ort_t;
 
 /** The runtime, loaded on the first call (g_once); lives until the process ends.
@@ -46,5 +47,13 @@ gpointer dt_ort_symbol(const dt_ort_t *ort, const char *name);
 /** Turns a status into an error and releases it.
  * @return TRUE when @p status is NULL (success) */
 gboolean dt_ort_check(OrtStatus *status, int code, const char *doing, GError **error);
+
+/** The environment's logging function, for sessions that listen themselves. */
+void ORT_API_CALL dt_ort_forward_log(void *param, OrtLoggingLevel severity, const char *category,
+                                     const char *logid, const char *location, const char *message);
+
+/** From here on this thread's messages of the runtime about errors are appended to @p words as well, separated by
+ * "; "; NULL ends it. A provider's library that cannot be loaded is explained there and nowhere else. */
+void dt_ort_collect(GString *words);
 
 #endif

@@ -12,6 +12,7 @@ const dt_ai_provider_desc_t dt_ai_providers[] = {
   { DT_AI_PROVIDER_OPENVINO, "OpenVINO", "Intel OpenVINO",
     ON_LINUX || ON_WINDOWS || (ON_MACOS && ON_X86_64) },
   { DT_AI_PROVIDER_DIRECTML, "DirectML", "Windows DirectML", ON_WINDOWS },
+  { DT_AI_PROVIDER_WEBGPU, "WebGPU", "WebGPU", TRUE },
 };
 _Static_assert(G_N_ELEMENTS(dt_ai_providers) == DT_AI_PROVIDER_COUNT,
                "one row in dt_ai_providers[] per dt_ai_provider_t");

@@ -19,6 +19,7 @@ G_BEGIN_DECLS
 typedef struct dt_restore_load_opts_t
 {
   dt_ai_provider_t provider; ///< default AUTO: the environment's choice
+  gboolean strict;           ///< that provider or none: an error (DT_AI_ERROR_PROVIDER) instead of the CPU
   size_t memory; ///< budget in bytes for everything; default: plugins/ai/memory, else a quarter of
                  ///< the memory available
   int threads;   ///< threads per run of the network; default: the cores, at most 4 per run
@@ -90,6 +91,11 @@ void dt_restore_free(dt_restore_context_t *ctx);
 /** The loaded model's id (transfer none), and the provider it runs on. */
 const char *dt_restore_get_model_id(const dt_restore_context_t *ctx);
 dt_ai_provider_t dt_restore_get_provider(const dt_restore_context_t *ctx);
+/** As dt_ai_get_device(), dt_ai_get_placement() and dt_ai_get_fallback() of its session (transfer none). @{ */
+const char *dt_restore_get_device(const dt_restore_context_t *ctx);
+const char *dt_restore_get_placement(const dt_restore_context_t *ctx);
+const char *dt_restore_get_fallback(const dt_restore_context_t *ctx);
+/** @} */
 /** Whether the model takes a noise level (dt_restore_opts_t.sigma). */
 gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx);
 

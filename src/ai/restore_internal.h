@@ -24,10 +24,15 @@ struct dt_restore_context_t
   char *path;    ///< of the model file
   GBytes *bytes; ///< the model file
   dt_ai_context_t *session;
-  dt_ai_provider_t provider; ///< as asked for, then as resolved
-  GCancellable *loading;     ///< stops the measurements; NULL once loaded
+  dt_ai_provider_t provider;           ///< as asked for, then as resolved
+  gboolean strict;                     ///< no other provider will do
+  char *cpu_only;                      ///< the manifest's wish, or NULL
+  char *device, *placement, *fallback; ///< of the first session
+  GCancellable *loading;               ///< stops the measurements; NULL once loaded
   size_t budget;
   int threads, runs, max_tile;
+  gboolean runs_chosen; ///< by the caller
+  int device_side;      ///< of windows, for providers that compile for one shape
 
   gboolean has_sigma;
   int fixed_w, fixed_h; ///< window of a static model, 0: free

@@ -19,6 +19,11 @@
  * the same blocks at every size, one that doubles places them differently and needs more room for surprise */
 static const double _margins[] = { [0] = 1.35, [1] = 1.1 };
 #define CALIBRATION_SCHEMA 1
+/* A device's memory is not ours to measure: windows that fit four gigabytes with any network this program is meant
+ * for. Providers that compile for one shape get it always. */
+#define DEVICE_SIDE 1024
+/* what the host holds for a pixel of a window that is computed elsewhere: a copy of what goes in and out */
+#define DEVICE_PIXEL_BYTES 64
 
 static gboolean _refuse(const dt_restore_context_t *ctx, GError **error, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
@@ -122,6 +127,16 @@ static void _read_attributes(dt_restore_context_t *ctx, const dt_manifest_t *man
   ctx->high = unclamped ? 2.0f : 1.0f;
 }
 
+/* Windows for where the network really runs. */
+static void _adapt_to_provider(dt_restore_context_t *ctx)
+{
+  if(ctx->provider == DT_AI_PROVIDER_CPU) return;
+  ctx->max_tile = MIN(ctx->max_tile, DEVICE_SIDE);
+  if(!ctx->runs_chosen) ctx->runs = 1; /* runs on one device take turns */
+  if(dt_ai_provider_wants_fixed_shapes(ctx->provider) && !ctx->fixed_w)
+    ctx->fixed_w = ctx->fixed_h = ctx->device_side;
+}
+
 static void _set_blended(dt_restore_context_t *ctx, const char *why)
 {
   g_strlcpy(ctx->reason, why, sizeof ctx->reason);
@@ -152,9 +167,24 @@ static void _choose_overlap(dt_restore_context_t *ctx)
 
 /* --- sessions and single windows --- */
 
+/* The first session decides where all later ones run. */
+static void _settle(dt_restore_context_t *ctx)
+{
+  if(ctx->placement) return;
+  ctx->provider = dt_ai_get_provider(ctx->session);
+  ctx->strict = TRUE;
+  ctx->device = g_strdup(dt_ai_get_device(ctx->session));
+  ctx->placement = g_strdup(dt_ai_get_placement(ctx->session));
+  ctx->fallback = g_strdup(dt_ai_get_fallback(ctx->session));
+}
+
 static gboolean _open_session(dt_restore_context_t *ctx, size_t arena_limit, int strategy, GError **error)
 {
   const dt_ai_session_opts_t opts = { .provider = ctx->provider,
+                                      .strict = ctx->strict,
+                                      .cpu_only = ctx->cpu_only,
+                                      .cancellable = ctx->loading,
+                                      .side = ctx->device_side,
                                       .threads = ctx->threads,
                                       .own_arena = TRUE,
                                       .arena_limit = arena_limit,
@@ -162,7 +192,7 @@ static gboolean _open_session(dt_restore_context_t *ctx, size_t arena_limit, int
   g_clear_pointer(&ctx->session, dt_ai_unload_model);
   ctx->session = dt_ai_session_create(ctx->path, g_bytes_get_data(ctx->bytes, NULL),
                                       g_bytes_get_size(ctx->bytes), &opts, error);
-  if(ctx->session) ctx->provider = dt_ai_get_provider(ctx->session);
+  if(ctx->session) _settle(ctx);
   return ctx->session != NULL;
 }
 
@@ -310,13 +340,28 @@ static gboolean _measure_exactness(dt_restore_context_t *ctx, GError **error)
   return ok;
 }
 
-static gboolean _calibrate(dt_restore_context_t *ctx, GError **error)
+/* OpenVINO runs on the processor as a rule, and what it takes there can be seen. */
+static gboolean _runs_on_device(const dt_restore_context_t *ctx)
 {
-  const gint64 start = g_get_monotonic_time();
+  return ctx->provider != DT_AI_PROVIDER_CPU && ctx->provider != DT_AI_PROVIDER_OPENVINO;
+}
+
+static gboolean _measure_memory(dt_restore_context_t *ctx, GError **error)
+{
   double doubling, requested;
+  ctx->calibration.arena_strategy = 1;
+  ctx->calibration.pixel_bytes = DEVICE_PIXEL_BYTES;
+  if(_runs_on_device(ctx)) return TRUE;
   if(!_measure(ctx, 1, &requested, error) || !_measure(ctx, 0, &doubling, error)) return FALSE;
   ctx->calibration.arena_strategy = requested < doubling ? 1 : 0;
   ctx->calibration.pixel_bytes = MIN(requested, doubling);
+  return TRUE;
+}
+
+static gboolean _calibrate(dt_restore_context_t *ctx, GError **error)
+{
+  const gint64 start = g_get_monotonic_time();
+  if(!_measure_memory(ctx, error)) return FALSE;
   ctx->calibration.exact = FALSE;
   if(ctx->ramp == 0 && !_measure_exactness(ctx, error)) return FALSE;
   dt_log(DT_LOG_AI, "calibrated %s: %.0f bytes per pixel, tiles %s, %.0f ms", ctx->model_id,
@@ -325,16 +370,19 @@ static gboolean _calibrate(dt_restore_context_t *ctx, GError **error)
   return TRUE;
 }
 
+/* What was measured belongs to the runtime; on a device also to its driver, whose cache it joins. */
 static char *_calibration_path(const dt_restore_context_t *ctx)
 {
   char *hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, ctx->bytes);
   char *cache = dt_paths_get(DT_DIR_CACHE);
-  char *dir = g_strdup_printf("ai_v%d_%s_calibration", CALIBRATION_SCHEMA,
-                              dt_ai_providers[ctx->provider].config_string);
-  char *file = g_strdup_printf("%.32s-ort%s-t%d-w%d.ini", hash, dt_ai_runtime_version(NULL), ctx->threads,
-                               ctx->fixed_w);
-  char *path = g_build_filename(cache, dir, file, NULL);
-  g_free(file);
+  dt_ai_target_t target = { 0 };
+  const dt_ort_t *ort = dt_ort_get(NULL); /* loaded, since there is a session */
+  dt_ai_target_init(&target, ort, ctx->provider);
+  char *dir = target.cache ? g_strdup_printf("%s/%.16s", target.cache, hash)
+                           : g_strdup_printf("%s/ai_v%d_CPU_calibration", cache, CALIBRATION_SCHEMA);
+  char *path =
+      g_strdup_printf("%s/%.32s-ort%s-t%d-w%d.ini", dir, hash, ort->version, ctx->threads, ctx->fixed_w);
+  dt_ai_target_cleanup(&target);
   g_free(dir);
   g_free(cache);
   g_free(hash);
@@ -430,6 +478,7 @@ static void _choose_threads(dt_restore_context_t *ctx, const dt_restore_load_opt
   /* beyond four threads a run gains less than a second tile beside it */
   ctx->threads = opts->threads > 0 ? MIN(opts->threads, 256) : MIN(cores, 4);
   ctx->runs = opts->runs > 0 ? MIN(opts->runs, 64) : MAX(1, cores / ctx->threads);
+  ctx->runs_chosen = opts->runs > 0;
 }
 
 static void _learn_locality(dt_restore_context_t *ctx)
@@ -442,10 +491,14 @@ static void _learn_locality(dt_restore_context_t *ctx)
 
 static gboolean _prepare(dt_restore_context_t *ctx, const dt_manifest_t *manifest, GError **error)
 {
+  int sizes[16];
+  const int n_sizes = dt_manifest_attribute_ints(manifest, "input_sizes", sizes, 16);
+  ctx->device_side = n_sizes == 1 && sizes[0] >= 16 ? sizes[0] : DEVICE_SIDE;
   if(!_open_session(ctx, 0, 1, error) || !_check_contract(ctx, error)) return FALSE;
   _learn_locality(ctx);
   if(!_check_scale(ctx, error)) return FALSE;
   _read_attributes(ctx, manifest);
+  _adapt_to_provider(ctx);
   _choose_overlap(ctx);
   if(!_get_calibration(ctx, error)) return FALSE;
   dt_log(DT_LOG_AI | DT_LOG_TILING, "%s: stride %d, receptive field radius %d, overlap %d, %s%s%s",
@@ -492,6 +545,8 @@ dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task
   ctx->path = g_build_filename(info->directory, "model.onnx", NULL);
   ctx->bytes = bytes;
   ctx->provider = provider;
+  ctx->strict = opts->strict && provider != DT_AI_PROVIDER_AUTO;
+  ctx->cpu_only = g_strdup(info->cpu_only);
   ctx->budget = budget;
   ctx->loading = opts->cancellable;
   ctx->max_tile = opts->max_tile > 0 ? opts->max_tile : dt_tile_ladder[0];
@@ -508,6 +563,10 @@ void dt_restore_free(dt_restore_context_t *ctx)
   if(!ctx) return;
   dt_ai_unload_model(ctx->session);
   g_clear_pointer(&ctx->bytes, g_bytes_unref);
+  g_free(ctx->cpu_only);
+  g_free(ctx->device);
+  g_free(ctx->placement);
+  g_free(ctx->fallback);
   g_free(ctx->path);
   g_free(ctx->model_id);
   g_free(ctx);
@@ -521,6 +580,21 @@ const char *dt_restore_get_model_id(const dt_restore_context_t *ctx)
 dt_ai_provider_t dt_restore_get_provider(const dt_restore_context_t *ctx)
 {
   return ctx->provider;
+}
+
+const char *dt_restore_get_device(const dt_restore_context_t *ctx)
+{
+  return ctx->device;
+}
+
+const char *dt_restore_get_placement(const dt_restore_context_t *ctx)
+{
+  return ctx->placement;
+}
+
+const char *dt_restore_get_fallback(const dt_restore_context_t *ctx)
+{
+  return ctx->fallback;
 }
 
 gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx)

@@ -94,10 +94,14 @@ static const GOptionEntry _global_entries[] = {
 
 static void _print_log(unsigned topics, const char *line, void *data)
 {
-  (void)topics;
   (void)data;
   static gint64 start;
   if(!start) start = g_get_monotonic_time();
+  if(topics & DT_LOG_NOTICE)
+  {
+    dt_cli_say("%s", line);
+    return;
+  }
   fprintf(stderr, "%8.3f [darktable_ai] %s\n", 1e-6 * (double)(g_get_monotonic_time() - start), line);
 }
 
@@ -117,7 +121,7 @@ static gboolean _apply_topics(GError **error)
     }
     topics |= topic;
   }
-  if(topics) dt_log_set_handler(_print_log, NULL, topics);
+  dt_log_set_handler(_print_log, NULL, topics | DT_LOG_NOTICE);
   return TRUE;
 }
 

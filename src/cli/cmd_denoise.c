@@ -2,6 +2,7 @@
 /* denoise: one or many photographs in, a denoised file for each out. */
 #include "cli/cli.h"
 #include "common/conf.h"
+#include "common/gpu.h"
 #include "common/memory.h"
 #include "libs/denoise_ai.h"
 
@@ -87,11 +88,12 @@ static gboolean _parse_compression(dt_imageio_compression_t *compression)
   return FALSE;
 }
 
-static gboolean _parse_provider(dt_ai_provider_t *provider, GError **error)
+/* What is asked for here is wanted or nothing; the setting may fall back. */
+static gboolean _parse_provider(dt_restore_load_opts_t *load, GError **error)
 {
-  *provider = DT_AI_PROVIDER_AUTO;
   if(!_opt.provider) return TRUE;
-  *provider = dt_ai_provider_from_string(_opt.provider);
+  load->provider = dt_ai_provider_from_string(_opt.provider);
+  load->strict = TRUE;
   if(dt_ai_provider_is_known(_opt.provider)) return TRUE;
   return _usage(error, "There is no execution provider \"%s\". See: darktable-ai providers", _opt.provider);
 }
@@ -117,7 +119,7 @@ static gboolean _check_options(int files, dt_denoise_job_t *job, dt_restore_load
     return _usage(error, "--memory takes a size such as 500M or 2G.");
   if(files > 1 && _opt.output && !g_file_test(_opt.output, G_FILE_TEST_IS_DIR))
     return _usage(error, "With several files -o takes an existing directory, and %s is none.", _opt.output);
-  return _parse_provider(&load->provider, error);
+  return _parse_provider(load, error);
 }
 
 /* --- reporting --- */
@@ -127,9 +129,34 @@ static double _megapixels(const dt_restore_plan_t *plan)
   return 1e-6 * plan->width * plan->height;
 }
 
-static void _print_plan(const char *input, const char *output, const char *model, dt_ai_provider_t provider,
+/* "NVIDIA CUDA (NVIDIA H200; nodes CUDA 118, CPU 2)": what really runs, and where. */
+static char *_describe_place(const dt_restore_context_t *ctx)
+{
+  const dt_ai_provider_t provider = dt_restore_get_provider(ctx);
+  const char *name = dt_ai_provider_to_string(provider), *device = dt_restore_get_device(ctx);
+  if(provider == DT_AI_PROVIDER_CPU) return g_strdup(name);
+  return g_strdup_printf("%s (%s%snodes %s)", name, device ? device : "", device ? "; " : "",
+                         dt_restore_get_placement(ctx));
+}
+
+static void _print_json_place(const dt_restore_context_t *ctx)
+{
+  const char *texts[][2] = { { "model", dt_restore_get_model_id(ctx) },
+                             { "device", dt_restore_get_device(ctx) },
+                             { "nodes", dt_restore_get_placement(ctx) },
+                             { "fallback", dt_restore_get_fallback(ctx) } };
+  printf(",\"provider\":\"%s\"", dt_ai_providers[dt_restore_get_provider(ctx)].config_string);
+  for(size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+  {
+    printf(",\"%s\":", texts[i][0]);
+    dt_cli_print_json_string(texts[i][1]);
+  }
+}
+
+static void _print_plan(const dt_restore_context_t *ctx, const char *input, const char *output,
                         const dt_restore_plan_t *plan)
 {
+  const char *model = dt_restore_get_model_id(ctx);
   const double effort = (double)plan->computed / ((double)plan->width * plan->height);
   if(_opt.json)
   {
@@ -137,22 +164,22 @@ static void _print_plan(const char *input, const char *output, const char *model
     dt_cli_print_json_string(input);
     fputs(",\"output\":", stdout);
     dt_cli_print_json_string(output);
-    fputs(",\"model\":", stdout);
-    dt_cli_print_json_string(model);
-    printf(",\"provider\":\"%s\",\"width\":%d,\"height\":%d,\"tile_width\":%d,\"tile_height\":%d,"
+    _print_json_place(ctx);
+    printf(",\"width\":%d,\"height\":%d,\"tile_width\":%d,\"tile_height\":%d,"
            "\"overlap\":%d,\"columns\":%d,\"rows\":%d,\"exact\":%s,\"computed\":%.3f,\"memory\":%zu,"
            "\"budget\":%zu,\"threads\":%d,\"runs\":%d,\"reason\":",
-           dt_ai_providers[provider].config_string, plan->width, plan->height, plan->tile_width,
-           plan->tile_height, plan->overlap, plan->columns, plan->rows, plan->exact ? "true" : "false",
-           effort, plan->memory, plan->budget, plan->threads, plan->runs);
+           plan->width, plan->height, plan->tile_width, plan->tile_height, plan->overlap, plan->columns,
+           plan->rows, plan->exact ? "true" : "false", effort, plan->memory, plan->budget, plan->threads,
+           plan->runs);
     dt_cli_print_json_string(plan->reason);
     fputs("}\n", stdout);
     return;
   }
   printf("%s -> %s\n", input, output);
   printf("  picture   %d×%d, %.1f MP\n", plan->width, plan->height, _megapixels(plan));
-  printf("  model     %s on %s, %d threads × %d\n", model, dt_ai_provider_to_string(provider), plan->threads,
-         plan->runs);
+  char *place = _describe_place(ctx);
+  printf("  model     %s on %s, %d threads × %d\n", model, place, plan->threads, plan->runs);
+  g_free(place);
   printf("  tiles     %d×%d of %d×%d pixels, overlap %d, %.2f × the picture computed\n", plan->columns,
          plan->rows, plan->tile_width, plan->tile_height, plan->overlap, effort);
   printf("  seams     %s%s\n",
@@ -161,18 +188,19 @@ static void _print_plan(const char *input, const char *output, const char *model
          (double)plan->budget / 1048576);
 }
 
-static void _print_result(const char *input, const char *output, const char *model,
+static void _print_result(const dt_restore_context_t *ctx, const char *input, const char *output,
                           const dt_restore_report_t *r)
 {
   const double speed = r->seconds > 0 ? _megapixels(&r->plan) / r->seconds : 0;
   if(!_opt.json)
   {
+    char *place = _describe_place(ctx);
     printf("%s\n", output);
-    dt_cli_say("%s: %s on %s, %.*f MP in %.*f s (%.2f MP/s), %s%s%s, peak memory %.0f MiB", input, model,
-               dt_ai_provider_to_string(r->provider), _megapixels(&r->plan) < 10 ? 2 : 1,
-               _megapixels(&r->plan), r->seconds < 10 ? 2 : 1, r->seconds, speed,
-               r->plan.exact ? "exact" : "blended (", r->plan.reason, r->plan.exact ? "" : ")",
-               (double)dt_memory_peak() / 1048576);
+    dt_cli_say("%s: %s on %s, %.*f MP in %.*f s (%.2f MP/s), %s%s%s, peak memory %.0f MiB", input,
+               dt_restore_get_model_id(ctx), place, _megapixels(&r->plan) < 10 ? 2 : 1, _megapixels(&r->plan),
+               r->seconds < 10 ? 2 : 1, r->seconds, speed, r->plan.exact ? "exact" : "blended (",
+               r->plan.reason, r->plan.exact ? "" : ")", (double)dt_memory_peak() / 1048576);
+    g_free(place);
     if(r->retries)
       dt_cli_say("%s: memory ran out %d times; went on with tiles of %d×%d pixels. --memory sets the "
                  "budget.",
@@ -183,14 +211,13 @@ static void _print_result(const char *input, const char *output, const char *mod
   dt_cli_print_json_string(input);
   fputs(",\"output\":", stdout);
   dt_cli_print_json_string(output);
-  fputs(",\"model\":", stdout);
-  dt_cli_print_json_string(model);
-  printf(",\"provider\":\"%s\",\"seconds\":%.3f,\"mp_per_s\":%.3f,\"exact\":%s,\"retries\":%d,"
+  _print_json_place(ctx);
+  printf(",\"seconds\":%.3f,\"mp_per_s\":%.3f,\"exact\":%s,\"retries\":%d,"
          "\"tile_width\":%d,\"tile_height\":%d,\"columns\":%d,\"rows\":%d,\"peak_memory\":%" G_GUINT64_FORMAT
          ",\"read_seconds\":%.3f,\"run_seconds\":%.3f,\"write_seconds\":%.3f}\n",
-         dt_ai_providers[r->provider].config_string, r->seconds, speed, r->plan.exact ? "true" : "false",
-         r->retries, r->plan.tile_width, r->plan.tile_height, r->plan.columns, r->plan.rows, dt_memory_peak(),
-         r->read_seconds, r->run_seconds, r->write_seconds);
+         r->seconds, speed, r->plan.exact ? "true" : "false", r->retries, r->plan.tile_width,
+         r->plan.tile_height, r->plan.columns, r->plan.rows, dt_memory_peak(), r->read_seconds,
+         r->run_seconds, r->write_seconds);
 }
 
 /* --- work --- */
@@ -200,7 +227,7 @@ static gboolean _plan_one(dt_restore_context_t *ctx, const dt_denoise_job_t *job
 {
   dt_restore_plan_t plan;
   if(!dt_denoise_plan_file(ctx, job, input, output, &plan, NULL, error)) return FALSE;
-  _print_plan(input, output, dt_restore_get_model_id(ctx), dt_restore_get_provider(ctx), &plan);
+  _print_plan(ctx, input, output, &plan);
   return TRUE;
 }
 
@@ -238,7 +265,7 @@ static gboolean _write_one(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_
   const gboolean ok =
       _claim_output(output, error) && dt_denoise_file(ctx, job, input, output, &report, &note, error);
   dt_cli_progress_end(progress);
-  if(ok) _print_result(input, output, dt_restore_get_model_id(ctx), &report);
+  if(ok) _print_result(ctx, input, output, &report);
   if(ok && note) dt_cli_say("%s: %s", output, note);
   g_free(note);
   return ok;
@@ -297,6 +324,22 @@ static int _denoise_all(dt_restore_context_t *ctx, dt_denoise_job_t *job, dt_cli
   return code;
 }
 
+/* Who waited long for the CPU beside an idle GPU is told once how that could change. */
+static void _mention_gpu(const dt_restore_context_t *ctx, double seconds)
+{
+  const gint64 limit = dt_conf_get_int(DT_CONF_AI_LONG_JOB_SECONDS, 20);
+  if(_opt.provider || dt_restore_get_provider(ctx) != DT_AI_PROVIDER_CPU || limit <= 0
+     || seconds < (double)limit)
+    return;
+  GPtrArray *gpus = dt_gpu_list();
+  const char *build = dt_gpu_suggest_runtime(gpus);
+  if(build)
+    dt_cli_say("this took %.0f s on the CPU, and there is a GPU here (%s). To use it: darktable-ai runtime "
+               "install %s",
+               seconds, ((const dt_gpu_t *)gpus->pdata[0])->name, build);
+  g_ptr_array_unref(gpus);
+}
+
 static int _run_with(dt_ai_environment_t *env, const dt_restore_load_opts_t *load, dt_denoise_job_t *job,
                      dt_cli_progress_t *progress, int n, char **files)
 {
@@ -307,7 +350,9 @@ static int _run_with(dt_ai_environment_t *env, const dt_restore_load_opts_t *loa
   if(dt_ai_runtime_warning()) dt_cli_say("%s", dt_ai_runtime_warning());
   if(_opt.sigma != UNSET && !dt_restore_has_sigma(ctx))
     dt_cli_say("note: %s finds the noise level by itself; --sigma is not used", dt_restore_get_model_id(ctx));
+  const gint64 start = g_get_monotonic_time();
   const int code = _denoise_all(ctx, job, progress, n, files);
+  _mention_gpu(ctx, 1e-6 * (double)(g_get_monotonic_time() - start));
   dt_restore_free(ctx);
   return code;
 }

@@ -65,12 +65,36 @@ static int _get(const char *key)
   return DT_EXIT_OK;
 }
 
+static gboolean _check_provider(const char *value, GError **error)
+{
+  if(dt_ai_provider_is_known(value)) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+              "There is no execution provider \"%s\". See what there is: darktable-ai providers", value);
+  return FALSE;
+}
+
+/* The setting is kept all the same: the driver may come tomorrow. */
+static void _warn_of_provider(const char *value)
+{
+  const dt_ai_provider_t provider = dt_ai_provider_from_string(value);
+  if(provider == DT_AI_PROVIDER_AUTO || !dt_ai_is_supported() || !dt_conf_get_bool(DT_CONF_AI_ENABLED))
+    return;
+  dt_ai_provider_report_t *report = dt_ai_examine_provider(provider, TRUE);
+  if(report && !report->works)
+    dt_cli_say("%s does not work here and will fall back to the CPU: %s", dt_ai_provider_to_string(provider),
+               report->reason);
+  dt_ai_provider_report_free(report);
+}
+
 static int _change(const char *key, const char *value)
 {
   GError *error = NULL;
+  const gboolean provider = value && strcmp(key, DT_CONF_AI_PROVIDER) == 0;
+  if(provider && !_check_provider(value, &error)) return dt_cli_fail(error);
   const gboolean repository = value && *value && strcmp(key, DT_CONF_AI_REPOSITORY) == 0;
   if(repository && !dt_repository_check_name(value, &error)) return dt_cli_fail(error);
   const gboolean ok = value ? dt_conf_set(key, value, &error) : dt_conf_reset(key, &error);
+  if(ok && provider) _warn_of_provider(value);
   return ok ? DT_EXIT_OK : dt_cli_fail(error);
 }
 

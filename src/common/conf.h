@@ -23,6 +23,12 @@ G_BEGIN_DECLS
 #define DT_CONF_AI_MEMORY "plugins/ai/memory"
 #define DT_CONF_AI_CACHE_LIMIT "plugins/ai/cache_limit"
 #define DT_CONF_AI_OPENVINO_DEVICE "plugins/ai/openvino_device" ///< as OpenVINO calls it: CPU, GPU, NPU, AUTO
+#define DT_CONF_AI_WEBGPU_ADAPTER "plugins/ai/webgpu_adapter"   ///< high-performance or low-power
+#define DT_CONF_AI_GPU_MEMORY                                                                                \
+  "plugins/ai/gpu_memory" ///< of a device that CUDA may take; empty: three quarters
+#define DT_CONF_AI_PROBE_SECONDS "plugins/ai/probe_seconds" ///< a provider that takes longer to start hangs
+#define DT_CONF_AI_LONG_JOB_SECONDS                                                                          \
+  "plugins/ai/long_job_seconds" ///< on the CPU, until a GPU is mentioned; 0: never
 #define DT_CONF_AI_REPOSITORY "plugins/ai/repository"
 #define DT_CONF_AI_STALL_SECONDS "plugins/ai/stall_seconds" ///< a download this slow for so long ends
 

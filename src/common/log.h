@@ -22,6 +22,7 @@ typedef enum dt_log_topic_t
   DT_LOG_TILING = 1 << 4,
   DT_LOG_MEMORY = 1 << 5,
   DT_LOG_ALL = (1 << 6) - 1,
+  DT_LOG_NOTICE = 1 << 6, ///< no diagnostics: a sentence for the user of a program; ask for it always
 } dt_log_topic_t;
 
 /** Receives one line without newline. Called from any thread, one call at a time. */

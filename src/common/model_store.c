@@ -8,8 +8,8 @@
 #include "common/log.h"
 #include "common/model_list.h"
 #include "common/model_package.h"
+#include "common/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -44,33 +44,6 @@ static gboolean _fail(GError **error, const char *what, const char *path)
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT, "%s %s: %s. Check its permissions and the free space.",
               what, path, g_strerror(code));
   return FALSE;
-}
-
-/* --- removing trees --- */
-
-static void _remove_tree_at(int parent, const char *name);
-
-static void _empty(int dir)
-{
-  DIR *entries = fdopendir(dir);
-  if(!entries)
-  {
-    close(dir);
-    return;
-  }
-  for(const struct dirent *e; (e = readdir(entries));)
-    if(strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-      _remove_tree_at(dirfd(entries), e->d_name);
-  closedir(entries);
-}
-
-/* Links are removed, never followed. */
-static void _remove_tree_at(int parent, const char *name)
-{
-  if(unlinkat(parent, name, 0) == 0 || (errno != EISDIR && errno != EPERM)) return;
-  const int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if(dir >= 0) _empty(dir);
-  unlinkat(parent, name, AT_REMOVEDIR);
 }
 
 /* --- a model's files --- */
@@ -128,7 +101,7 @@ static void _sweep_outgoing(const char *dir, const char *name)
      || ((errno == EINVAL || errno == ENOSYS) && access(home, F_OK) != 0 && rename(path, home) == 0))
     dt_log(DT_LOG_AI, "%s is back in its place", home);
   else if(_is_model(home))
-    _remove_tree_at(AT_FDCWD, path);
+    dt_tree_remove(path);
   else
     dt_log(DT_LOG_AI, "%s is left alone: %s", path, g_strerror(errno));
   g_free(home);
@@ -142,7 +115,7 @@ static void _sweep_entry(const char *dir, const char *name)
   if(!g_str_has_prefix(name, INCOMING)) return;
   char *path = g_build_filename(dir, name, NULL);
   dt_log(DT_LOG_AI, "swept %s", path);
-  _remove_tree_at(AT_FDCWD, path);
+  dt_tree_remove(path);
   g_free(path);
 }
 
@@ -213,7 +186,7 @@ dt_model_store_t *dt_model_store_lock(void (*waiting)(gpointer user_data), gpoin
 void dt_model_store_unlock(dt_model_store_t *store)
 {
   if(!store) return;
-  if(store->stage) _remove_tree_at(AT_FDCWD, store->stage);
+  if(store->stage) dt_tree_remove(store->stage);
   if(store->lock >= 0) close(store->lock);
   g_free(store->stage);
   g_free(store->dir);

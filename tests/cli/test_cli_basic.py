@@ -10,7 +10,7 @@ import unittest
 import harness
 from harness import CliTest, open_bug
 
-COMMANDS = ("denoise", "models", "providers", "prefs", "enable", "disable", "doctor")
+COMMANDS = ("denoise", "models", "providers", "runtime", "prefs", "enable", "disable", "doctor")
 OFF = "AI features are switched off. Switch them on with: darktable-ai enable"
 
 

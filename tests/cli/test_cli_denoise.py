@@ -529,9 +529,12 @@ class Refusals(CliTest):
 
     def test_providers(self):
         self.refuse(2, ['"GPU9000"', "darktable-ai providers"], "--provider", "GPU9000")
-        for args in (["--provider", "CUDA"], ["--provider", "cuda"], ["--conf", "plugins/ai/provider=CUDA"]):
+        for args in (["--provider", "CUDA"], ["--provider", "cuda"]):
             result = self.refuse(6, ["CUDA"], *args)
             self.assertRegex(result.err, "CPU")
+        # the setting is a wish: the CPU does it, and that is said
+        result = self.assert_ok(self.denoise("--conf", "plugins/ai/provider=CUDA", "--dry-run", self.picture))
+        self.assertRegex(result.err, "Running on CPU instead. NVIDIA CUDA: .*built without it")
         for name in ("CPU", "cpu", "auto", "AUTO"):
             self.assert_ok(self.denoise("--provider", name, "--dry-run", self.picture))
         # what is asked for on the command line wins over the setting

@@ -15,7 +15,7 @@ class NoAi(CliTest):
         picture = self.make("a.tif")
         before = self.snapshot()
         for args in (["denoise", picture], ["denoise", "--dry-run", picture], ["models"], ["models", "info", "x"],
-                     ["providers"], ["enable"], ["--conf", "plugins/ai/enabled=TRUE", "denoise", picture]):
+                     ["providers"], ["runtime"], ["runtime", "install", "openvino"], ["enable"], ["--conf", "plugins/ai/enabled=TRUE", "denoise", picture]):
             with self.subTest(args=args):
                 result = self.assert_fails(self.run_cli(*args), 10)
                 self.assertEqual(result.err.rstrip("\n").rstrip("."), "darktable-ai: " + NO_AI)

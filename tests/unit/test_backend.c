@@ -6,6 +6,7 @@
 #include "ai/restore.h"
 #include "common/conf.h"
 #include "common/half.h"
+#include "common/log.h"
 #include "common/paths.h"
 
 #include <glib/gstdio.h>
@@ -337,6 +338,7 @@ static void test_provider_names(void **state)
     { DT_AI_PROVIDER_MIGRAPHX, "MIGraphX", "AMD MIGraphX" },
     { DT_AI_PROVIDER_OPENVINO, "OpenVINO", "Intel OpenVINO" },
     { DT_AI_PROVIDER_DIRECTML, "DirectML", "Windows DirectML" },
+    { DT_AI_PROVIDER_WEBGPU, "WebGPU", "WebGPU" },
   };
   assert_int_equal(G_N_ELEMENTS(names), DT_AI_PROVIDER_COUNT);
   for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
@@ -383,28 +385,42 @@ static void test_probes(void **state)
   assert_true(g_path_is_absolute(path));
 }
 
-/* A provider that was asked for by name is that one or none. */
-static void test_providers_are_strict(void **state)
+static void _hear(unsigned topics, const char *line, void *data)
+{
+  if(topics & DT_LOG_NOTICE) g_string_append_printf(data, "%s\n", line);
+}
+
+/* A provider that cannot be used is replaced by the CPU, and that is said. */
+static void test_providers_fall_back(void **state)
 {
   (void)state;
+  GString *heard = g_string_new(NULL);
+  dt_log_set_handler(_hear, heard, DT_LOG_NOTICE);
   for(int i = DT_AI_PROVIDER_COREML; i < DT_AI_PROVIDER_COUNT; i++)
   {
     if(dt_ai_probe_provider((dt_ai_provider_t)i)) continue;
-    assert_null(dt_ai_load_model(_env, "test-identity", NULL, (dt_ai_provider_t)i));
-    _assert_last_error(DT_AI_ERROR_PROVIDER, dt_ai_provider_to_string((dt_ai_provider_t)i));
+    g_string_truncate(heard, 0);
+    dt_ai_context_t *ctx = dt_ai_load_model(_env, "test-identity", NULL, (dt_ai_provider_t)i);
+    assert_non_null(ctx);
+    assert_int_equal(dt_ai_get_provider(ctx), DT_AI_PROVIDER_CPU);
+    const char *name = dt_ai_provider_to_string((dt_ai_provider_t)i);
+    assert_non_null(strstr(dt_ai_get_fallback(ctx), name));
+    assert_non_null(strstr(heard->str, name));
+    assert_true(g_str_has_prefix(dt_ai_get_placement(ctx), "CPU "));
+    assert_null(dt_ai_get_device(ctx));
+    dt_ai_unload_model(ctx);
   }
+  dt_log_set_handler(NULL, NULL, 0);
+  g_string_free(heard, TRUE);
   assert_null(dt_ai_load_model(_env, "test-identity", NULL, (dt_ai_provider_t)99));
   _assert_last_error(DT_AI_ERROR_PROVIDER, NULL);
-  /* the environment's choice stands in for auto, and is as strict */
+  /* the environment's choice stands in for auto */
   assert_int_equal(dt_ai_env_get_provider(_env), DT_AI_PROVIDER_AUTO);
   dt_ai_env_set_provider(_env, DT_AI_PROVIDER_DIRECTML);
-  assert_int_equal(dt_ai_env_get_provider(_env), DT_AI_PROVIDER_DIRECTML);
-  assert_null(dt_ai_load_model(_env, "test-identity", NULL, DT_AI_PROVIDER_AUTO));
-  _assert_last_error(DT_AI_ERROR_PROVIDER, NULL);
-  dt_ai_env_set_provider(_env, DT_AI_PROVIDER_AUTO);
   dt_ai_context_t *ctx = dt_ai_load_model(_env, "test-identity", NULL, DT_AI_PROVIDER_AUTO);
+  dt_ai_env_set_provider(_env, DT_AI_PROVIDER_AUTO);
   assert_non_null(ctx);
-  assert_int_not_equal(dt_ai_get_provider(ctx), DT_AI_PROVIDER_AUTO);
+  assert_non_null(strstr(dt_ai_get_fallback(ctx), "DirectML"));
   dt_ai_unload_model(ctx);
 }
 
@@ -1178,7 +1194,7 @@ int main(void)
     cmocka_unit_test(test_bundled_model_is_the_default),
     cmocka_unit_test(test_provider_names),
     cmocka_unit_test(test_probes),
-    cmocka_unit_test(test_providers_are_strict),
+    cmocka_unit_test(test_providers_fall_back),
     cmocka_unit_test(test_provider_setting),
     cmocka_unit_test(test_every_fixture_loads),
     cmocka_unit_test(test_broken_models),

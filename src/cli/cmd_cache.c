@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cache: what is kept to spare work, and clearing it. Works while AI is off. */
+#include "cli/cli.h"
+#include "common/ai_cache.h"
+#include "common/conf.h"
+#include "common/paths.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static gboolean _json;
+
+static const GOptionEntry _entries[] = {
+  { "json", 0, 0, G_OPTION_ARG_NONE, &_json, "print one JSON object per entry", NULL },
+  { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+static void _print_entry(const dt_ai_cache_entry_t *entry)
+{
+  GDateTime *used = g_date_time_new_from_unix_local(entry->used);
+  char *date = used ? g_date_time_format(used, "%Y-%m-%d %H:%M") : g_strdup("");
+  if(!_json)
+    printf("%-10s %-8s %-28s %9.1f MiB  %s\n", entry->provider, entry->runtime,
+           *entry->model ? entry->model : "(verdicts, measurements)", (double)entry->bytes / 1048576, date);
+  else
+  {
+    const char *texts[][2] = { { "provider", entry->provider },
+                               { "runtime", entry->runtime },
+                               { "model", entry->model },
+                               { "path", entry->path } };
+    printf("{\"schema_version\":1,\"bytes\":%" G_GUINT64_FORMAT ",\"used\":%" G_GINT64_FORMAT, entry->bytes,
+           entry->used);
+    for(size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+    {
+      printf(",\"%s\":", texts[i][0]);
+      dt_cli_print_json_string(texts[i][1]);
+    }
+    puts("}");
+  }
+  g_free(date);
+  if(used) g_date_time_unref(used);
+}
+
+static int _list(void)
+{
+  GPtrArray *entries = dt_ai_cache_list();
+  guint64 total = 0;
+  for(guint i = 0; i < entries->len; i++)
+  {
+    _print_entry(entries->pdata[i]);
+    total += ((dt_ai_cache_entry_t *)entries->pdata[i])->bytes;
+  }
+  char *limit = dt_conf_get_string(DT_CONF_AI_CACHE_LIMIT), *cache = dt_paths_get(DT_DIR_CACHE);
+  dt_cli_say("%.1f MiB of at most %s in %s", (double)total / 1048576, limit, cache);
+  g_free(cache);
+  g_free(limit);
+  g_ptr_array_unref(entries);
+  return DT_EXIT_OK;
+}
+
+static int _clear(const char *what)
+{
+  int count;
+  const guint64 bytes = dt_ai_cache_clear(what, &count);
+  if(what && count == 0)
+  {
+    dt_cli_say("nothing is kept for \"%s\". See: darktable-ai cache list", what);
+    return DT_EXIT_FAILED;
+  }
+  dt_cli_say("%.1f MiB cleared; what is needed is made again", (double)bytes / 1048576);
+  return DT_EXIT_OK;
+}
+
+static int _cache(int argc, char **argv)
+{
+  int code = DT_EXIT_OK;
+  if(!dt_cli_parse(&argc, &argv, "list | clear [PROVIDER|MODEL]",
+                   "Shows and clears what is kept to spare work: graphs compiled for a GPU, verdicts about "
+                   "providers, measurements of models.",
+                   "Examples:\n  darktable-ai cache list\n  darktable-ai cache clear\n"
+                   "  darktable-ai cache clear webgpu",
+                   _entries, &code))
+    return code;
+  const char *verb = argc > 1 ? argv[1] : "list";
+  if(strcmp(verb, "list") == 0 && argc <= 2) return _list();
+  if(strcmp(verb, "clear") == 0 && argc <= 3) return _clear(argc == 3 ? argv[2] : NULL);
+  dt_cli_say("cache takes: list, clear, or clear PROVIDER|MODEL. See: darktable-ai cache --help");
+  return DT_EXIT_USAGE;
+}
+
+const dt_cli_command_t dt_cli_cmd_cache = { "cache", "show and clear compiled graphs and verdicts", _cache };
