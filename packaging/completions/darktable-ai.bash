@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # bash completion for darktable-ai
 
-_darktable_ai_commands="denoise models providers runtime prefs enable disable doctor"
+_darktable_ai_commands="denoise models providers runtime cache prefs enable disable doctor"
 _darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --help"
 _darktable_ai_help="--help-all --help-global"
 _darktable_ai_denoise="-o --output --model --provider --sigma --memory --bit-depth --compression --quality
@@ -125,6 +125,7 @@ _darktable_ai()
     models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
     runtime) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_runtime" ;;
     providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
+    cache) options="$_darktable_ai_global $_darktable_ai_help --json list clear" ;;
     prefs) options="$_darktable_ai_global $_darktable_ai_help --json list get set reset" ;;
     enable | disable) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
     *) options="$_darktable_ai_global $_darktable_ai_help" ;;

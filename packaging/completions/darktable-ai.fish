@@ -4,7 +4,7 @@
 # --output --model --provider --sigma --memory --bit-depth --compression --quality --icc --assume-profile
 # --threads --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
-set -l commands denoise models providers runtime prefs enable disable doctor
+set -l commands denoise models providers runtime cache prefs enable disable doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
@@ -41,6 +41,7 @@ complete -c darktable-ai -n "__fish_seen_subcommand_from $commands" -l help-glob
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a denoise -d 'Remove noise from photographs'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a cache -d 'Show and clear compiled graphs and verdicts'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a runtime -d 'Show, find, choose and install ONNX Runtime'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a prefs -d 'Show and change settings'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a enable -d 'Switch AI features on'
@@ -66,8 +67,9 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l dry-run -d 
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l json -d 'Print one JSON object per file'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 
-# models, providers, prefs
-complete -c darktable-ai -n '__fish_seen_subcommand_from models providers runtime prefs enable disable' -l json -d 'Print JSON'
+# models, providers, cache, prefs
+complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models providers runtime cache prefs enable disable' -l json -d 'Print JSON'
 complete -c darktable-ai -n "__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info update remove activate verify' -a '(__darktable_ai_installed)'
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from download' -a '(__darktable_ai_ids)'

@@ -113,13 +113,13 @@ typedef struct dt_ai_runtime_info_t
   char *path;
   char *version;    ///< "1.30.0", or NULL when it cannot be used
   char **providers; ///< the runtime's own names without their ending: "CUDA", "CPU"; NULL-terminated, or NULL
-  char *reason;     ///< why it cannot be used, with the loader's own words, or NULL
+  char *reason;     ///< why it cannot be used, a clause with the loader's own words, or NULL
 } dt_ai_runtime_info_t;
 
 /** Looks at the library @p path without loading it into this process: whether it is an ONNX Runtime this program
- * works with, and what it offers. At most 20 seconds.
+ * works with, and what it offers. At most 20 seconds, less when @p cancellable (or NULL) says so.
  * @return (transfer full: dt_ai_runtime_info_free()), never NULL. Thread-safe. */
-dt_ai_runtime_info_t *dt_ai_runtime_check(const char *path);
+dt_ai_runtime_info_t *dt_ai_runtime_check(const char *path, GCancellable *cancellable);
 void dt_ai_runtime_info_free(dt_ai_runtime_info_t *info);
 
 /** The library that came with the program (transfer full), or NULL. */

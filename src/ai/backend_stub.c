@@ -59,8 +59,9 @@ const char *dt_ai_provider_device_key(dt_ai_provider_t provider)
   return NULL;
 }
 
-dt_ai_runtime_info_t *dt_ai_runtime_check(const char *path)
+dt_ai_runtime_info_t *dt_ai_runtime_check(const char *path, GCancellable *cancellable)
 {
+  (void)cancellable;
   dt_ai_runtime_info_t *info = g_new0(dt_ai_runtime_info_t, 1);
   info->path = g_strdup(path);
   info->reason = g_strdup(NO_AI);

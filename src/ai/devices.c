@@ -121,7 +121,10 @@ static GModule *_open_library(const GPtrArray *names, const char *what, GError *
     g_free(words);
     words = g_strdup(reason ? reason : name);
   }
-  if(!module) _refuse(error, "%s cannot be used: %s.", what, words ? words : "nothing to load");
+  const char *package = names->len && !settled ? dt_library_package(g_ptr_array_index(names, 0)) : NULL;
+  if(!module)
+    _refuse(error, "%s cannot be used: %s%s%s.", what, words ? words : "nothing to load",
+            package ? "; it is part of " : "", package ? package : "");
   g_free(words);
   return module;
 }

@@ -29,6 +29,7 @@ enum
   LOAD_FAILED,
   LOAD_DONE
 };
+static const char *_only;  /* dt_ort_use_only() */
 static GString *_failures; /* why nothing could be loaded, for every later caller */
 
 /* The runtime puts a place in its own source before the words; those who look for it read the log. */
@@ -148,7 +149,6 @@ static void _free_ort(dt_ort_t *ort)
   g_free(ort->path);
   g_free(ort->origin);
   g_free(ort->warning);
-  g_free(ort->failure);
   g_free(ort);
 }
 
@@ -231,19 +231,17 @@ static gpointer _load_once(gpointer unused)
    * identity and network connections would follow. */
   g_setenv("ORT_DISABLE_TELEMETRY", "1", TRUE);
   _failures = g_string_new(NULL);
-  dt_ort_t *ort = _try_chosen();
-  char *warning = _describe_failures(), *failure = g_strstrip(g_strdup(_failures->str));
-  if(!ort) ort = _try_bundled();
-  if(!ort) ort = _try_system();
+  dt_ort_t *ort = _only ? _try_library(_only, "to be examined") : _try_chosen();
+  char *warning = _describe_failures();
+  if(!ort && !_only) ort = _try_bundled();
+  if(!ort && !_only) ort = _try_system();
   if(!ort)
   {
     g_free(warning);
-    g_free(failure);
     g_atomic_int_set(&_loaded, LOAD_FAILED);
     return NULL;
   }
   ort->warning = warning;
-  ort->failure = failure;
   dt_log(DT_LOG_AI, "loaded ONNX Runtime %s from '%s' (%s), using API version %d (compiled for %d), %.0f ms",
          ort->version, ort->path, ort->origin, ort->api_version, ORT_API_VERSION,
          1e-3 * (double)(g_get_monotonic_time() - start));
@@ -275,6 +273,16 @@ char *dt_ai_runtime_bundled(void)
   }
   g_free(program);
   return path;
+}
+
+void dt_ort_use_only(const char *path)
+{
+  _only = path;
+}
+
+char *dt_ort_failure(void)
+{
+  return g_strstrip(g_strdup(_failures ? _failures->str : ""));
 }
 
 gpointer dt_ort_symbol(const dt_ort_t *ort, const char *name)

@@ -27,7 +27,6 @@ typedef struct dt_ort_t
   gpointer module; ///< its GModule
   char *origin;    ///< which rule chose it, for people
   char *warning;   ///< the library that was asked for, and why it is not this one; or NULL
-  char *failure;   ///< the reasons alone, or NULL
 } dt_ort_t;
 
 /** The runtime, loaded on the first call (g_once); lives until the process ends.
@@ -36,6 +35,12 @@ typedef struct dt_ort_t
  *         tried with the loader's own words
  * Thread-safe. */
 const dt_ort_t *dt_ort_get(GError **error);
+
+/** From now on @p path (borrowed for good) is the only library that is tried. Before the first dt_ort_get(). */
+void dt_ort_use_only(const char *path);
+
+/** Why libraries could not be used, after dt_ort_get(): one per line (transfer full). */
+char *dt_ort_failure(void);
 
 /** Whether the runtime has been loaded in this process. */
 gboolean dt_ort_is_loaded(void);

@@ -459,10 +459,10 @@ gboolean dt_ai_trial(const dt_ort_t *ort, const dt_ai_target_t *target, const dt
 
 /* --- libraries --- */
 
-dt_ai_runtime_info_t *dt_ai_runtime_check(const char *path)
+dt_ai_runtime_info_t *dt_ai_runtime_check(const char *path, GCancellable *cancellable)
 {
   const char *const args[] = { "library", path, NULL };
-  const dt_child_opts_t opts = { .seconds = LIBRARY_SECONDS };
+  const dt_child_opts_t opts = { .seconds = LIBRARY_SECONDS, .cancellable = cancellable };
   dt_ai_runtime_info_t *info = g_new0(dt_ai_runtime_info_t, 1);
   GError *error = NULL;
   info->path = g_strdup(path);

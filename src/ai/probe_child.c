@@ -8,7 +8,6 @@
 #include "ai/backend_internal.h"
 #include "ai/devices.h"
 #include "ai/probe.h"
-#include "common/conf.h"
 #include "common/libraries.h"
 #include "common/log.h"
 
@@ -33,14 +32,12 @@ static void _set_failure(GKeyFile *answer, const char *group, const char *reason
 /* The library @p path and no other: a fallback would answer for something else. */
 static const dt_ort_t *_load(const char *path, GKeyFile *answer, const char *group)
 {
-  GError *error = NULL;
-  g_unsetenv("DT_ORT_LIBRARY");
-  dt_conf_override(DT_CONF_AI_ORT_LIBRARY, path);
-  const dt_ort_t *ort = dt_ort_get(&error);
-  if(ort && !ort->warning) return ort;
-  _set_failure(answer, group, ort ? ort->failure : error->message);
-  g_clear_error(&error);
-  return NULL;
+  dt_ort_use_only(path);
+  const dt_ort_t *ort = dt_ort_get(NULL);
+  char *failure = dt_ort_failure();
+  if(!ort) _set_failure(answer, group, failure);
+  g_free(failure);
+  return ort;
 }
 
 /* --- a library --- */

@@ -333,10 +333,14 @@ static void _mention_gpu(const dt_restore_context_t *ctx, double seconds)
     return;
   GPtrArray *gpus = dt_gpu_list();
   const char *build = dt_gpu_suggest_runtime(gpus);
+  GString *names = g_string_new(NULL);
+  for(guint i = 0; i < gpus->len; i++)
+    g_string_append_printf(names, "%s%s", i ? ", " : "", ((const dt_gpu_t *)gpus->pdata[i])->name);
   if(build)
     dt_cli_say("this took %.0f s on the CPU, and there is a GPU here (%s). To use it: darktable-ai runtime "
                "install %s",
-               seconds, ((const dt_gpu_t *)gpus->pdata[0])->name, build);
+               seconds, names->str, build);
+  g_string_free(names, TRUE);
   g_ptr_array_unref(gpus);
 }
 

@@ -194,7 +194,7 @@ static void _print_choice(const dt_cli_runtime_opts_t *opts, const dt_ai_runtime
 
 int dt_cli_runtime_choose(const dt_cli_runtime_opts_t *opts, const char *path)
 {
-  dt_ai_runtime_info_t *info = dt_ai_runtime_check(path);
+  dt_ai_runtime_info_t *info = dt_ai_runtime_check(path, NULL);
   GError *error = NULL;
   if(!info->version)
     g_set_error(

@@ -18,7 +18,7 @@ typedef enum dt_gpu_vendor_t
 typedef struct dt_gpu_t
 {
   dt_gpu_vendor_t vendor;
-  char *name; ///< "NVIDIA graphics processor 2236 at 0000:01:00.0"
+  char *name;   ///< "NVIDIA graphics processor 2236 at 0000:01:00.0"
   char *driver; ///< kernel driver bound to it ("nvidia", "amdgpu", "i915"), or NULL
 } dt_gpu_t;
 
@@ -28,9 +28,9 @@ typedef struct dt_gpu_t
  * @return of dt_gpu_t * (transfer full, frees its elements), empty when there is none or the system does not tell */
 GPtrArray *dt_gpu_list(void);
 
-/** Which build of `runtime install` suits the first GPU of @p gpus that any suits: "cuda13" or "cuda12" (by the
- * NVIDIA driver's version in /proc/driver/nvidia/version: 580 and newer know CUDA 13), "migraphx", "openvino",
- * else "webgpu"; NULL when there is no GPU. Static string. */
+/** Which build of `runtime install` suits @p gpus, NVIDIA's before AMD's before Intel's: "cuda13" or "cuda12" (by the
+ * NVIDIA driver's version in /proc/driver/nvidia/version, 580 and newer know CUDA 13, and by the card's age),
+ * "migraphx", "openvino", else "webgpu"; NULL when there is no GPU. Static string. */
 const char *dt_gpu_suggest_runtime(const GPtrArray *gpus);
 
 /** Version of the NVIDIA kernel module that runs ("550.54.15"; transfer full), or NULL. */

@@ -2,7 +2,8 @@
 /** @file
  * Shared libraries as files: where the dynamic loader would find one, what one needs, what is missing.
  *
- * Nothing is loaded, so nothing of a broken driver runs. Thread-safe.
+ * Nothing is loaded, so nothing of a broken driver runs. The environment variable DT_LD_SO_CONF replaces
+ * /etc/ld.so.conf, for tests. Thread-safe.
  */
 #ifndef DT_COMMON_LIBRARIES_H
 #define DT_COMMON_LIBRARIES_H
@@ -27,9 +28,9 @@ char **dt_library_needed(const char *path, GError **error);
 /** A library that is needed and not there. */
 typedef struct dt_library_missing_t
 {
-  char *soname; ///< wanted
-  char *needed_by; ///< name of the file that wants it
-  char *found; ///< path of one with another version, or NULL
+  char *soname;        ///< wanted
+  char *needed_by;     ///< name of the file that wants it
+  char *found;         ///< path of one with another version, or NULL
   const char *package; ///< what has it, for people ("cuDNN 9 (NVIDIA)"), or NULL; static
 } dt_library_missing_t;
 

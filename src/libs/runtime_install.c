@@ -302,7 +302,7 @@ static gboolean _link_library(const char *dir, GError **error)
 static gboolean _check(const dt_runtime_build_t *build, const char *dir, GError **error)
 {
   char *path = g_build_filename(dir, STABLE_NAME, NULL);
-  dt_ai_runtime_info_t *info = dt_ai_runtime_check(path);
+  dt_ai_runtime_info_t *info = dt_ai_runtime_check(path, NULL);
   const gboolean loads = info->version != NULL;
   const gboolean ok =
       loads && info->providers && g_strv_contains((const char *const *)info->providers, build->provider);

@@ -28,7 +28,7 @@ static void _try(dt_runtime_choice_t *choice, const char *path, const char *orig
   if(choice->info || !path || !*path) return;
   /* a name without a folder is looked for as the loader does */
   char *found = strchr(path, '/') ? NULL : dt_library_find(path, NULL);
-  dt_ai_runtime_info_t *info = dt_ai_runtime_check(found ? found : path);
+  dt_ai_runtime_info_t *info = dt_ai_runtime_check(found ? found : path, NULL);
   if(info->version)
   {
     choice->info = info;
@@ -222,7 +222,7 @@ GPtrArray *dt_runtime_search(const dt_runtime_choice_t *choice, GCancellable *ca
   {
     const char *path = g_ptr_array_index(walk.paths, i);
     const gboolean in_force = choice->info && strcmp(choice->info->path, path) == 0;
-    _add_found(list, dt_ai_runtime_check(path), in_force);
+    _add_found(list, dt_ai_runtime_check(path, cancellable), in_force);
   }
   _cleanup_walk(&walk);
   return list;
