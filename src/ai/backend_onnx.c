@@ -161,16 +161,19 @@ static gboolean _configure(const dt_ort_t *ort, OrtSessionOptions *options, cons
 /* --- where the nodes of the graph went --- */
 
 /* Every version of the runtime tells it in its most talkative log and, up to 1.23, nowhere else:
- * "All nodes placed on [CPUExecutionProvider]. Number of nodes: 7", or "Node(s) placed on […" per provider. */
+ * "All nodes placed on [CPUExecutionProvider]. Number of nodes: 7", or "Node(s) placed on […" per provider, by name:
+ * the CPU, which comes first then, is told of last. */
 static void _note_placement(dt_ai_context_t *ctx, const char *message)
 {
   const char *name = strstr(message, "laced on ["), *end = name ? strstr(name, "]. Number of nodes: ") : NULL;
   if(!end) return;
   name += strlen("laced on [");
   const char *suffix = g_strstr_len(name, end - name, "ExecutionProvider");
-  g_string_append_printf(ctx->placement, "%s%.*s %d", ctx->placement->len ? ", " : "",
-                         (int)((suffix ? suffix : end) - name), name,
-                         (int)g_ascii_strtoll(end + strlen("]. Number of nodes: "), NULL, 10));
+  char *words = g_strdup_printf("%.*s %d%s", (int)((suffix ? suffix : end) - name), name,
+                                (int)g_ascii_strtoll(end + strlen("]. Number of nodes: "), NULL, 10),
+                                ctx->placement->len ? ", " : "");
+  g_string_prepend(ctx->placement, words);
+  g_free(words);
 }
 
 static void ORT_API_CALL _listen(void *param, OrtLoggingLevel severity, const char *category,
@@ -180,6 +183,18 @@ static void ORT_API_CALL _listen(void *param, OrtLoggingLevel severity, const ch
     _note_placement(param, message);
   else
     dt_ort_forward_log(NULL, severity, category, logid, location, message);
+}
+
+/* A provider that finds nothing to do, e.g. on a device that is not there, is passed over by the runtime without a
+ * word: the CPU would do the work in its name. */
+static gboolean _check_placement(const dt_ai_context_t *ctx, const dt_ai_target_t *target, GError **error)
+{
+  const char *placement = ctx->placement->str, *key = dt_ai_provider_device_key(ctx->provider);
+  if(ctx->provider == DT_AI_PROVIDER_CPU || !g_str_has_prefix(placement, "CPU ") || strchr(placement, ','))
+    return TRUE;
+  if(!key) return _fail(error, DT_AI_ERROR_PROVIDER, "it leaves everything to the CPU");
+  return _fail(error, DT_AI_ERROR_PROVIDER, "it leaves everything to the CPU (the setting %s is \"%s\")", key,
+               target->device);
 }
 
 static gboolean _listen_to(dt_ai_context_t *ctx, OrtSessionOptions *options, GError **error)
@@ -320,7 +335,7 @@ static gboolean _open_session(dt_ai_context_t *ctx, const dt_ai_target_t *target
     dt_log(DT_LOG_AI, "loading: %s, provider %s, nodes %s, session created in %.0f ms", path,
            dt_ai_provider_to_string(ctx->provider), ctx->placement->str,
            1e-3 * (double)(g_get_monotonic_time() - start));
-  return ok;
+  return ok && _check_placement(ctx, target, error);
 }
 
 dt_ai_context_t *dt_ai_session_open(const dt_ort_t *ort, const dt_ai_target_t *target, const char *path,

@@ -99,6 +99,12 @@ const char *dt_ai_get_fallback(dt_ai_context_t *ctx)
   return NULL;
 }
 
+int dt_restore_get_scale(const dt_restore_context_t *ctx)
+{
+  (void)ctx;
+  return 1;
+}
+
 const char *dt_restore_get_device(const dt_restore_context_t *ctx)
 {
   (void)ctx;

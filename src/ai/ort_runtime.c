@@ -38,9 +38,11 @@ static char *_clean_words(const char *message)
   const char *mark = strstr(message, "[ONNXRuntimeError] : "),
              *words = mark ? strstr(mark + 21, " : ") : NULL;
   words = words ? strstr(words + 3, " : ") : NULL;
-  const char *check = strstr(message, " was false. ");
+  static const char *const marks[] = { " was false. ", " [ERROR] " };
   if(words) return g_strstrip(g_strdup(words + 3));
-  return g_strstrip(g_strdup(check && *message == '/' ? check + strlen(" was false. ") : message));
+  for(size_t i = 0; *message == '/' && i < G_N_ELEMENTS(marks); i++)
+    if((mark = strstr(message, marks[i]))) message = mark + strlen(marks[i]);
+  return g_strstrip(g_strdup(message));
 }
 
 static GPrivate _collected; /* each thread's dt_ort_collect() */

@@ -414,11 +414,25 @@ static gboolean _judge(GKeyFile *answer, GError **error)
   return FALSE;
 }
 
-static void _bound_cache(void)
+/* @p when says whether the verdict is a new one. */
+static void _log_trial(GKeyFile *answer, const dt_ai_target_t *target, const char *when)
+{
+  char *model = g_key_file_get_string(answer, "trial", "model", NULL);
+  char *reason = g_key_file_get_string(answer, "trial", "reason", NULL);
+  dt_log(DT_LOG_AI, "trial: %s on %s, %s: %s, at most %.2g of the range away from the CPU, %.1f s",
+         model ? model : "?", dt_ai_provider_to_string(target->provider), when, reason ? reason : "works",
+         g_key_file_get_double(answer, "trial", "deviation", NULL),
+         g_key_file_get_double(answer, "trial", "seconds", NULL));
+  g_free(reason);
+  g_free(model);
+}
+
+/* @p keep: the folder in use. */
+static void _bound_cache(const char *keep)
 {
   char *setting = dt_conf_get_string(DT_CONF_AI_CACHE_LIMIT);
   const guint64 limit = setting ? dt_conf_parse_size(setting) : 0;
-  if(limit) dt_ai_cache_trim(limit);
+  if(limit) dt_ai_cache_trim(limit, keep);
   g_free(setting);
 }
 
@@ -434,12 +448,14 @@ gboolean dt_ai_trial(const dt_ort_t *ort, const dt_ai_target_t *target, const dt
   char *path = _trial_path(target, trial);
   GError *cause = NULL;
   GKeyFile *answer = _load(path, "trial");
+  if(answer) _log_trial(answer, target, "remembered");
   if(!answer && (answer = _ask_trial(ort, target, trial, &cause)))
   {
     char *folder = g_path_get_dirname(trial->path), *model = g_path_get_basename(folder);
     g_key_file_set_string(answer, "trial", "model", model);
+    _log_trial(answer, target, "just now");
     if(!g_key_file_get_boolean(answer, "trial", "passing", NULL)) _save(path, answer);
-    _bound_cache();
+    _bound_cache(target->graphs);
     g_free(model);
     g_free(folder);
   }

@@ -8,6 +8,7 @@
 #include "common/onnx_graph.h"
 
 #include <json-glib/json-glib.h>
+#include <pthread.h>
 #include <string.h>
 
 /* One choice in progress. */
@@ -209,8 +210,8 @@ static dt_ai_context_t *_choose(_choice_t *c, GError **error)
 static void _tell(const _choice_t *c, const dt_ai_context_t *ctx)
 {
   static char *last;
-  static GMutex lock;
-  g_mutex_lock(&lock);
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&lock);
   if(g_strcmp0(last, c->reasons->str) != 0)
   {
     g_free(last);
@@ -218,7 +219,7 @@ static void _tell(const _choice_t *c, const dt_ai_context_t *ctx)
     dt_log(DT_LOG_NOTICE, "Running on %s instead. %s",
            dt_ai_provider_to_string(dt_ai_get_provider((dt_ai_context_t *)ctx)), c->reasons->str);
   }
-  g_mutex_unlock(&lock);
+  pthread_mutex_unlock(&lock);
 }
 
 dt_ai_context_t *dt_ai_session_create(const char *path, const void *bytes, size_t size,

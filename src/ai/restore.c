@@ -4,7 +4,8 @@
  * A pixel's way: the source's linear row is sRGB-encoded into a ring of planar rows (prepare); from
  * there it is copied into the windows that see it; the network runs (run); the window's core, or for
  * blended models its cross-faded neighbourhood, goes into the band of output rows (finish); complete
- * rows are decoded to linear light and handed to the sink.
+ * rows are decoded to linear light and handed to the sink. A network that enlarges has output rows
+ * `scale` times as wide and as many; tiles, rows read and rows done are counted in the picture's own.
  *
  * When the runtime runs out of memory, the rows that are done stay done: the rest is planned anew
  * with smaller tiles, from the rows still in the ring. */
@@ -41,22 +42,25 @@ typedef struct _job_t
   const dt_restore_opts_t *opts;
   dt_restore_report_t *report;
   int width, height, channels, colours;
+  int scale, out_width; /* of the output rows */
 
   dt_tile_plan_t plan; /* of the rows from first_row on */
   int first_row;       /* where the plan in force begins */
   int rows_done;       /* core rows that are blended and handed on */
-  int rows_written;    /* rows the sink has: rows_done less the part of the ramp still open */
+  int rows_written;    /* output rows the sink has: those done less the part of the ramp still open */
 
   float *ring; /* ring_rows × channels × width: encoded, planar */
   int ring_rows, rows_read;
-  float *line; /* ROW_CHUNK interleaved rows, for the source and for the sink in turn */
+  float *line;     /* ROW_CHUNK interleaved rows, for the source */
+  float *out_line; /* the same for the sink */
+  float *extra;    /* one output row, and one of the picture: what is enlarged beside the network */
 
   _slot_t *slots;
   int n_slots;
   float *sigma; /* one plane of a window, or NULL */
-  float *band;  /* 3 × (core_h + 2 ramp) × width: output rows being put together */
-  float *carry; /* 3 × 2 ramp × width: blended rows that the next band completes */
-  float *fade;  /* 2 ramp weights, rising */
+  float *band;  /* 3 × scale (core_h + 2 ramp) × out_width: output rows being put together */
+  float *carry; /* 3 × scale 2 ramp × out_width: blended rows that the next band completes */
+  float *fade;  /* scale 2 ramp weights, rising */
 } _job_t;
 
 static double _seconds_since(gint64 start)
@@ -193,7 +197,7 @@ static gboolean _run_tile(void *data, int item, int slot, GError **error)
   const dt_tile_plan_t *plan = &job->plan;
   const gint64 start = g_get_monotonic_time();
   gboolean ok = TRUE;
-  if(job->opts->pass_through)
+  if(job->opts->pass_through && job->scale == 1)
     memcpy(s->out, s->in, 3 * sizeof(float) * (size_t)plan->window_w * (size_t)plan->window_h);
   else
     ok = dt_restore_run_window(job->ctx, s->in, job->sigma, s->out, plan->window_w, plan->window_h,
@@ -204,29 +208,30 @@ static gboolean _run_tile(void *data, int item, int slot, GError **error)
 
 /* --- finish: from windows into rows --- */
 
+/* In output pixels, as everything of this stage. */
 static int _ramp(const _job_t *job)
 {
-  return job->ctx->ramp;
+  return job->scale * job->ctx->ramp;
 }
 
 static float *_band_row(const _job_t *job, int c, int i)
 {
-  const size_t rows = (size_t)(job->plan.core_h + 2 * _ramp(job));
-  return job->band + ((size_t)c * rows + (size_t)i) * (size_t)job->width;
+  const size_t rows = (size_t)(job->scale * job->plan.core_h + 2 * _ramp(job));
+  return job->band + ((size_t)c * rows + (size_t)i) * (size_t)job->out_width;
 }
 
 static float *_carry_row(const _job_t *job, int c, int i)
 {
-  return job->carry + ((size_t)c * 2 * (size_t)_ramp(job) + (size_t)i) * (size_t)job->width;
+  return job->carry + ((size_t)c * 2 * (size_t)_ramp(job) + (size_t)i) * (size_t)job->out_width;
 }
 
 /* A band begins with what its predecessor left open, and with zeros. */
 static void _begin_band(_job_t *job)
 {
   const int ramp = _ramp(job);
-  const size_t bytes = (size_t)job->width * sizeof(float);
+  const size_t bytes = (size_t)job->out_width * sizeof(float);
   for(int c = 0; c < 3; c++)
-    for(int i = 0; i < job->plan.core_h + 2 * ramp; i++)
+    for(int i = 0; i < job->scale * job->plan.core_h + 2 * ramp; i++)
       if(i < 2 * ramp)
         memcpy(_band_row(job, c, i), _carry_row(job, c, i), bytes);
       else
@@ -243,53 +248,117 @@ static float _weight(const _job_t *job, int i, int core, gboolean first, gboolea
   return 1.0f;
 }
 
-static void _blend_tile(_job_t *job, const _slot_t *slot, _tile_t tile)
+/* A tile in output pixels: core, halo and window enlarged. */
+typedef struct _enlarged_t
+{
+  int x0, y0, core_w, core_h, halo, window_w, height;
+  size_t plane;
+} _enlarged_t;
+
+static _enlarged_t _enlarge(const _job_t *job, _tile_t tile)
 {
   const dt_tile_plan_t *p = &job->plan;
+  const int s = job->scale;
+  return (_enlarged_t){ s * tile.x0,     s * tile.y0,
+                        s * p->core_w,   s * p->core_h,
+                        s * p->halo,     s * p->window_w,
+                        s * job->height, (size_t)(s * p->window_w) * (size_t)(s * p->window_h) };
+}
+
+/* Row @p y of the output as the window has it. */
+static const float *_window_row(const _slot_t *slot, const _enlarged_t *t, int c, int y)
+{
+  return slot->out + (size_t)c * t->plane + (size_t)(y - t->y0 + t->halo) * (size_t)t->window_w + t->halo;
+}
+
+static void _blend_tile(_job_t *job, const _slot_t *slot, _tile_t tile)
+{
+  const _enlarged_t t = _enlarge(job, tile);
   const int ramp = _ramp(job);
-  const gboolean last_x = tile.x0 + p->core_w >= job->width;
-  const gboolean last_y = tile.y0 + p->core_h >= job->height;
-  const size_t plane = (size_t)p->window_w * (size_t)p->window_h;
-  const int x_from = MAX(0, tile.x0 - ramp), x_to = MIN(job->width, tile.x0 + p->core_w + ramp);
-  const int y_from = MAX(0, tile.y0 - ramp), y_to = MIN(job->height, tile.y0 + p->core_h + ramp);
+  const gboolean last_x = t.x0 + t.core_w >= job->out_width, last_y = t.y0 + t.core_h >= t.height;
+  const int x_from = MAX(0, t.x0 - ramp), x_to = MIN(job->out_width, t.x0 + t.core_w + ramp);
+  const int y_from = MAX(0, t.y0 - ramp), y_to = MIN(t.height, t.y0 + t.core_h + ramp);
   for(int y = y_from; y < y_to; y++)
   {
-    const int i = y - tile.y0 + ramp;
-    const float wy = _weight(job, i, p->core_h, tile.y0 == 0, last_y);
+    const int i = y - t.y0 + ramp;
+    const float wy = _weight(job, i, t.core_h, t.y0 == 0, last_y);
     for(int c = 0; c < 3; c++)
     {
-      const float *in = slot->out + (size_t)c * plane + (size_t)(y - tile.y0 + p->halo) * (size_t)p->window_w;
+      const float *in = _window_row(slot, &t, c, y);
       float *out = _band_row(job, c, i);
       for(int x = x_from; x < x_to; x++)
-        out[x] += in[x - tile.x0 + p->halo] * wy
-                  * _weight(job, x - tile.x0 + ramp, p->core_w, tile.x0 == 0, last_x);
+        out[x] += in[x - t.x0] * wy * _weight(job, x - t.x0 + ramp, t.core_w, t.x0 == 0, last_x);
     }
   }
 }
 
 static void _copy_tile(_job_t *job, const _slot_t *slot, _tile_t tile)
 {
-  const dt_tile_plan_t *p = &job->plan;
-  const int w = MIN(p->core_w, job->width - tile.x0), h = MIN(p->core_h, job->height - tile.y0);
-  const size_t plane = (size_t)p->window_w * (size_t)p->window_h;
+  const _enlarged_t t = _enlarge(job, tile);
+  const int w = MIN(t.core_w, job->out_width - t.x0), h = MIN(t.core_h, t.height - t.y0);
   for(int c = 0; c < 3; c++)
     for(int y = 0; y < h; y++)
-      memcpy(_band_row(job, c, y) + tile.x0,
-             slot->out + (size_t)c * plane + (size_t)(y + p->halo) * (size_t)p->window_w + p->halo,
-             (size_t)w * sizeof(float));
+      memcpy(_band_row(job, c, y) + t.x0, _window_row(slot, &t, c, t.y0 + y), (size_t)w * sizeof(float));
 }
 
-/* What the network was not shown comes back untouched: out = f(clamp(x)) + (x - clamp(x)). */
-static void _add_excess(const _job_t *job, const float *original, float *out)
+/* What the network is not shown of a value. */
+static float _excess(const dt_restore_context_t *ctx, float v)
 {
-  const float low = job->ctx->low, high = job->ctx->high;
+  const float raised = v > ctx->low ? v : ctx->low;
+  return v - (raised < ctx->high ? raised : ctx->high);
+}
+
+/* Weight of the second of two neighbouring samples of the picture at output place @p i, and the first of them;
+ * samples and outputs lie in the middle of their pixels. */
+static float _neighbour(int i, int scale, int n, int *first, int *second)
+{
+  const float place = ((float)i + 0.5f) / (float)scale - 0.5f, below = floorf(place);
+  *first = CLAMP((int)below, 0, n - 1);
+  *second = CLAMP((int)below + 1, 0, n - 1);
+  return place - below;
+}
+
+/* Output row @p y of channel @p c of the picture itself, enlarged linearly; with @p excess only that part of the
+ * values that the network is not shown. @return FALSE when all of it is zero */
+static gboolean _enlarge_row(const _job_t *job, int y, int c, gboolean excess, float *out)
+{
+  float *mixed = job->extra + job->out_width;
+  int a, b;
+  const float wy = _neighbour(y, job->scale, job->height, &a, &b);
+  const float *above = _ring_row(job, a, c), *below = _ring_row(job, b, c);
+  gboolean any = FALSE;
   for(int x = 0; x < job->width; x++)
   {
-    const float v = original[x];
-    const float raised = v > low ? v : low;
-    const float clamped = raised < high ? raised : high;
-    out[x] += v - clamped;
+    const float p = excess ? _excess(job->ctx, above[x]) : above[x];
+    const float q = excess ? _excess(job->ctx, below[x]) : below[x];
+    mixed[x] = p + wy * (q - p);
+    any |= mixed[x] != 0;
   }
+  for(int x = 0; any && x < job->out_width; x++)
+  {
+    const float wx = _neighbour(x, job->scale, job->width, &a, &b);
+    out[x] = mixed[a] + wx * (mixed[b] - mixed[a]);
+  }
+  return any;
+}
+
+/* What the network was not shown comes back untouched: out = f(clamp(x)) + (x - clamp(x)), enlarged with it. */
+static void _add_excess(const _job_t *job, int y, int c, float *out)
+{
+  const float *original = job->scale == 1 ? _ring_row(job, y, c) : NULL;
+  if(original)
+    for(int x = 0; x < job->width; x++) out[x] += _excess(job->ctx, original[x]);
+  else if(_enlarge_row(job, y, c, TRUE, job->extra))
+    for(int x = 0; x < job->out_width; x++) out[x] += job->extra[x];
+}
+
+/* Alpha goes beside the network. */
+static const float *_alpha_row(const _job_t *job, int y)
+{
+  if(job->scale == 1) return _ring_row(job, y, job->colours);
+  if(!_enlarge_row(job, y, job->colours, FALSE, job->extra))
+    memset(job->extra, 0, (size_t)job->out_width * sizeof(float));
+  return job->extra;
 }
 
 /* One finished row: planar, encoded -> interleaved, linear. FALSE when the network made no number. */
@@ -301,25 +370,25 @@ static gboolean _decode_row(_job_t *job, int y, int band_index, float *row)
   if(job->colours == 1)
   {
     const float *green = _band_row(job, 1, band_index), *blue = _band_row(job, 2, band_index);
-    for(int x = 0; x < job->width; x++) red[x] = (red[x] + green[x] + blue[x]) * (1.0f / 3.0f);
+    for(int x = 0; x < job->out_width; x++) red[x] = (red[x] + green[x] + blue[x]) * (1.0f / 3.0f);
   }
   for(int c = 0; c < job->colours; c++)
   {
     float *plane = _band_row(job, c, band_index);
-    for(int x = 0; x < job->width; x++) finite &= fabsf(plane[x]) <= G_MAXFLOAT;
-    _add_excess(job, _ring_row(job, y, c), plane);
-    dt_srgb_decode(plane, plane, (size_t)job->width);
-    for(int x = 0; x < job->width; x++) row[(size_t)x * stride + (size_t)c] = plane[x];
+    for(int x = 0; x < job->out_width; x++) finite &= fabsf(plane[x]) <= G_MAXFLOAT;
+    _add_excess(job, y, c, plane);
+    dt_srgb_decode(plane, plane, (size_t)job->out_width);
+    for(int x = 0; x < job->out_width; x++) row[(size_t)x * stride + (size_t)c] = plane[x];
   }
   if(job->channels > job->colours)
   {
-    const float *alpha = _ring_row(job, y, job->colours);
-    for(int x = 0; x < job->width; x++) row[(size_t)x * stride + (size_t)job->colours] = alpha[x];
+    const float *alpha = _alpha_row(job, y);
+    for(int x = 0; x < job->out_width; x++) row[(size_t)x * stride + (size_t)job->colours] = alpha[x];
   }
   return finite;
 }
 
-/* Hands rows [rows_written, until) to the sink; the band's first row is picture row @p band_y. */
+/* Hands output rows [rows_written, until) to the sink; the band's first row is output row @p band_y. */
 static gboolean _write_rows(_job_t *job, int until, int band_y, float *line, GError **error)
 {
   while(job->rows_written < until)
@@ -330,7 +399,7 @@ static gboolean _write_rows(_job_t *job, int until, int band_y, float *line, GEr
     {
       const int y = job->rows_written + i;
       finite &=
-          _decode_row(job, y, y - band_y, line + (size_t)i * (size_t)job->width * (size_t)job->channels);
+          _decode_row(job, y, y - band_y, line + (size_t)i * (size_t)job->out_width * (size_t)job->channels);
     }
     if(!finite)
     {
@@ -348,14 +417,15 @@ static gboolean _write_rows(_job_t *job, int until, int band_y, float *line, GEr
 
 static gboolean _end_band(_job_t *job, int core_y0, GError **error)
 {
-  const int ramp = _ramp(job), core_end = core_y0 + job->plan.core_h;
+  const int ramp = _ramp(job), core_end = core_y0 + job->plan.core_h, s = job->scale;
   const gboolean last = core_end >= job->height;
-  float *line = job->line + (size_t)ROW_CHUNK * (size_t)job->width * (size_t)job->channels;
-  if(!_write_rows(job, last ? job->height : core_end - ramp, core_y0 - ramp, line, error)) return FALSE;
+  if(!_write_rows(job, last ? s * job->height : s * core_end - ramp, s * core_y0 - ramp, job->out_line,
+                  error))
+    return FALSE;
   for(int c = 0; c < 3; c++)
     for(int i = 0; i < 2 * ramp; i++)
-      memcpy(_carry_row(job, c, i), _band_row(job, c, job->plan.core_h + i),
-             (size_t)job->width * sizeof(float));
+      memcpy(_carry_row(job, c, i), _band_row(job, c, s * job->plan.core_h + i),
+             (size_t)job->out_width * sizeof(float));
   job->rows_done = MIN(core_end, job->height);
   return TRUE;
 }
@@ -396,6 +466,7 @@ static int _count_slots(const dt_restore_context_t *ctx)
 dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height, int channels,
                                      size_t extra_bytes)
 {
+  const size_t enlarged = (size_t)ctx->scale * (size_t)ctx->scale;
   return (dt_tile_request_t){
     .width = width,
     .height = height,
@@ -407,11 +478,11 @@ dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width,
     .budget = ctx->budget,
     /* the lines on the way in and out, and whatever the process holds already */
     .fixed_bytes = extra_bytes + (size_t)dt_memory_resident() + RUNTIME_BYTES
-                   + 2 * ROW_CHUNK * (size_t)width * (size_t)channels * sizeof(float),
+                   + (1 + (size_t)ctx->scale) * ROW_CHUNK * (size_t)width * (size_t)channels * sizeof(float),
     .pixel_bytes = ctx->calibration.pixel_bytes,
-    .slot_pixel_bytes = 6 * sizeof(float),
+    .slot_pixel_bytes = 3 * (1 + enlarged) * sizeof(float),
     .row_sample_bytes = (size_t)channels * sizeof(float),
-    .out_sample_bytes = 3 * sizeof(float),
+    .out_sample_bytes = 3 * enlarged * sizeof(float),
     .runs = ctx->runs,
     .slots = _count_slots(ctx),
   };
@@ -423,6 +494,7 @@ static void _publish_plan(const dt_restore_context_t *ctx, const dt_tile_plan_t 
   *plan = (dt_restore_plan_t){
     .width = width,
     .height = height,
+    .scale = ctx->scale,
     .tile_width = tiles->window_w,
     .tile_height = tiles->window_h,
     .overlap = tiles->halo,
@@ -484,17 +556,17 @@ static float *_try_floats(size_t a, size_t b, gboolean *ok)
 static gboolean _allocate_buffers(_job_t *job, GError **error)
 {
   const dt_tile_plan_t *p = &job->plan;
-  const size_t window = (size_t)p->window_w * (size_t)p->window_h;
+  const size_t window = (size_t)p->window_w * (size_t)p->window_h, s = (size_t)job->scale;
   gboolean ok = TRUE;
   job->n_slots = _count_slots(job->ctx);
   job->slots = g_new0(_slot_t, (gsize)job->n_slots);
   for(int i = 0; i < job->n_slots; i++)
   {
     job->slots[i].in = _try_floats(3, window, &ok);
-    job->slots[i].out = _try_floats(3, window, &ok);
+    job->slots[i].out = _try_floats(3 * s * s, window, &ok);
   }
   if(job->ctx->has_sigma) job->sigma = _try_floats(1, window, &ok);
-  job->band = _try_floats(3 * (size_t)(p->core_h + 2 * _ramp(job)), (size_t)job->width, &ok);
+  job->band = _try_floats(3 * (s * (size_t)p->core_h + 2 * (size_t)_ramp(job)), (size_t)job->out_width, &ok);
   if(!ok)
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for tiles of %d×%d pixels.",
@@ -563,10 +635,12 @@ static gboolean _run_all(_job_t *job, GError **error)
 
 static gboolean _init_job(_job_t *job, GError **error)
 {
-  const int ramp = job->ctx->ramp;
+  const int ramp = _ramp(job);
   gboolean ok = TRUE;
-  job->line = _try_floats(2 * ROW_CHUNK * (size_t)job->channels, (size_t)job->width, &ok);
-  job->carry = g_try_malloc0_n(3 * 2 * (size_t)ramp + 1, (size_t)job->width * sizeof(float));
+  job->line = _try_floats(ROW_CHUNK * (size_t)job->channels, (size_t)job->width, &ok);
+  job->out_line = _try_floats(ROW_CHUNK * (size_t)job->channels, (size_t)job->out_width, &ok);
+  job->extra = _try_floats(1, (size_t)job->out_width + (size_t)job->width, &ok);
+  job->carry = g_try_malloc0_n(3 * 2 * (size_t)ramp + 1, (size_t)job->out_width * sizeof(float));
   job->fade = g_new(float, 2 * (gsize)ramp + 1);
   for(int i = 0; i < 2 * ramp; i++)
   {
@@ -583,6 +657,8 @@ static void _cleanup_job(_job_t *job)
 {
   free(job->ring);
   free(job->line);
+  free(job->out_line);
+  free(job->extra);
   g_free(job->carry);
   g_free(job->fade);
 }
@@ -600,7 +676,9 @@ gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_r
                  .width = in->width,
                  .height = in->height,
                  .channels = in->channels,
-                 .colours = DT_ROW_COLOURS(in->channels) };
+                 .colours = DT_ROW_COLOURS(in->channels),
+                 .scale = ctx->scale,
+                 .out_width = ctx->scale * in->width };
   *job.report = (dt_restore_report_t){ .provider = ctx->provider };
   const gint64 start = g_get_monotonic_time();
   gboolean ok = _init_job(&job, error) && _run_all(&job, error);

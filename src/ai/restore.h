@@ -18,6 +18,7 @@ G_BEGIN_DECLS
 /** How to load. Zero-initialise for the defaults. */
 typedef struct dt_restore_load_opts_t
 {
+  int scale; ///< for the task upscale: 2 or 4; default 2
   dt_ai_provider_t provider; ///< default AUTO: the environment's choice
   gboolean strict;           ///< that provider or none: an error (DT_AI_ERROR_PROVIDER) instead of the CPU
   size_t memory; ///< budget in bytes for everything; default: plugins/ai/memory, else a quarter of
@@ -32,6 +33,7 @@ typedef struct dt_restore_load_opts_t
 typedef struct dt_restore_plan_t
 {
   int width, height;           ///< of the picture
+  int scale;                   ///< the result is so many times as wide and high
   int tile_width, tile_height; ///< of a tile's window, overlap included
   int overlap;                 ///< pixels on each side
   int columns, rows;           ///< of the grid of tiles
@@ -72,7 +74,7 @@ typedef struct dt_restore_opts_t
 
 typedef struct dt_restore_context_t dt_restore_context_t;
 
-/** Loads a model for @p task ("denoise").
+/** Loads a model for @p task ("denoise" or "upscale").
  *
  * @param model_id  NULL: the active model of the task
  * @param opts      NULL for the defaults
@@ -96,6 +98,8 @@ const char *dt_restore_get_device(const dt_restore_context_t *ctx);
 const char *dt_restore_get_placement(const dt_restore_context_t *ctx);
 const char *dt_restore_get_fallback(const dt_restore_context_t *ctx);
 /** @} */
+/** How many times as wide and high the result is: 1, 2 or 4. */
+int dt_restore_get_scale(const dt_restore_context_t *ctx);
 /** Whether the model takes a noise level (dt_restore_opts_t.sigma). */
 gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx);
 
@@ -107,15 +111,16 @@ gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx);
 gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels, size_t extra_bytes,
                          dt_restore_plan_t *plan, GError **error);
 
-/** Restores one picture tile by tile.
+/** Restores or enlarges one picture tile by tile.
  *
  * Pulls rows from @p in, pushes rows to @p out; peak memory is the plan's, whatever the height.
- * Alpha is carried unchanged, grey pictures stay grey. When the runtime runs out of memory the work
+ * Alpha is carried unchanged (enlarged linearly), grey pictures stay grey; values that the network was not shown,
+ * highlights and colours outside sRGB, are added back. When the runtime runs out of memory the work
  * goes on from the finished rows with the next smaller tile.
  *
  * @param in      linear Rec.709 rows, any size from 1×1, 1 to 4 channels; not destroyed
- * @param out     receives rows of the same size and channels; finish() or abandon() has been called
- *                when this returns, on every path
+ * @param out     receives rows of the same channels, dt_restore_get_scale() times as many and as wide; finish()
+ *                or abandon() has been called when this returns, on every path
  * @param opts    NULL for the defaults
  * @param report  filled when not NULL, also on failure
  * @return FALSE with @p error set: DT_AI_ERROR_CANCELLED, _MEMORY, _INPUT, _OUTPUT, _FAILED

@@ -34,6 +34,7 @@ struct dt_restore_context_t
   gboolean runs_chosen; ///< by the caller
   int device_side;      ///< of windows, for providers that compile for one shape
 
+  int scale; ///< output pixels per input pixel and side: 1, 2 or 4
   gboolean has_sigma;
   int fixed_w, fixed_h; ///< window of a static model, 0: free
   float low, high;      ///< values the network may be shown; what exceeds them is added back
@@ -47,7 +48,8 @@ struct dt_restore_context_t
 /** (Re)creates ctx->session; the runtime's arena gets what is left of the budget. */
 gboolean dt_restore_open_session(dt_restore_context_t *ctx, GError **error);
 
-/** Runs one window. @p in and @p out: planar RGB, @p sigma: one plane or NULL. */
+/** Runs one window. @p in and @p out: planar RGB, the latter scale times as wide and high, @p sigma: one plane or
+ * NULL. */
 gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out, int width,
                                int height, GCancellable *cancellable, GError **error);
 

@@ -11,8 +11,7 @@
 
 /* the specification's overlap; more is taken when exactness needs it */
 #define MIN_OVERLAP 64
-/* blended tiles cross-fade over the inner half of the overlap */
-#define BLEND_RAMP (MIN_OVERLAP / 2)
+#define MIN_OVERLAP_UPSCALE 16
 /* resident memory at smaller windows says little about larger ones */
 #define CALIBRATION_SIDE 512
 /* what one process measures another may exceed a little; an arena that grows by what is requested holds
@@ -68,7 +67,39 @@ static gboolean _check_input(dt_restore_context_t *ctx, int index, const char *w
                       dt_ai_get_input_type(ctx->session, index), shape, ndim, channels, error);
 }
 
-/* Single input, or two with a noise map; one image out, of the same size. */
+/* What the task wants of the output's size, for messages. */
+static const char *_wish(const dt_restore_context_t *ctx)
+{
+  switch(ctx->scale)
+  {
+  case 1: return "a denoise model must keep the size";
+  case 2: return "twice the size was wanted";
+  default: return "four times the size was wanted";
+  }
+}
+
+/* The factor that a static model tells, or the graph, else 0: a trial run will tell. */
+static int _real_scale(const dt_restore_context_t *ctx, const int64_t in[4], const int64_t out[4])
+{
+  if(in[2] > 0 && in[3] > 0 && out[2] > 0 && out[3] > 0)
+    return out[2] % in[2] == 0 && out[3] * in[2] == out[2] * in[3] ? (int)MIN(out[2] / in[2], 1000) : -1;
+  return ctx->locality.local ? ctx->locality.scale : 0;
+}
+
+static gboolean _check_scale(const dt_restore_context_t *ctx, const int64_t in[4], const int64_t out[4],
+                             GError **error)
+{
+  const int scale = _real_scale(ctx, in, out);
+  if(scale == 0 || scale == ctx->scale) return TRUE;
+  if(scale < 0)
+    return _refuse(ctx, error,
+                   "it turns %" G_GINT64_FORMAT "×%" G_GINT64_FORMAT " pixels into %" G_GINT64_FORMAT
+                   "×%" G_GINT64_FORMAT "; %s",
+                   in[3], in[2], out[3], out[2], _wish(ctx));
+  return _refuse(ctx, error, "its output is %d times the size of its input; %s", scale, _wish(ctx));
+}
+
+/* Single input, or two with a noise map; one image out, of the task's size. */
 static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
 {
   int64_t in[4], map[4], out[4];
@@ -86,11 +117,7 @@ static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
   if(!_check_image(ctx, "output", dt_ai_get_output_name(ctx->session, 0), "output",
                    dt_ai_get_output_type(ctx->session, 0), out, ndim, 3, error))
     return FALSE;
-  if(in[2] > 0 && in[3] > 0 && out[2] > 0 && out[3] > 0 && (in[2] != out[2] || in[3] != out[3]))
-    return _refuse(ctx, error,
-                   "it turns %" G_GINT64_FORMAT "×%" G_GINT64_FORMAT " pixels into %" G_GINT64_FORMAT
-                   "×%" G_GINT64_FORMAT "; a denoise model must keep the size",
-                   in[3], in[2], out[3], out[2]);
+  if(!_check_scale(ctx, in, out, error)) return FALSE;
   if(in[2] > G_MAXUINT16 || in[3] > G_MAXUINT16) return _refuse(ctx, error, "its fixed size is absurd");
   ctx->has_sigma = n_in == 2;
   if(in[2] > 0 && in[3] > 0)
@@ -101,20 +128,23 @@ static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
   return TRUE;
 }
 
-/* A dynamic model whose graph doubles or halves the picture. */
-static gboolean _check_scale(const dt_restore_context_t *ctx, GError **error)
+/* Those of the file, else those of the model. */
+static int _input_sizes(const dt_restore_context_t *ctx, const dt_manifest_t *manifest, int *sizes, int max)
 {
-  if(!ctx->locality.local || ctx->locality.scale == 1) return TRUE;
-  return _refuse(ctx, error,
-                 "its output is %d times the size of its input; a denoise model must "
-                 "keep the size",
-                 ctx->locality.scale);
+  char *stem = g_path_get_basename(ctx->path), *dot = strrchr(stem, '.');
+  if(dot) *dot = '\0';
+  char *key = g_strdup_printf("%s.input_sizes", stem);
+  int n = dt_manifest_attribute_ints(manifest, key, sizes, max);
+  if(n == 0) n = dt_manifest_attribute_ints(manifest, "input_sizes", sizes, max);
+  g_free(key);
+  g_free(stem);
+  return n;
 }
 
 static void _read_attributes(dt_restore_context_t *ctx, const dt_manifest_t *manifest)
 {
   int sizes[16];
-  const int n = dt_manifest_attribute_ints(manifest, "input_sizes", sizes, 16);
+  const int n = _input_sizes(ctx, manifest, sizes, 16);
   /* one size: the window; several, as older packages have them: a ladder */
   if(n == 1 && !ctx->fixed_w && sizes[0] >= 16 && sizes[0] <= 8192)
     ctx->fixed_w = ctx->fixed_h = sizes[0];
@@ -137,17 +167,22 @@ static void _adapt_to_provider(dt_restore_context_t *ctx)
     ctx->fixed_w = ctx->fixed_h = ctx->device_side;
 }
 
+static int _min_overlap(const dt_restore_context_t *ctx)
+{
+  return ctx->scale == 1 ? MIN_OVERLAP : MIN_OVERLAP_UPSCALE;
+}
+
 static void _set_blended(dt_restore_context_t *ctx, const char *why)
 {
   g_strlcpy(ctx->reason, why, sizeof ctx->reason);
-  ctx->ramp = BLEND_RAMP;
+  ctx->ramp = _min_overlap(ctx) / 2; /* the inner half of the overlap */
 }
 
 /* Overlap and stride from the graph, or the safe guess when the graph does not tell. */
 static void _choose_overlap(dt_restore_context_t *ctx)
 {
   const dt_onnx_locality_t *l = &ctx->locality;
-  const int side = MIN(ctx->fixed_w, ctx->fixed_h), wanted = MAX(l->local ? l->radius : 0, MIN_OVERLAP);
+  const int side = MIN(ctx->fixed_w, ctx->fixed_h), wanted = MAX(l->local ? l->radius : 0, _min_overlap(ctx));
   ctx->ramp = 0;
   ctx->stride = l->local ? l->stride : 16;
   ctx->halo = (wanted + ctx->stride - 1) / ctx->stride * ctx->stride;
@@ -160,7 +195,7 @@ static void _choose_overlap(dt_restore_context_t *ctx)
     _set_blended(ctx, "the model's fixed window is too small for its receptive field");
   if(!fits)
   {
-    ctx->halo = MIN(MIN_OVERLAP, side / 4);
+    ctx->halo = MIN(_min_overlap(ctx), side / 4);
     ctx->ramp = ctx->halo / 2;
   }
 }
@@ -210,7 +245,7 @@ gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigm
                                int height, GCancellable *cancellable, GError **error)
 {
   int64_t image[] = { 1, 3, height, width }, map[] = { 1, 1, height, width };
-  int64_t result[] = { 1, 3, height, width };
+  int64_t result[] = { 1, 3, (int64_t)height * ctx->scale, (int64_t)width * ctx->scale };
   dt_ai_tensor_t inputs[] = { { in, DT_AI_FLOAT, image, 4 }, { sigma, DT_AI_FLOAT, map, 4 } };
   dt_ai_tensor_t output = { out, DT_AI_FLOAT, result, 4 };
   return dt_ai_run_in_place(ctx->session, inputs, ctx->has_sigma ? 2 : 1, &output, 1, cancellable, error);
@@ -222,6 +257,7 @@ gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigm
 typedef struct _probe_t
 {
   int x0, y0, width, height;
+  int scale; /* of the output */
   float *in, *sigma, *out;
 } _probe_t;
 
@@ -233,10 +269,12 @@ static float _field(int x, int y, int c)
   return (float)((h ^ (h >> 15)) >> 8) / 16777216.0f;
 }
 
-static void _probe_init(_probe_t *p, int x0, int y0, int width, int height)
+static void _probe_init(_probe_t *p, int x0, int y0, int width, int height, int scale)
 {
-  const size_t n = (size_t)width * (size_t)height;
-  *p = (_probe_t){ x0, y0, width, height, g_new(float, 3 * n), g_new(float, n), g_new0(float, 3 * n) };
+  const size_t n = (size_t)width * (size_t)height, enlarged = n * (size_t)scale * (size_t)scale;
+  *p = (_probe_t){
+    x0, y0, width, height, scale, g_new(float, 3 * n), g_new(float, n), g_new0(float, 3 * enlarged)
+  };
   for(int c = 0; c < 3; c++)
     for(int y = 0; y < height; y++)
       for(int x = 0; x < width; x++)
@@ -255,7 +293,8 @@ static void _probe_cleanup(_probe_t *p)
 static gboolean _probe_run(dt_restore_context_t *ctx, _probe_t *p, GError **error)
 {
   int64_t image[] = { 1, 3, p->height, p->width }, map[] = { 1, 1, p->height, p->width };
-  int64_t result[] = { 1, 3, p->height, p->width };
+  int64_t result[] = { 1, 3, (int64_t)p->height * p->scale, (int64_t)p->width * p->scale };
+  const int64_t wanted_h = result[2], wanted_w = result[3];
   dt_ai_tensor_t inputs[] = { { p->in, DT_AI_FLOAT, image, 4 }, { p->sigma, DT_AI_FLOAT, map, 4 } };
   dt_ai_tensor_t output = { p->out, DT_AI_FLOAT, result, 4 };
   GError *cause = NULL;
@@ -270,30 +309,34 @@ static gboolean _probe_run(dt_restore_context_t *ctx, _probe_t *p, GError **erro
   }
   if(!ok) _refuse(ctx, error, "a trial run of %d×%d pixels failed: %s", p->width, p->height, cause->message);
   g_clear_error(&cause);
-  if(ok && (result[2] != p->height || result[3] != p->width))
-    return _refuse(ctx, error,
-                   "it turns %d×%d pixels into %" G_GINT64_FORMAT "×%" G_GINT64_FORMAT
-                   "; a denoise model must keep the size",
-                   p->width, p->height, result[3], result[2]);
+  if(ok && (result[2] != wanted_h || result[3] != wanted_w))
+    return _refuse(ctx, error, "it turns %d×%d pixels into %" G_GINT64_FORMAT "×%" G_GINT64_FORMAT "; %s",
+                   p->width, p->height, result[3], result[2], _wish(ctx));
   return ok;
+}
+
+/* The output at @p x, @p y of the enlarged field. */
+static const float *_probe_out(const _probe_t *p, int c, int x, int y)
+{
+  const size_t width = (size_t)p->width * (size_t)p->scale, height = (size_t)p->height * (size_t)p->scale;
+  return p->out + ((size_t)c * height + (size_t)(y - p->scale * p->y0)) * width
+         + (size_t)(x - p->scale * p->x0);
 }
 
 /* Whether two windows agree wherever neither feels its own border. */
 static gboolean _probes_agree(const _probe_t *a, const _probe_t *b, int margin)
 {
+  const int s = a->scale;
   const int x0 = MAX(a->x0, b->x0) + margin, y0 = MAX(a->y0, b->y0) + margin;
   const int x1 = MIN(a->x0 + a->width, b->x0 + b->width) - margin;
   const int y1 = MIN(a->y0 + a->height, b->y0 + b->height) - margin;
   if(x1 <= x0 || y1 <= y0) return FALSE;
   for(int c = 0; c < 3; c++)
-    for(int y = y0; y < y1; y++)
-    {
-      const size_t ia =
-          ((size_t)c * (size_t)a->height + (size_t)(y - a->y0)) * (size_t)a->width + (size_t)(x0 - a->x0);
-      const size_t ib =
-          ((size_t)c * (size_t)b->height + (size_t)(y - b->y0)) * (size_t)b->width + (size_t)(x0 - b->x0);
-      if(memcmp(a->out + ia, b->out + ib, (size_t)(x1 - x0) * sizeof(float)) != 0) return FALSE;
-    }
+    for(int y = s * y0; y < s * y1; y++)
+      if(memcmp(_probe_out(a, c, s * x0, y), _probe_out(b, c, s * x0, y),
+                (size_t)(s * (x1 - x0)) * sizeof(float))
+         != 0)
+        return FALSE;
   return TRUE;
 }
 
@@ -309,7 +352,8 @@ static gboolean _measure(dt_restore_context_t *ctx, int strategy, double *pixel_
   const int side = _calibration_side(ctx);
   _probe_t probe;
   if(!_open_session(ctx, 0, strategy, error)) return FALSE;
-  _probe_init(&probe, 0, 0, ctx->fixed_w ? ctx->fixed_w : side, ctx->fixed_h ? ctx->fixed_h : side);
+  _probe_init(&probe, 0, 0, ctx->fixed_w ? ctx->fixed_w : side, ctx->fixed_h ? ctx->fixed_h : side,
+              ctx->scale);
   dt_memory_trim(); /* or the run would live off pages that count already */
   const guint64 before = dt_memory_resident();
   const gboolean ok = _probe_run(ctx, &probe, error);
@@ -331,8 +375,8 @@ static gboolean _measure_exactness(dt_restore_context_t *ctx, GError **error)
   const int w = ctx->fixed_w ? ctx->fixed_w : side, h = ctx->fixed_h ? ctx->fixed_h : side;
   const int grow = ctx->fixed_w ? 0 : 8 * ctx->stride;
   _probe_t a, b;
-  _probe_init(&a, 0, 0, w, h);
-  _probe_init(&b, -shift, -2 * shift, w + grow, h + grow);
+  _probe_init(&a, 0, 0, w, h, ctx->scale);
+  _probe_init(&b, -shift, -2 * shift, w + grow, h + grow, ctx->scale);
   const gboolean ok = _probe_run(ctx, &a, error) && _probe_run(ctx, &b, error);
   ctx->calibration.exact = ok && _probes_agree(&a, &b, ctx->locality.radius);
   _probe_cleanup(&a);
@@ -492,11 +536,10 @@ static void _learn_locality(dt_restore_context_t *ctx)
 static gboolean _prepare(dt_restore_context_t *ctx, const dt_manifest_t *manifest, GError **error)
 {
   int sizes[16];
-  const int n_sizes = dt_manifest_attribute_ints(manifest, "input_sizes", sizes, 16);
+  const int n_sizes = _input_sizes(ctx, manifest, sizes, 16);
   ctx->device_side = n_sizes == 1 && sizes[0] >= 16 ? sizes[0] : DEVICE_SIDE;
-  if(!_open_session(ctx, 0, 1, error) || !_check_contract(ctx, error)) return FALSE;
   _learn_locality(ctx);
-  if(!_check_scale(ctx, error)) return FALSE;
+  if(!_open_session(ctx, 0, 1, error) || !_check_contract(ctx, error)) return FALSE;
   _read_attributes(ctx, manifest);
   _adapt_to_provider(ctx);
   _choose_overlap(ctx);
@@ -528,6 +571,32 @@ static const dt_ai_model_info_t *_choose_model(dt_ai_environment_t *env, const c
   return info;
 }
 
+/* The file for the task and factor: `model_x2.onnx`, `model_x4.onnx`, or the only one there is. */
+static char *_choose_file(const dt_ai_model_info_t *info, const char *task, int wanted, int *scale,
+                          GError **error)
+{
+  *scale = strcmp(task, "upscale") == 0 ? (wanted ? wanted : 2) : 1;
+  if(*scale == 1) return g_strdup("model.onnx");
+  char *name = g_strdup_printf("model_x%d.onnx", *scale);
+  const char *const names[] = { name, "model.onnx" };
+  for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
+  {
+    char *path = g_build_filename(info->directory, names[i], NULL);
+    const gboolean there = g_file_test(path, G_FILE_TEST_EXISTS);
+    char *found = there ? g_strdup(names[i]) : NULL;
+    g_free(path);
+    if(!found) continue;
+    g_free(name);
+    return found;
+  }
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
+              "The model \"%s\" cannot enlarge %d times: it has no %s. Choose another with --model (see: "
+              "darktable-ai models list).",
+              info->id, *scale, name);
+  g_free(name);
+  return NULL;
+}
+
 dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task, const char *model_id,
                                       const dt_restore_load_opts_t *opts, GError **error)
 {
@@ -538,11 +607,19 @@ dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task
   dt_ai_provider_t provider;
   if(!info || !_choose_budget(opts, &budget, error) || !_choose_provider(env, opts, &provider, error))
     return NULL;
-  GBytes *bytes = dt_ai_read_model_file(info->directory, NULL, error);
-  if(!bytes) return NULL;
+  int scale;
+  char *file = _choose_file(info, task, opts->scale, &scale, error);
+  GBytes *bytes = file ? dt_ai_read_model_file(info->directory, file, error) : NULL;
+  if(!bytes)
+  {
+    g_free(file);
+    return NULL;
+  }
   dt_restore_context_t *ctx = g_new0(dt_restore_context_t, 1);
   ctx->model_id = g_strdup(info->id);
-  ctx->path = g_build_filename(info->directory, "model.onnx", NULL);
+  ctx->path = g_build_filename(info->directory, file, NULL);
+  ctx->scale = scale;
+  g_free(file);
   ctx->bytes = bytes;
   ctx->provider = provider;
   ctx->strict = opts->strict && provider != DT_AI_PROVIDER_AUTO;
@@ -595,6 +672,11 @@ const char *dt_restore_get_placement(const dt_restore_context_t *ctx)
 const char *dt_restore_get_fallback(const dt_restore_context_t *ctx)
 {
   return ctx->fallback;
+}
+
+int dt_restore_get_scale(const dt_restore_context_t *ctx)
+{
+  return ctx->scale;
 }
 
 gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx)

@@ -201,7 +201,8 @@ static void _try_model(const dt_ort_t *ort, const dt_ai_target_t *target, const 
 {
   const dt_ai_target_t cpu_target = { .provider = DT_AI_PROVIDER_CPU };
   GError *error = NULL;
-  dt_ai_context_t *cpu = _open(ort, &cpu_target, trial, bytes, &error);
+  /* what the CPU cannot open either is no fault of the provider, and is told by who opens it next */
+  dt_ai_context_t *cpu = _open(ort, &cpu_target, trial, bytes, NULL);
   dt_ai_context_t *ctx = cpu ? _open(ort, target, trial, bytes, &error) : NULL;
   if(ctx)
   {
@@ -210,8 +211,9 @@ static void _try_model(const dt_ort_t *ort, const dt_ai_target_t *target, const 
     _try(ctx, side, &wanted, answer);
     _free_tensors(&wanted);
   }
-  else
-    _set_verdict(answer, error->message);
+  else if(cpu)
+    g_prefix_error(&error, "it cannot open the model (update its driver, or choose another provider): ");
+  if(!ctx) _set_verdict(answer, error ? error->message : NULL);
   g_clear_error(&error);
   dt_ai_unload_model(ctx);
   dt_ai_unload_model(cpu);

@@ -147,20 +147,32 @@ static int _compare_use(gconstpointer a, gconstpointer b)
   return x < y ? -1 : x > y;
 }
 
-void dt_ai_cache_trim(guint64 limit)
+static gboolean _is_path(const char *path, const char *canonical)
 {
+  char *own = g_canonicalize_filename(path, NULL);
+  const gboolean same = g_strcmp0(own, canonical) == 0;
+  g_free(own);
+  return same;
+}
+
+void dt_ai_cache_trim(guint64 limit, const char *keep)
+{
+  /* the same folder, however it is written */
+  char *kept = keep ? g_canonicalize_filename(keep, NULL) : NULL;
   GPtrArray *entries = dt_ai_cache_list();
   guint64 total = 0;
   for(guint i = 0; i < entries->len; i++) total += ((dt_ai_cache_entry_t *)entries->pdata[i])->bytes;
   g_ptr_array_sort(entries, _compare_use);
-  for(guint i = 0; i + 1 < entries->len && total > limit; i++)
+  for(guint i = 0; i < entries->len && total > limit; i++)
   {
     const dt_ai_cache_entry_t *entry = entries->pdata[i];
-    if(!*entry->model) continue; /* kilobytes that cost seconds to find out again */
+    /* what belongs to no model are kilobytes that cost seconds to find out again */
+    if(!*entry->model || _is_path(entry->path, kept)) continue;
     dt_log(DT_LOG_AI, "the cache is over its limit: %s on %s goes", entry->model, entry->provider);
     dt_tree_remove(entry->path);
     total -= MIN(total, entry->bytes);
   }
+  g_free(kept);
   g_ptr_array_unref(entries);
 }
 

@@ -31,8 +31,9 @@ GPtrArray *dt_ai_cache_list(void);
  * @return the bytes freed */
 guint64 dt_ai_cache_clear(const char *what, int *count);
 
-/** Deletes the models used longest ago until @p limit bytes are kept; the one used last stays. */
-void dt_ai_cache_trim(guint64 limit);
+/** Deletes the models used longest ago until @p limit bytes are kept.
+ * @param keep  the folder of the model in use, which stays, or NULL */
+void dt_ai_cache_trim(guint64 limit, const char *keep);
 
 /** Notes that the folder @p path is in use now. */
 void dt_ai_cache_touch(const char *path);
