@@ -130,7 +130,11 @@ guint64 dt_ai_cache_clear(const char *what, int *count)
   for(guint i = 0; i < entries->len; i++)
   {
     const dt_ai_cache_entry_t *entry = entries->pdata[i];
-    if(what && g_ascii_strcasecmp(what, entry->provider) != 0 && g_ascii_strcasecmp(what, entry->model) != 0)
+    /* an empty word is the name of nothing */
+    if(what
+       && (!*what
+           || (g_ascii_strcasecmp(what, entry->provider) != 0
+               && g_ascii_strcasecmp(what, entry->model) != 0)))
       continue;
     dt_tree_remove(entry->path);
     bytes += entry->bytes;

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,10 +24,22 @@ typedef struct _pipe_t
   gsize limit;
 } _pipe_t;
 
+/* Out of the way of the descriptors that the child gets: a caller may have closed its own ones. */
+static gboolean _lift(int *fd)
+{
+  const int low = *fd;
+  *fd = fcntl(low, F_DUPFD_CLOEXEC, RESULT_FD + 1);
+  const int code = errno;
+  close(low);
+  errno = code;
+  return *fd >= 0;
+}
+
 static gboolean _open_pipe(_pipe_t *p, gsize limit)
 {
   *p = (_pipe_t){ .fds = { -1, -1 }, .text = g_string_new(NULL), .limit = limit };
-  return pipe2(p->fds, O_CLOEXEC) == 0 && fcntl(p->fds[0], F_SETFL, O_NONBLOCK) == 0;
+  return pipe2(p->fds, O_CLOEXEC) == 0 && _lift(&p->fds[0]) && _lift(&p->fds[1])
+         && fcntl(p->fds[0], F_SETFL, O_NONBLOCK) == 0;
 }
 
 static void _close_end(_pipe_t *p, int end)
@@ -44,18 +55,20 @@ static void _close_pipe(_pipe_t *p)
   if(p->text) g_string_free(p->text, TRUE);
 }
 
-/* Reads what is there; the oldest goes when it gets too much. */
+/* Reads what is there; the oldest goes when it gets too much. Not much more than a pipe holds is read at a time: who
+ * writes without end must not keep the clock from being looked at. */
 static void _drain(_pipe_t *p)
 {
   char buffer[4096];
-  for(ssize_t n; p->fds[0] >= 0 && (n = read(p->fds[0], buffer, sizeof buffer)) != 0;)
+  for(int i = 0; i < 32 && p->fds[0] >= 0; i++)
   {
+    const ssize_t n = read(p->fds[0], buffer, sizeof buffer);
     if(n < 0 && errno == EINTR) continue;
     if(n < 0) return;
+    if(n == 0) _close_end(p, 0);
     g_string_append_len(p->text, buffer, n);
     if(p->text->len > 2 * p->limit) g_string_erase(p->text, 0, (gssize)(p->text->len - p->limit));
   }
-  _close_end(p, 0);
 }
 
 /* --- starting --- */
@@ -105,9 +118,11 @@ static void _wait_for_news(_pipe_t *result, _pipe_t *words)
   _drain(words);
 }
 
+/* Where the caller ignores SIGCHLD, children vanish without a status; their result tells enough. */
 static gboolean _has_ended(pid_t pid, int *status)
 {
-  return waitpid(pid, status, WNOHANG) == pid;
+  const pid_t ended = waitpid(pid, status, WNOHANG);
+  return ended == pid || (ended < 0 && errno == ECHILD);
 }
 
 static void _kill(pid_t pid, int *status)
@@ -147,7 +162,7 @@ static char *_take_text(_pipe_t *p)
   _drain(p);
   if(p->text->len > p->limit) g_string_erase(p->text, 0, (gssize)(p->text->len - p->limit));
   /* a program may write anything; what is passed on is text */
-  return g_utf8_make_valid(p->text->str, (gssize)strlen(p->text->str));
+  return g_utf8_make_valid(p->text->str, (gssize)p->text->len);
 }
 
 static gboolean _run(const char *const *argv, const dt_child_opts_t *opts, _pipe_t *result, _pipe_t *words,

@@ -1,36 +1,91 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One picture file in, one denoised picture file out. */
+/* One picture file in, one restored picture file out: of its own size, or enlarged by the model and resampled to what
+ * was asked for. */
 #include "libs/denoise_ai.h"
+#include "common/resample.h"
 
+#include <math.h>
 #include <string.h>
 
-#define SUFFIX "_denoise"
+/* sides beyond this are a slip of the pen */
+#define MAX_SIDE 1000000
 
-static char *_default_name(const char *input)
+static const char *_task(const dt_restore_job_t *job)
 {
-  char *base = g_path_get_basename(input);
+  return job->task ? job->task : "denoise";
+}
+
+static char *_default_name(const dt_restore_job_t *job, const char *input)
+{
+  char *base = g_path_get_basename(input), *suffix = g_strconcat("_", _task(job), NULL);
   char *dot = strrchr(base, '.');
   if(dot && dot != base) *dot = '\0';
-  char *name = g_str_has_suffix(base, SUFFIX) ? g_strconcat(base, ".tif", NULL)
-                                              : g_strconcat(base, SUFFIX ".tif", NULL);
+  char *name = g_strconcat(base, g_str_has_suffix(base, suffix) ? "" : suffix, ".tif", NULL);
+  g_free(suffix);
   g_free(base);
   return name;
 }
 
-char *dt_denoise_output_path(const dt_denoise_job_t *job, const char *input)
+/* --- sizes --- */
+
+/* How many times as large the result is, as a real number. */
+static double _wanted_scale(const dt_restore_target_t *t, int width, int height)
+{
+  if(t->scale > 0) return t->scale;
+  if(t->long_edge > 0) return (double)t->long_edge / MAX(width, height);
+  if(t->width > 0) return MIN((double)t->width / width, (double)t->height / height);
+  return 2;
+}
+
+gboolean dt_restore_job_size(const dt_restore_job_t *job, int width, int height, int *to_width,
+                             int *to_height, int *factor, GError **error)
+{
+  const double scale = strcmp(_task(job), "upscale") == 0 ? _wanted_scale(&job->target, width, height) : 1;
+  const double w = floor(width * scale + 0.5), h = floor(height * scale + 0.5);
+  *to_width = (int)CLAMP(w, 1, MAX_SIDE);
+  *to_height = (int)CLAMP(h, 1, MAX_SIDE);
+  *factor = strcmp(_task(job), "upscale") != 0 ? 1 : scale > 2 ? 4 : 2;
+  if(*factor == 1) return TRUE;
+  if(scale <= 1)
+    g_set_error(
+        error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+        "The picture has %d×%d pixels already, which is no less than was asked for. Choose a larger size.",
+        width, height);
+  else if(w > MAX_SIDE || h > MAX_SIDE)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+                "The result would have %.0f×%.0f pixels. Choose a smaller size.", w, h);
+  return scale > 1 && w <= MAX_SIDE && h <= MAX_SIDE;
+}
+
+gboolean dt_restore_job_factor(const dt_restore_job_t *job, const char *input, int *factor, GError **error)
+{
+  int width = 1000, height = 1000; /* any will do for a factor */
+  if(job->target.long_edge > 0 || job->target.width > 0)
+  {
+    dt_imageio_reader_t *in = input ? dt_imageio_open(input, job->assume_profile, error) : NULL;
+    if(!in) return FALSE;
+    width = in->source.width;
+    height = in->source.height;
+    dt_row_source_destroy(&in->source);
+  }
+  int to_width, to_height;
+  return dt_restore_job_size(job, width, height, &to_width, &to_height, factor, error);
+}
+
+char *dt_restore_job_output(const dt_restore_job_t *job, const char *input)
 {
   if(job->output && !g_file_test(job->output, G_FILE_TEST_IS_DIR)
      && !g_str_has_suffix(job->output, G_DIR_SEPARATOR_S))
     return g_strdup(job->output);
   char *dir = job->output ? g_strdup(job->output) : g_path_get_dirname(input);
-  char *name = _default_name(input);
+  char *name = _default_name(job, input);
   char *path = g_build_filename(dir, name, NULL);
   g_free(name);
   g_free(dir);
   return path;
 }
 
-static dt_imageio_write_opts_t _write_opts(const dt_denoise_job_t *job, const char *output,
+static dt_imageio_write_opts_t _write_opts(const dt_restore_job_t *job, const char *output,
                                            const dt_imageio_reader_t *reader)
 {
   const dt_imageio_format_t format = dt_imageio_format_for_name(output);
@@ -50,13 +105,13 @@ static dt_imageio_write_opts_t _write_opts(const dt_denoise_job_t *job, const ch
 }
 
 /* What a writer may hold: imageio says so itself once it is open; a plan needs it before. */
-static size_t _writer_memory(const dt_imageio_reader_t *reader)
+static size_t _writer_memory(int width)
 {
-  return (size_t)32 << 20 | (size_t)reader->source.width * 64;
+  return (size_t)32 << 20 | (size_t)width * 64;
 }
 
 /* Neither the input nor another original may be replaced, whatever links lead to it. */
-static gboolean _spares_originals(const dt_denoise_job_t *job, const char *input, const char *output,
+static gboolean _spares_originals(const dt_restore_job_t *job, const char *input, const char *output,
                                   GError **error)
 {
   gboolean spared = !dt_imageio_same_file(output, input);
@@ -70,15 +125,18 @@ static gboolean _spares_originals(const dt_denoise_job_t *job, const char *input
   return spared;
 }
 
-gboolean dt_denoise_plan_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job, const char *input,
-                              const char *output, dt_restore_plan_t *plan, dt_imageio_reader_t **reader,
-                              GError **error)
+gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
+                             const char *output, dt_restore_plan_t *plan, dt_imageio_reader_t **reader,
+                             GError **error)
 {
   if(!_spares_originals(job, input, output, error)) return FALSE;
   dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
   if(!in) return FALSE;
-  const gboolean ok = dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels,
-                                      in->source.memory + _writer_memory(in), plan, error);
+  int width, height, factor;
+  const gboolean ok =
+      dt_restore_job_size(job, in->source.width, in->source.height, &width, &height, &factor, error)
+      && dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels,
+                         in->source.memory + _writer_memory(width), plan, error);
   if(ok && reader)
     *reader = in;
   else
@@ -86,16 +144,30 @@ gboolean dt_denoise_plan_file(dt_restore_context_t *ctx, const dt_denoise_job_t 
   return ok;
 }
 
-gboolean dt_denoise_file(dt_restore_context_t *ctx, const dt_denoise_job_t *job, const char *input,
-                         const char *output, dt_restore_report_t *report, char **note, GError **error)
+/* The output file, with a resampler before it where the model's factor is not what was asked for. */
+static dt_row_sink_t *_create(const dt_restore_job_t *job, const dt_restore_context_t *ctx,
+                              const dt_imageio_reader_t *in, const char *output,
+                              const dt_imageio_write_opts_t *opts, GError **error)
+{
+  const int scale = dt_restore_get_scale(ctx), made_w = in->source.width * scale,
+            made_h = in->source.height * scale;
+  int width, height, factor;
+  if(!dt_restore_job_size(job, in->source.width, in->source.height, &width, &height, &factor, error))
+    return NULL;
+  dt_row_sink_t *out = dt_imageio_create(output, width, height, in->source.channels, opts, error);
+  if(!out || (width == made_w && height == made_h)) return out;
+  return dt_resample_sink(out, made_w, made_h, in->source.channels, width, height, error);
+}
+
+gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
+                            const char *output, dt_restore_report_t *report, char **note, GError **error)
 {
   if(!_spares_originals(job, input, output, error)) return FALSE;
   dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
   if(!in) return FALSE;
   dt_imageio_write_opts_t opts = _write_opts(job, output, in);
   opts.note = note;
-  dt_row_sink_t *out =
-      dt_imageio_create(output, in->source.width, in->source.height, in->source.channels, &opts, error);
+  dt_row_sink_t *out = _create(job, ctx, in, output, &opts, error);
   const gboolean ok = out && dt_restore_process(ctx, &in->source, out, &job->restore, report, error);
   dt_row_source_destroy(&in->source);
   return ok;

@@ -26,7 +26,7 @@ from harness import CliTest
 
 SECONDS = 900  # for one download
 MACHINES = {"x86_64": "x64", "aarch64": "arm64"}
-CRATE = "onnxruntime-node"  # npm's name
+PACKAGE = "onnxruntime-node"  # as npm calls it
 
 # archive: what it is called by its client, and its SHA-256
 NODE = {
@@ -42,7 +42,7 @@ SWIFTSHADER = ("sparticuz-chromium-147.0.0.tgz", "18fe5404ce845594cd7d592fc07f37
 def onnxruntime(version):
     """The library of that version, from npm."""
     machine = _machine("x86_64", "aarch64")
-    folder = _provide("%s-%s.tgz" % (CRATE, version), NODE[version], _npm("%s@%s" % (CRATE, version)),
+    folder = _provide("%s-%s.tgz" % (PACKAGE, version), NODE[version], _npm("%s@%s" % (PACKAGE, version)),
                       _untar("package/bin/napi-v*/linux/%s/libonnxruntime.so*" % machine))
     # one library, in some versions under two names
     return sorted(glob.glob(os.path.join(folder, "libonnxruntime.so*")))[0]
@@ -254,7 +254,6 @@ class RuntimeTest(CliTest):
         self.assertEqual(len(one), len(other), what)
         worst = max(abs(a - b) for a, b in zip(one, other))
         spread = max(one) - min(one)
-        print("%s: %s differs by at most %.2g, values spread over %.2g" % (self.id(), what, worst, spread),
-              file=sys.stderr)
+        print("%s: differs by at most %.2g, values spread over %.2g" % (what, worst, spread), file=sys.stderr)
         self.assertGreater(spread, 0.1, "a picture without contents shows nothing")
         self.assertLessEqual(worst, limit, what)

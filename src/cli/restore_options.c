@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What denoise and upscale can be asked for, on the command line. */
+#include "cli/restore_options.h"
+#include "common/conf.h"
+
+#include <string.h>
+
+/* a number the user did not give; what he gives is checked, 0 as well */
+#define UNSET G_MININT
+
+static struct
+{
+  char *output, *model, *provider, *memory, *compression, *icc, *assume, *progress, *size;
+  int bits, quality, threads, long_edge;
+  double sigma, scale;
+  gboolean overwrite, skip_existing, dry_run, json, pass_through;
+} _opt = {
+  .bits = UNSET, .quality = UNSET, .threads = UNSET, .sigma = UNSET, .scale = UNSET, .long_edge = UNSET
+};
+
+#define DENOISE_ENTRIES                                                                                      \
+  {                                                                                                          \
+    "sigma", 0, 0, G_OPTION_ARG_DOUBLE, &_opt.sigma,                                                         \
+        "noise level 1 to 255, for models that take one (default 25)", "S"                                   \
+  }
+
+#define UPSCALE_ENTRIES                                                                                      \
+  { "scale",                                                                                                 \
+    0,                                                                                                       \
+    0,                                                                                                       \
+    G_OPTION_ARG_DOUBLE,                                                                                     \
+    &_opt.scale,                                                                                             \
+    "so many times the size, above 1 to 16 (default 2); what the model cannot do itself is resampled",       \
+    "F" },                                                                                                   \
+      { "long-edge", 0, 0, G_OPTION_ARG_INT, &_opt.long_edge, "make the longer side so long", "PIXELS" },    \
+  {                                                                                                          \
+    "size", 0, 0, G_OPTION_ARG_STRING, &_opt.size, "as large as fits into this, in shape", "WxH"             \
+  }
+
+#define COMMON_ENTRIES                                                                                         \
+  { "output",                                                                                                  \
+    'o',                                                                                                       \
+    0,                                                                                                         \
+    G_OPTION_ARG_FILENAME,                                                                                     \
+    &_opt.output,                                                                                              \
+    "where to write; default: NAME_TASK.tif beside the input",                                                 \
+    "FILE|DIR" },                                                                                              \
+      { "model", 0, 0, G_OPTION_ARG_STRING, &_opt.model, "use this model instead of the active one", "ID" },   \
+      { "provider", 0, 0, G_OPTION_ARG_STRING, &_opt.provider, "run on this execution provider or not at all", \
+        "P" },                                                                                                 \
+      { "memory",                                                                                              \
+        0,                                                                                                     \
+        0,                                                                                                     \
+        G_OPTION_ARG_STRING,                                                                                   \
+        &_opt.memory,                                                                                          \
+        "stay within this much memory, e.g. 2G (default: a quarter of what is free)",                          \
+        "SIZE" },                                                                                              \
+      { "bit-depth", 0, 0, G_OPTION_ARG_INT, &_opt.bits, "8, 16 or 32 (float)", "N" },                         \
+      { "compression",                                                                                         \
+        0,                                                                                                     \
+        0,                                                                                                     \
+        G_OPTION_ARG_STRING,                                                                                   \
+        &_opt.compression,                                                                                     \
+        "TIFF: none, deflate, deflate-predictor (default)",                                                    \
+        "C" },                                                                                                 \
+      { "quality", 0, 0, G_OPTION_ARG_INT, &_opt.quality, "JPEG quality 1 to 100 (default 95)", "Q" },         \
+      { "icc",                                                                                                 \
+        0,                                                                                                     \
+        0,                                                                                                     \
+        G_OPTION_ARG_FILENAME,                                                                                 \
+        &_opt.icc,                                                                                             \
+        "output colour profile: a file, or srgb, adobergb, prophoto, rec2020, display-p3 (also with "          \
+        "-linear)",                                                                                            \
+        "PROFILE" },                                                                                           \
+      { "assume-profile",                                                                                      \
+        0,                                                                                                     \
+        0,                                                                                                     \
+        G_OPTION_ARG_FILENAME,                                                                                 \
+        &_opt.assume,                                                                                          \
+        "read the input with this profile instead of its own",                                                 \
+        "PROFILE" },                                                                                           \
+      { "threads", 0, 0, G_OPTION_ARG_INT, &_opt.threads, "threads for the network", "N" },                    \
+      { "overwrite", 0, 0, G_OPTION_ARG_NONE, &_opt.overwrite, "replace existing outputs", NULL },             \
+      { "skip-existing", 0, 0, G_OPTION_ARG_NONE, &_opt.skip_existing, "leave existing outputs alone", NULL }, \
+      { "dry-run", 0, 0, G_OPTION_ARG_NONE, &_opt.dry_run, "print the plan and write nothing", NULL },         \
+      { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print one JSON object per file", NULL },                 \
+      { "progress",                                                                                            \
+        0,                                                                                                     \
+        0,                                                                                                     \
+        G_OPTION_ARG_STRING,                                                                                   \
+        &_opt.progress,                                                                                        \
+        "auto (a bar on a terminal), bar, plain, json or none",                                                \
+        "MODE" },                                                                                              \
+      { "bench-pass-through", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &_opt.pass_through, NULL, NULL },    \
+  {                                                                                                            \
+    NULL, 0, 0, 0, NULL, NULL, NULL                                                                            \
+  }
+
+static const GOptionEntry _denoise_entries[] = { DENOISE_ENTRIES, COMMON_ENTRIES };
+static const GOptionEntry _upscale_entries[] = { UPSCALE_ENTRIES, COMMON_ENTRIES };
+
+static const char _denoise_examples[] =
+    "Examples:\n"
+    "  darktable-ai denoise photo.jpg                     writes photo_denoise.tif\n"
+    "  darktable-ai denoise -o out/ *.tif                 a batch into a directory\n"
+    "  darktable-ai denoise --memory 1G -o clean.png noisy.png\n"
+    "  darktable-ai denoise --dry-run photo.jpg           tiles, overlap, memory, provider";
+
+static const char _upscale_examples[] =
+    "Examples:\n"
+    "  darktable-ai upscale photo.jpg                     twice the size, photo_upscale.tif\n"
+    "  darktable-ai upscale --scale 4 -o large.tif small.tif\n"
+    "  darktable-ai upscale --long-edge 6000 *.jpg        for a print\n"
+    "  darktable-ai upscale --dry-run photo.jpg           tiles, overlap, memory, provider";
+
+static gboolean _usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static gboolean _usage(GError **error, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  *error = g_error_new_valist(DT_AI_ERROR, DT_AI_ERROR_USAGE, format, args);
+  va_end(args);
+  return FALSE;
+}
+
+static gboolean _parse_compression(dt_imageio_compression_t *compression)
+{
+  static const char *const names[] = {
+    [DT_IMAGEIO_DEFLATE_PREDICTOR] = "deflate-predictor",
+    [DT_IMAGEIO_DEFLATE] = "deflate",
+    [DT_IMAGEIO_UNCOMPRESSED] = "none",
+  };
+  if(!_opt.compression) return TRUE;
+  for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
+    if(strcmp(_opt.compression, names[i]) == 0)
+    {
+      *compression = (dt_imageio_compression_t)i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+/* What is asked for here is wanted or nothing; the setting may fall back. */
+static gboolean _parse_provider(dt_restore_load_opts_t *load, GError **error)
+{
+  if(!_opt.provider) return TRUE;
+  load->provider = dt_ai_provider_from_string(_opt.provider);
+  load->strict = TRUE;
+  if(dt_ai_provider_is_known(_opt.provider)) return TRUE;
+  return _usage(error, "There is no execution provider \"%s\". See: darktable-ai providers", _opt.provider);
+}
+
+static gboolean _parse_target(dt_restore_target_t *target, GError **error)
+{
+  const int given = (_opt.scale != UNSET) + (_opt.long_edge != UNSET) + (_opt.size != NULL);
+  if(given > 1) return _usage(error, "--scale, --long-edge and --size contradict each other; choose one.");
+  if(_opt.scale != UNSET && !(_opt.scale > 1 && _opt.scale <= 16))
+    return _usage(error, "--scale takes a factor above 1, to 16.");
+  if(_opt.long_edge != UNSET && _opt.long_edge < 1)
+    return _usage(error, "--long-edge takes a positive number of pixels.");
+  target->scale = _opt.scale != UNSET ? _opt.scale : 0;
+  target->long_edge = MAX(_opt.long_edge, 0);
+  if(!_opt.size) return TRUE;
+  char **sides = g_strsplit_set(_opt.size, "xX", 2);
+  guint64 width = 0, height = 0;
+  const gboolean ok = sides[0] && sides[1]
+                      && g_ascii_string_to_unsigned(sides[0], 10, 1, 1000000, &width, NULL)
+                      && g_ascii_string_to_unsigned(sides[1], 10, 1, 1000000, &height, NULL);
+  g_strfreev(sides);
+  target->width = (int)width;
+  target->height = (int)height;
+  return ok || _usage(error, "--size takes two numbers of pixels such as 6000x4000.");
+}
+
+static gboolean _check_numbers(GError **error)
+{
+  if(_opt.sigma != UNSET && !(_opt.sigma >= 1 && _opt.sigma <= 255))
+    return _usage(error, "--sigma takes a noise level from 1 to 255.");
+  if(_opt.bits != UNSET && _opt.bits != 8 && _opt.bits != 16 && _opt.bits != 32)
+    return _usage(error, "--bit-depth takes 8, 16 or 32.");
+  if(_opt.quality != UNSET && (_opt.quality < 1 || _opt.quality > 100))
+    return _usage(error, "--quality takes 1 to 100.");
+  if(_opt.threads != UNSET && _opt.threads < 1) return _usage(error, "--threads takes a positive number.");
+  return TRUE;
+}
+
+static gboolean _check_options(dt_cli_restore_t *r, GError **error)
+{
+  dt_restore_job_t *job = &r->job;
+  dt_restore_load_opts_t *load = &r->load;
+  if(r->n_files == 0)
+    return _usage(error, "Say which files to %s, e.g.: darktable-ai %s photo.jpg", job->task, job->task);
+  if(!_check_numbers(error) || !_parse_target(&job->target, error)) return FALSE;
+  if(_opt.skip_existing && _opt.overwrite)
+    return _usage(error, "--skip-existing and --overwrite contradict each other; choose one.");
+  if(!_parse_compression(&job->compression))
+    return _usage(error, "--compression takes none, deflate or deflate-predictor.");
+  if(_opt.progress && !dt_cli_progress_mode(_opt.progress, &r->progress.mode))
+    return _usage(error, "--progress takes auto, bar, plain, json or none.");
+  if(_opt.memory && !(load->memory = (size_t)dt_conf_parse_size(_opt.memory)))
+    return _usage(error, "--memory takes a size such as 500M or 2G.");
+  if(r->n_files > 1 && _opt.output && !g_file_test(_opt.output, G_FILE_TEST_IS_DIR))
+    return _usage(error, "With several files -o takes an existing directory, and %s is none.", _opt.output);
+  return _parse_provider(load, error);
+}
+
+/* --- the whole --- */
+
+static void _fill(dt_cli_restore_t *r, const char *task, int argc, char **argv)
+{
+  *r = (dt_cli_restore_t){ .model = _opt.model,
+                           .provider_given = _opt.provider != NULL,
+                           .sigma_given = _opt.sigma != UNSET,
+                           .skip_existing = _opt.skip_existing,
+                           .dry_run = _opt.dry_run,
+                           .json = _opt.json,
+                           .files = argv + 1,
+                           .n_files = argc - 1 };
+  r->load =
+      (dt_restore_load_opts_t){ .threads = MAX(_opt.threads, 0), .cancellable = dt_cli_catch_signals() };
+  r->job = (dt_restore_job_t){ .task = task,
+                               .output = _opt.output,
+                               .assume_profile = _opt.assume,
+                               .profile = _opt.icc,
+                               .bits = MAX(_opt.bits, 0),
+                               .quality = MAX(_opt.quality, 0),
+                               .overwrite = _opt.overwrite,
+                               .originals = argv + 1,
+                               .n_originals = argc - 1 };
+  r->job.restore = (dt_restore_opts_t){ .sigma = (float)MAX(_opt.sigma, 0),
+                                        .pass_through = _opt.pass_through,
+                                        .cancellable = r->load.cancellable,
+                                        .progress = dt_cli_progress_update,
+                                        .progress_data = &r->progress };
+}
+
+gboolean dt_cli_restore_parse(int argc, char **argv, dt_cli_restore_t *restore, int *exit_code)
+{
+  const gboolean upscale = strcmp(argv[0], "upscale") == 0;
+  const char *summary =
+      upscale
+          ? "Enlarges photographs (TIFF, PNG, JPEG), with plausible detail. The originals are not touched."
+          : "Removes noise from photographs (TIFF, PNG, JPEG). The originals are not touched.";
+  GError *error = NULL;
+  if(!dt_cli_parse(&argc, &argv, "FILE…", summary, upscale ? _upscale_examples : _denoise_examples,
+                   upscale ? _upscale_entries : _denoise_entries, exit_code))
+    return FALSE;
+  _fill(restore, upscale ? "upscale" : "denoise", argc, argv);
+  if(_check_options(restore, &error)) return TRUE;
+  *exit_code = dt_cli_fail(error);
+  return FALSE;
+}
