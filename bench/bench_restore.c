@@ -214,7 +214,7 @@ static int _run_bare(char **argv)
   GError *error = NULL;
   _folder = argv[5];
   dt_restore_context_t *ctx = _load(argv[2], &id);
-  if(!dt_restore_plan(ctx, atoi(argv[3]), atoi(argv[4]), 3, 0, &plan, &error)) _die(error);
+  if(!dt_restore_plan(ctx, atoi(argv[3]), atoi(argv[4]), 3, NULL, 0, &plan, &error)) _die(error);
   const _cost_t cost = _bare(ctx, &plan);
   printf("%.6f %.6f\n", cost.wall, cost.cpu);
   dt_restore_free(ctx);
@@ -243,7 +243,7 @@ int main(int argc, char **argv)
   dt_restore_context_t *ctx = _load(model, &id);
   dt_restore_plan_t plan;
   GError *error = NULL;
-  if(!dt_restore_plan(ctx, width, height, 3, 0, &plan, &error)) _die(error);
+  if(!dt_restore_plan(ctx, width, height, 3, NULL, 0, &plan, &error)) _die(error);
   printf("%s, %d×%d, %d×%d tiles of %d×%d, %d threads × %d, %s\n", id, width, height, plan.columns, plan.rows,
          plan.tile_width, plan.tile_height, plan.threads, plan.runs, plan.exact ? "exact" : "blended");
   dt_restore_free(ctx);

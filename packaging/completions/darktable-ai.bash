@@ -64,7 +64,7 @@ _darktable_ai_value()
     --conf) COMPREPLY=($(compgen -W "$(_darktable_ai_keys)" -S = -- "$current")) ;;
     --model) COMPREPLY=($(compgen -W "$(_darktable_ai_installed)" -- "$current")) ;;
     --provider)
-      COMPREPLY=($(compgen -W "auto CPU CUDA MIGraphX OpenVINO CoreML DirectML" -- "$current"))
+      COMPREPLY=($(compgen -W "auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU" -- "$current"))
       ;;
     --bit-depth) COMPREPLY=($(compgen -W "8 16 32" -- "$current")) ;;
     --compression) COMPREPLY=($(compgen -W "none deflate deflate-predictor" -- "$current")) ;;

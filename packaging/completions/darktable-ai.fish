@@ -52,7 +52,7 @@ complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a docto
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -F
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -s o -l output -r -F -d 'Where to write'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l model -x -a '(__darktable_ai_installed)' -d 'Use this model'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML' -d 'Run on this provider or not at all'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU' -d 'Run on this provider or not at all'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l sigma -x -d 'Noise level 1 to 255'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l memory -x -d 'Stay within this much memory'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l bit-depth -x -a '8 16 32' -d 'Bits per sample'

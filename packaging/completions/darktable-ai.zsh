@@ -87,7 +87,7 @@ case $state in
         _arguments -S $global $help_options \
           '(-o --output)'{-o+,--output=}'[where to write]:file or directory:_files' \
           '--model=[use this model instead of the active one]:model:_darktable_ai_installed' \
-          '--provider=[run on this execution provider or not at all]:provider:(auto CPU CUDA MIGraphX OpenVINO CoreML DirectML)' \
+          '--provider=[run on this execution provider or not at all]:provider:(auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU)' \
           '--sigma=[noise level 1 to 255, for models that take one]:level:' \
           '--memory=[stay within this much memory]:size:' \
           '--bit-depth=[bits per sample]:bits:(8 16 32)' \

@@ -362,9 +362,11 @@ gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx)
   return FALSE;
 }
 
-gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels, size_t extra_bytes,
-                         dt_restore_plan_t *plan, GError **error)
+gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels,
+                         const dt_restore_opts_t *opts, size_t extra_bytes, dt_restore_plan_t *plan,
+                         GError **error)
 {
+  (void)opts;
   (void)ctx;
   (void)width;
   (void)height;

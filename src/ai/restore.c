@@ -9,6 +9,7 @@
  *
  * When the runtime runs out of memory, the rows that are done stay done: the rest is planned anew
  * with smaller tiles, from the rows still in the ring. */
+#include "ai/detail.h"
 #include "ai/pipeline.h"
 #include "ai/restore_internal.h"
 #include "common/colour.h"
@@ -47,13 +48,15 @@ typedef struct _job_t
   dt_tile_plan_t plan; /* of the rows from first_row on */
   int first_row;       /* where the plan in force begins */
   int rows_done;       /* core rows that are blended and handed on */
-  int rows_written;    /* output rows the sink has: those done less the part of the ramp still open */
+  int rows_written;    /* output rows that are decided: those done less the part of the ramp still open */
 
   float *ring; /* ring_rows × channels × width: encoded, planar */
   int ring_rows, rows_read;
-  float *line;     /* ROW_CHUNK interleaved rows, for the source */
-  float *out_line; /* the same for the sink */
-  float *extra;    /* one output row, and one of the picture: what is enlarged beside the network */
+  float *line;         /* ROW_CHUNK interleaved rows, for the source */
+  float *out_line;     /* the same for the sink */
+  int lines;           /* rows that wait in out_line */
+  dt_detail_t *detail; /* brings texture back, or NULL at full strength */
+  float *extra;        /* one output row, and one of the picture: what is enlarged beside the network */
 
   _slot_t *slots;
   int n_slots;
@@ -345,6 +348,11 @@ static gboolean _enlarge_row(const _job_t *job, int y, int c, gboolean excess, f
 /* What the network was not shown comes back untouched: out = f(clamp(x)) + (x - clamp(x)), enlarged with it. */
 static void _add_excess(const _job_t *job, int y, int c, float *out)
 {
+  if(job->opts->clip_gamut)
+  {
+    for(int x = 0; x < job->out_width; x++) out[x] = CLAMP(out[x], 0.0f, 1.0f);
+    return;
+  }
   const float *original = job->scale == 1 ? _ring_row(job, y, c) : NULL;
   if(original)
     for(int x = 0; x < job->width; x++) out[x] += _excess(job->ctx, original[x]);
@@ -361,12 +369,46 @@ static const float *_alpha_row(const _job_t *job, int y)
   return job->extra;
 }
 
-/* One finished row: planar, encoded -> interleaved, linear. FALSE when the network made no number. */
-static gboolean _decode_row(_job_t *job, int y, int band_index, float *row)
+/* Hands the waiting rows, the last of which is output row @p y, to the sink. */
+static gboolean _flush(_job_t *job, int y, GError **error)
+{
+  const int n = job->lines;
+  job->lines = 0;
+  return n == 0 || job->sink->write(job->sink, y + 1 - n, n, job->out_line, error);
+}
+
+/* One finished row: planar, encoded -> interleaved, linear. A dt_detail_emit_t. */
+static gboolean _emit_row(void *data, int y, float *const *planes, GError **error)
+{
+  _job_t *job = data;
+  const size_t stride = (size_t)job->channels;
+  float *row = job->out_line + (size_t)job->lines * (size_t)job->out_width * stride;
+  for(int c = 0; c < job->channels; c++)
+  {
+    if(c < job->colours) dt_srgb_decode(planes[c], planes[c], (size_t)job->out_width);
+    for(int x = 0; x < job->out_width; x++) row[(size_t)x * stride + (size_t)c] = planes[c][x];
+  }
+  job->lines++;
+  return (job->lines < ROW_CHUNK && y + 1 < job->scale * job->height) || _flush(job, y, error);
+}
+
+static gboolean _check_finite(const _job_t *job, const float *plane, int y, GError **error)
 {
   gboolean finite = TRUE;
-  const size_t stride = (size_t)job->channels;
-  float *red = _band_row(job, 0, band_index);
+  for(int x = 0; x < job->out_width; x++) finite &= fabsf(plane[x]) <= G_MAXFLOAT;
+  if(!finite)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED,
+                "The model %s computed values that are not numbers, near row %d. Try another model, "
+                "or another provider.",
+                job->ctx->model_id, y);
+  return finite;
+}
+
+/* Row @p y of the output, which the band has at @p band_index, is decided. */
+static gboolean _finish_row(_job_t *job, int y, int band_index, GError **error)
+{
+  float *planes[4], *red = _band_row(job, 0, band_index);
+  const float *originals[4] = { NULL };
   if(job->colours == 1)
   {
     const float *green = _band_row(job, 1, band_index), *blue = _band_row(job, 2, band_index);
@@ -374,44 +416,21 @@ static gboolean _decode_row(_job_t *job, int y, int band_index, float *row)
   }
   for(int c = 0; c < job->colours; c++)
   {
-    float *plane = _band_row(job, c, band_index);
-    for(int x = 0; x < job->out_width; x++) finite &= fabsf(plane[x]) <= G_MAXFLOAT;
-    _add_excess(job, y, c, plane);
-    dt_srgb_decode(plane, plane, (size_t)job->out_width);
-    for(int x = 0; x < job->out_width; x++) row[(size_t)x * stride + (size_t)c] = plane[x];
+    planes[c] = _band_row(job, c, band_index);
+    if(!_check_finite(job, planes[c], y, error)) return FALSE;
+    _add_excess(job, y, c, planes[c]);
   }
-  if(job->channels > job->colours)
-  {
-    const float *alpha = _alpha_row(job, y);
-    for(int x = 0; x < job->out_width; x++) row[(size_t)x * stride + (size_t)job->colours] = alpha[x];
-  }
-  return finite;
+  if(job->channels > job->colours) planes[job->colours] = (float *)_alpha_row(job, y);
+  if(!job->detail) return _emit_row(job, y, planes, error);
+  for(int c = 0; c < job->channels; c++) originals[c] = _ring_row(job, y, c);
+  return dt_detail_push(job->detail, y, originals, (const float *const *)planes, error);
 }
 
-/* Hands output rows [rows_written, until) to the sink; the band's first row is output row @p band_y. */
-static gboolean _write_rows(_job_t *job, int until, int band_y, float *line, GError **error)
+/* Finishes output rows [rows_written, until); the band's first row is output row @p band_y. */
+static gboolean _write_rows(_job_t *job, int until, int band_y, GError **error)
 {
-  while(job->rows_written < until)
-  {
-    const int n = MIN(ROW_CHUNK, until - job->rows_written);
-    gboolean finite = TRUE;
-    for(int i = 0; i < n; i++)
-    {
-      const int y = job->rows_written + i;
-      finite &=
-          _decode_row(job, y, y - band_y, line + (size_t)i * (size_t)job->out_width * (size_t)job->channels);
-    }
-    if(!finite)
-    {
-      g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED,
-                  "The model %s computed values that are not numbers, near row %d. Try another model, "
-                  "or another provider.",
-                  job->ctx->model_id, job->rows_written);
-      return FALSE;
-    }
-    if(!job->sink->write(job->sink, job->rows_written, n, line, error)) return FALSE;
-    job->rows_written += n;
-  }
+  for(; job->rows_written < until; job->rows_written++)
+    if(!_finish_row(job, job->rows_written, job->rows_written - band_y, error)) return FALSE;
   return TRUE;
 }
 
@@ -419,9 +438,7 @@ static gboolean _end_band(_job_t *job, int core_y0, GError **error)
 {
   const int ramp = _ramp(job), core_end = core_y0 + job->plan.core_h, s = job->scale;
   const gboolean last = core_end >= job->height;
-  if(!_write_rows(job, last ? s * job->height : s * core_end - ramp, s * core_y0 - ramp, job->out_line,
-                  error))
-    return FALSE;
+  if(!_write_rows(job, last ? s * job->height : s * core_end - ramp, s * core_y0 - ramp, error)) return FALSE;
   for(int c = 0; c < 3; c++)
     for(int i = 0; i < 2 * ramp; i++)
       memcpy(_carry_row(job, c, i), _band_row(job, c, s * job->plan.core_h + i),
@@ -510,10 +527,25 @@ static void _publish_plan(const dt_restore_context_t *ctx, const dt_tile_plan_t 
   g_strlcpy(plan->reason, ctx->reason, sizeof plan->reason);
 }
 
-gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels, size_t extra_bytes,
-                         dt_restore_plan_t *plan, GError **error)
+/* Whether anything of the original comes back: then rows wait for their neighbours. */
+static gboolean _needs_detail(const dt_restore_context_t *ctx, const dt_restore_opts_t *opts)
 {
-  const dt_tile_request_t request = dt_restore_request(ctx, width, height, channels, extra_bytes);
+  return opts && ctx->scale == 1 && (opts->original > 0 || opts->mask);
+}
+
+static size_t _detail_bytes(const dt_restore_context_t *ctx, const dt_restore_opts_t *opts, int width,
+                            int channels)
+{
+  return (_needs_detail(ctx, opts) ? dt_detail_bytes(width, channels) : 0)
+         + (opts && opts->mask ? opts->mask->memory : 0);
+}
+
+gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels,
+                         const dt_restore_opts_t *opts, size_t extra_bytes, dt_restore_plan_t *plan,
+                         GError **error)
+{
+  const dt_tile_request_t request = dt_restore_request(
+      ctx, width, height, channels, extra_bytes + _detail_bytes(ctx, opts, width, channels));
   dt_tile_plan_t tiles;
   if(!dt_tile_plan(&request, &tiles, error)) return FALSE;
   _publish_plan(ctx, &tiles, width, height, plan);
@@ -580,8 +612,10 @@ static gboolean _allocate_buffers(_job_t *job, GError **error)
 
 static gboolean _make_plan(_job_t *job, int max_side, GError **error)
 {
-  dt_tile_request_t request = dt_restore_request(job->ctx, job->width, job->height - job->rows_done,
-                                                 job->channels, job->source->memory + job->sink->memory);
+  const size_t extra =
+      job->source->memory + job->sink->memory + _detail_bytes(job->ctx, job->opts, job->width, job->channels);
+  dt_tile_request_t request =
+      dt_restore_request(job->ctx, job->width, job->height - job->rows_done, job->channels, extra);
   request.max_side = max_side;
   /* once under way, what the job holds is in the resident memory already; refusing now would lose
    * what is done, so a smaller tile is always allowed */
@@ -656,11 +690,73 @@ static gboolean _init_job(_job_t *job, GError **error)
 static void _cleanup_job(_job_t *job)
 {
   free(job->ring);
+  dt_detail_free(job->detail);
   free(job->line);
   free(job->out_line);
   free(job->extra);
   g_free(job->carry);
   g_free(job->fade);
+}
+
+/* --- strength --- */
+
+/* A dt_detail_strength_t: 1 - original, times the mask's code value. */
+static gboolean _read_strength(void *data, int y, float *strength, GError **error)
+{
+  const _job_t *job = data;
+  const dt_restore_opts_t *o = job->opts;
+  const float most = 1.0f - CLAMP(o->original, 0.0f, 1.0f);
+  for(int x = 0; x < job->width; x++) strength[x] = 1.0f;
+  if(o->mask && !o->mask->read(o->mask, y, 1, strength, error)) return FALSE;
+  if(o->mask) dt_srgb_encode(strength, strength, (size_t)job->width);
+  for(int x = 0; x < job->width; x++) strength[x] = most * CLAMP(strength[x], 0.0f, 1.0f);
+  return TRUE;
+}
+
+static gboolean _check_mask(const _job_t *job, GError **error)
+{
+  const dt_row_source_t *mask = job->opts->mask;
+  if(!mask || (mask->width == job->width && mask->height == job->height && mask->channels == DT_ROW_GREY))
+    return TRUE;
+  g_set_error(
+      error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+      "The mask has %d×%d pixels and %d channels; the picture has %d×%d, and a mask is grey without alpha. "
+      "Give one of the same size.",
+      mask->width, mask->height, mask->channels, job->width, job->height);
+  return FALSE;
+}
+
+static gboolean _open_detail(_job_t *job, GError **error)
+{
+  if(!_needs_detail(job->ctx, job->opts)) return TRUE;
+  if(!_check_mask(job, error)) return FALSE;
+  job->detail = dt_detail_new(job->width, job->height, job->channels, _read_strength, _emit_row, job, error);
+  return job->detail != NULL;
+}
+
+/* Nothing is asked of the network: the rows pass as they are. */
+static gboolean _pass_rows(_job_t *job, GError **error)
+{
+  job->report->plan =
+      (dt_restore_plan_t){ .width = job->width, .height = job->height, .scale = 1, .exact = TRUE };
+  for(int y = 0; y < job->height; y += ROW_CHUNK)
+  {
+    const int n = MIN(ROW_CHUNK, job->height - y);
+    if(g_cancellable_set_error_if_cancelled(job->opts->cancellable, NULL))
+    {
+      g_set_error_literal(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
+      return FALSE;
+    }
+    if(!job->source->read(job->source, y, n, job->line, error)
+       || !job->sink->write(job->sink, y, n, job->line, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean _run_restoration(_job_t *job, GError **error)
+{
+  return _open_detail(job, error) && _run_all(job, error);
 }
 
 gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_row_sink_t *out,
@@ -681,7 +777,8 @@ gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_r
                  .out_width = ctx->scale * in->width };
   *job.report = (dt_restore_report_t){ .provider = ctx->provider };
   const gint64 start = g_get_monotonic_time();
-  gboolean ok = _init_job(&job, error) && _run_all(&job, error);
+  const gboolean untouched = ctx->scale == 1 && job.opts->original >= 1;
+  gboolean ok = _init_job(&job, error) && (untouched ? _pass_rows : _run_restoration)(&job, error);
   _cleanup_job(&job);
   if(ok)
     ok = out->finish(out, error);

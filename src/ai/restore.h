@@ -18,7 +18,7 @@ G_BEGIN_DECLS
 /** How to load. Zero-initialise for the defaults. */
 typedef struct dt_restore_load_opts_t
 {
-  int scale; ///< for the task upscale: 2 or 4; default 2
+  int scale;                 ///< for the task upscale: 2 or 4; default 2
   dt_ai_provider_t provider; ///< default AUTO: the environment's choice
   gboolean strict;           ///< that provider or none: an error (DT_AI_ERROR_PROVIDER) instead of the CPU
   size_t memory; ///< budget in bytes for everything; default: plugins/ai/memory, else a quarter of
@@ -65,7 +65,12 @@ typedef void (*dt_restore_progress_t)(double fraction, double megapixels, void *
 /** How to restore one picture. Zero-initialise for the defaults. */
 typedef struct dt_restore_opts_t
 {
-  float sigma;               ///< noise level 0..255 for models with a noise map; default 25
+  float sigma;    ///< noise level 0..255 for models with a noise map; default 25
+  float original; ///< 0 is the network's result, 1 the original bit for bit, between them texture returns in
+      ///< proportion and chroma noise hardly (doc/strength.md); 1 - strength / 100. Not for upscale.
+  dt_row_source_t *mask; ///< NULL, or grey rows of the picture's size, read along: how strongly the network
+                         ///< acts, sRGB-encoded from 0 to 1, times what `original` leaves; borrowed
+  gboolean clip_gamut;   ///< drop colours outside sRGB and values above 1 instead of carrying them past
   GCancellable *cancellable; ///< ends within one tile when cancelled
   dt_restore_progress_t progress;
   void *progress_data;
@@ -106,10 +111,12 @@ gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx);
 /** Plans a picture without touching it.
  *
  * @param channels     a dt_row_channels_t
+ * @param opts         how it will be restored, NULL for the defaults
  * @param extra_bytes  what reading and writing it hold (dt_row_source_t.memory and sink.memory)
  * @return FALSE with DT_AI_ERROR_MEMORY when it does not fit the budget */
-gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels, size_t extra_bytes,
-                         dt_restore_plan_t *plan, GError **error);
+gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int channels,
+                         const dt_restore_opts_t *opts, size_t extra_bytes, dt_restore_plan_t *plan,
+                         GError **error);
 
 /** Restores or enlarges one picture tile by tile.
  *

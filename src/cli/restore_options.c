@@ -10,15 +10,34 @@
 
 static struct
 {
-  char *output, *model, *provider, *memory, *compression, *icc, *assume, *progress, *size;
+  char *output, *model, *provider, *memory, *compression, *icc, *assume, *progress, *size, *mask;
   int bits, quality, threads, long_edge;
-  double sigma, scale;
-  gboolean overwrite, skip_existing, dry_run, json, pass_through;
-} _opt = {
-  .bits = UNSET, .quality = UNSET, .threads = UNSET, .sigma = UNSET, .scale = UNSET, .long_edge = UNSET
-};
+  double sigma, scale, strength;
+  gboolean preserve_gamut, overwrite, skip_existing, dry_run, json, pass_through;
+} _opt = { .bits = UNSET,
+           .quality = UNSET,
+           .threads = UNSET,
+           .sigma = UNSET,
+           .scale = UNSET,
+           .strength = UNSET,
+           .long_edge = UNSET,
+           .preserve_gamut = TRUE };
 
 #define DENOISE_ENTRIES                                                                                      \
+  { "strength",                                                                                              \
+    0,                                                                                                       \
+    0,                                                                                                       \
+    G_OPTION_ARG_DOUBLE,                                                                                     \
+    &_opt.strength,                                                                                          \
+    "0 to 100 (default): below it texture returns, chroma noise does not",                                   \
+    "P" },                                                                                                   \
+      { "mask",                                                                                              \
+        0,                                                                                                   \
+        0,                                                                                                   \
+        G_OPTION_ARG_FILENAME,                                                                               \
+        &_opt.mask,                                                                                          \
+        "a grey picture of the same size: strength times 0 where it is black, times 1 where it is white",    \
+        "FILE" },                                                                                            \
   {                                                                                                          \
     "sigma", 0, 0, G_OPTION_ARG_DOUBLE, &_opt.sigma,                                                         \
         "noise level 1 to 255, for models that take one (default 25)", "S"                                   \
@@ -82,6 +101,20 @@ static struct
       { "threads", 0, 0, G_OPTION_ARG_INT, &_opt.threads, "threads for the network", "N" },                    \
       { "overwrite", 0, 0, G_OPTION_ARG_NONE, &_opt.overwrite, "replace existing outputs", NULL },             \
       { "skip-existing", 0, 0, G_OPTION_ARG_NONE, &_opt.skip_existing, "leave existing outputs alone", NULL }, \
+      { "preserve-wide-gamut",                                                                                 \
+        0,                                                                                                     \
+        0,                                                                                                     \
+        G_OPTION_ARG_NONE,                                                                                     \
+        &_opt.preserve_gamut,                                                                                  \
+        "keep colours outside sRGB and highlights above white (default)",                                      \
+        NULL },                                                                                                \
+      { "no-preserve-wide-gamut",                                                                              \
+        0,                                                                                                     \
+        G_OPTION_FLAG_REVERSE,                                                                                 \
+        G_OPTION_ARG_NONE,                                                                                     \
+        &_opt.preserve_gamut,                                                                                  \
+        "clip them",                                                                                           \
+        NULL },                                                                                                \
       { "dry-run", 0, 0, G_OPTION_ARG_NONE, &_opt.dry_run, "print the plan and write nothing", NULL },         \
       { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print one JSON object per file", NULL },                 \
       { "progress",                                                                                            \
@@ -176,6 +209,8 @@ static gboolean _check_numbers(GError **error)
 {
   if(_opt.sigma != UNSET && !(_opt.sigma >= 1 && _opt.sigma <= 255))
     return _usage(error, "--sigma takes a noise level from 1 to 255.");
+  if(_opt.strength != UNSET && !(_opt.strength >= 0 && _opt.strength <= 100))
+    return _usage(error, "--strength takes 0 (the original) to 100 (the model's result).");
   if(_opt.bits != UNSET && _opt.bits != 8 && _opt.bits != 16 && _opt.bits != 32)
     return _usage(error, "--bit-depth takes 8, 16 or 32.");
   if(_opt.quality != UNSET && (_opt.quality < 1 || _opt.quality > 100))
@@ -227,11 +262,15 @@ static void _fill(dt_cli_restore_t *r, const char *task, int argc, char **argv)
                                .overwrite = _opt.overwrite,
                                .originals = argv + 1,
                                .n_originals = argc - 1 };
-  r->job.restore = (dt_restore_opts_t){ .sigma = (float)MAX(_opt.sigma, 0),
-                                        .pass_through = _opt.pass_through,
-                                        .cancellable = r->load.cancellable,
-                                        .progress = dt_cli_progress_update,
-                                        .progress_data = &r->progress };
+  r->job.mask = _opt.mask;
+  r->job.restore =
+      (dt_restore_opts_t){ .sigma = (float)MAX(_opt.sigma, 0),
+                           .original = _opt.strength == UNSET ? 0 : (float)(1 - _opt.strength / 100),
+                           .clip_gamut = !_opt.preserve_gamut,
+                           .pass_through = _opt.pass_through,
+                           .cancellable = r->load.cancellable,
+                           .progress = dt_cli_progress_update,
+                           .progress_data = &r->progress };
 }
 
 gboolean dt_cli_restore_parse(int argc, char **argv, dt_cli_restore_t *restore, int *exit_code)

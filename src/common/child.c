@@ -12,6 +12,8 @@
 
 #define RESULT_FD 3
 #define TICK_MS 100
+/* between the last word and the end */
+#define END_MS 5
 /* a result is a page of text; words may be a flood */
 #define MAX_RESULT ((gsize)1 << 20)
 #define MAX_WORDS ((gsize)32 << 10)
@@ -110,10 +112,11 @@ static int _spawn(const char *const *argv, const _pipe_t *result, const _pipe_t 
 
 static void _wait_for_news(_pipe_t *result, _pipe_t *words)
 {
-  /* a negative descriptor is passed over, so that only time passes once both are closed */
+  /* a negative descriptor is passed over, so that only time passes once both are closed: little, as a rule */
+  const gboolean silent = result->fds[0] < 0 && words->fds[0] < 0;
   struct pollfd fds[] = { { .fd = result->fds[0], .events = POLLIN },
                           { .fd = words->fds[0], .events = POLLIN } };
-  (void)poll(fds, G_N_ELEMENTS(fds), TICK_MS);
+  (void)poll(fds, G_N_ELEMENTS(fds), silent ? END_MS : TICK_MS);
   _drain(result);
   _drain(words);
 }

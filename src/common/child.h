@@ -19,7 +19,7 @@ typedef struct dt_child_t
   char *words;        ///< stdout and stderr together, the last 32 KiB, never NULL
 } dt_child_t;
 
-/** Called about ten times a second from the thread that waits. */
+/** Called ten times a second, or more often, from the thread that waits. */
 typedef void (*dt_child_tick_t)(double seconds, void *user_data);
 
 /** How to run. Zero-initialise for the defaults. */

@@ -3,6 +3,7 @@
  * was asked for. */
 #include "libs/denoise_ai.h"
 #include "common/resample.h"
+#include "libs/mask_source.h"
 
 #include <math.h>
 #include <string.h>
@@ -135,7 +136,7 @@ gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *
   int width, height, factor;
   const gboolean ok =
       dt_restore_job_size(job, in->source.width, in->source.height, &width, &height, &factor, error)
-      && dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels,
+      && dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels, &job->restore,
                          in->source.memory + _writer_memory(width), plan, error);
   if(ok && reader)
     *reader = in;
@@ -159,6 +160,21 @@ static dt_row_sink_t *_create(const dt_restore_job_t *job, const dt_restore_cont
   return dt_resample_sink(out, made_w, made_h, in->source.channels, width, height, error);
 }
 
+/* Opens the mask beside the picture; @p out is abandoned when that fails. */
+static gboolean _process(dt_restore_context_t *ctx, const dt_restore_job_t *job, dt_row_source_t *in,
+                         dt_row_sink_t *out, dt_restore_report_t *report, GError **error)
+{
+  dt_restore_opts_t opts = job->restore;
+  if(job->mask && !(opts.mask = dt_mask_source_open(job->mask, error)))
+  {
+    out->abandon(out);
+    return FALSE;
+  }
+  const gboolean ok = dt_restore_process(ctx, in, out, &opts, report, error);
+  dt_row_source_destroy(opts.mask);
+  return ok;
+}
+
 gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
                             const char *output, dt_restore_report_t *report, char **note, GError **error)
 {
@@ -168,7 +184,7 @@ gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *j
   dt_imageio_write_opts_t opts = _write_opts(job, output, in);
   opts.note = note;
   dt_row_sink_t *out = _create(job, ctx, in, output, &opts, error);
-  const gboolean ok = out && dt_restore_process(ctx, &in->source, out, &job->restore, report, error);
+  const gboolean ok = out && _process(ctx, job, &in->source, out, report, error);
   dt_row_source_destroy(&in->source);
   return ok;
 }

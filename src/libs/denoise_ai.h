@@ -24,6 +24,7 @@ typedef struct dt_restore_job_t
   const char *output;         ///< a file, a directory, or NULL: beside the input
   const char *assume_profile; ///< the input's colour profile instead of the embedded one
   const char *profile;        ///< the output's colour profile; NULL: the input's
+  const char *mask;           ///< a picture as map of the strength, or NULL
   int bits;                   ///< 8, 16 or 32; 0: 16 for TIFF (32 when the input is float), for PNG 16
                               ///< when the input has more than 8, 8 for JPEG
   dt_imageio_compression_t compression;

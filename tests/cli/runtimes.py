@@ -121,8 +121,8 @@ def _fetch(archive, command, folder):
         raise unittest.SkipTest("%s cannot be fetched: %s" % (archive, error))
     path = os.path.join(folder, archive)
     if done.returncode != 0 or not os.path.exists(path):
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        raise unittest.SkipTest("%s cannot be fetched: %s" % (archive, words[-1]))
+        lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if "error" in line.lower()]
+        raise unittest.SkipTest("%s cannot be fetched: %s" % (archive, "; ".join(lines[:3]) or "no reason given"))
     return path
 
 

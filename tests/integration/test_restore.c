@@ -290,7 +290,7 @@ static void test_budget_too_small(void **state)
   GError *error = NULL;
   dt_restore_context_t *ctx = dt_restore_load(_env, "denoise", "denoise-conv3", &opts, &error);
   dt_restore_plan_t plan;
-  if(ctx) assert_false(dt_restore_plan(ctx, 4000, 3000, 3, 0, &plan, &error));
+  if(ctx) assert_false(dt_restore_plan(ctx, 4000, 3000, 3, NULL, 0, &plan, &error));
   assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY));
   assert_non_null(strstr(error->message, "--memory"));
   g_clear_error(&error);

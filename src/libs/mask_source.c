@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Turns rows of any picture into grey ones. */
+#include "libs/mask_source.h"
+#include "imageio/imageio.h"
+
+typedef struct _mask_t
+{
+  dt_row_source_t source;
+  dt_imageio_reader_t *reader;
+  float *row; /* one row of the file */
+} _mask_t;
+
+static gboolean _read(dt_row_source_t *self, int y, int n, float *rows, GError **error)
+{
+  _mask_t *m = (_mask_t *)self;
+  const int channels = m->reader->source.channels;
+  const gboolean colour = DT_ROW_COLOURS(channels) == 3;
+  for(int i = 0; i < n; i++)
+  {
+    if(!m->reader->source.read(&m->reader->source, y + i, 1, m->row, error)) return FALSE;
+    float *out = rows + (size_t)i * (size_t)self->width;
+    for(int x = 0; x < self->width; x++)
+    {
+      const float *in = m->row + (size_t)x * (size_t)channels;
+      out[x] = colour ? 0.2126f * in[0] + 0.7152f * in[1] + 0.0722f * in[2] : in[0];
+    }
+  }
+  return TRUE;
+}
+
+static void _destroy(dt_row_source_t *self)
+{
+  _mask_t *m = (_mask_t *)self;
+  dt_row_source_destroy(&m->reader->source);
+  g_free(m->row);
+  g_free(m);
+}
+
+dt_row_source_t *dt_mask_source_open(const char *path, GError **error)
+{
+  dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, error);
+  if(!reader) return NULL;
+  const dt_row_source_t *in = &reader->source;
+  _mask_t *m = g_new0(_mask_t, 1);
+  m->reader = reader;
+  m->row = g_new(float, (gsize)in->width *(gsize)in->channels);
+  m->source =
+      (dt_row_source_t){ .width = in->width,
+                         .height = in->height,
+                         .channels = DT_ROW_GREY,
+                         .space = in->space,
+                         .memory = in->memory + (size_t)in->width * (size_t)in->channels * sizeof(float),
+                         .read = _read,
+                         .destroy = _destroy };
+  return &m->source;
+}
