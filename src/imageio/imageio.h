@@ -2,8 +2,8 @@
 /** @file
  * Pictures in and out of files, row by row, with their colour and their metadata.
  *
- * A reader turns a TIFF, PNG or JPEG into a dt_row_source_t of linear Rec.709 rows; a writer turns
- * such rows into a file. The colour profile travels: the input's ICC profile (sRGB when there is
+ * A reader turns a picture of any of the formats into a dt_row_source_t of linear Rec.709 rows; a
+ * writer turns such rows into a file. The colour profile travels: the input's ICC profile (sRGB when there is
  * none) is decoded on the way in and, unless another is chosen, encoded on the way out. EXIF, XMP,
  * IPTC and orientation are carried as blobs and written together with the pixels.
  */
@@ -12,14 +12,23 @@
 
 #include "common/rows.h"
 
-/** The formats that are read and written. */
+/** The formats. Those behind PFM take libraries that a build may lack, those behind EXR are only read. */
 typedef enum dt_imageio_format_t
 {
   DT_IMAGEIO_UNKNOWN,
   DT_IMAGEIO_TIFF,
   DT_IMAGEIO_PNG,
   DT_IMAGEIO_JPEG,
+  DT_IMAGEIO_PFM,
+  DT_IMAGEIO_EXR,
+  DT_IMAGEIO_WEBP,
+  DT_IMAGEIO_JXL,
+  DT_IMAGEIO_HEIF, ///< AVIF as well
 } dt_imageio_format_t;
+
+/** The name that stands for the standard input when reading and for a stream when writing. */
+#define DT_IMAGEIO_STREAM "-"
+
 
 /** How the samples of a TIFF are stored. */
 typedef enum dt_imageio_compression_t
@@ -28,6 +37,14 @@ typedef enum dt_imageio_compression_t
   DT_IMAGEIO_DEFLATE,
   DT_IMAGEIO_UNCOMPRESSED,
 } dt_imageio_compression_t;
+
+/** What becomes of colours that a printer's or another table profile does not have. Profiles of curves and a
+ * matrix know no difference. */
+typedef enum dt_imageio_intent_t
+{
+  DT_IMAGEIO_RELATIVE,   ///< colours that fit stay as they are, the others move to the edge
+  DT_IMAGEIO_PERCEPTUAL, ///< all colours move together, as the profile's maker saw fit
+} dt_imageio_intent_t;
 
 /** Metadata as blobs, ready to be embedded; any member may be NULL. */
 typedef struct dt_metadata_t
@@ -45,19 +62,25 @@ typedef struct dt_imageio_reader_t
 {
   dt_row_source_t source;
   dt_imageio_format_t format;
-  int bits;                  ///< bits per sample in the file: 2, 4 (PNG), 8, 16, 32 or 64
+  int bits;                  ///< bits per sample in the file: 2, 4 (PNG), 8, 10, 12 (HEIF), 16, 32 or 64
   gboolean is_float;         ///< floating-point samples
   gboolean alpha_associated; ///< alpha is premultiplied (carried unchanged either way)
+  gboolean alpha_linear;     ///< and was so in linear light, as OpenEXR has it, not in the file's encoding
   char *profile_name;        ///< the colour profile in words, for -d and --dry-run
   dt_metadata_t metadata;
 } dt_imageio_reader_t;
 
 /** Opens @p path for reading; the format is recognised by content, not by name.
  *
+ * The path `-` is the standard input: unless that is a file, it is read to its end into an unnamed temporary
+ * file first, once in a process's life. A file of that name is `./-`.
+ *
  * Colour comes from the ICC profile (of a PNG also from cICP, or gAMA with cHRM, of which a profile
  * is made); a file without any, floating point too, is sRGB-encoded. Of a TIFF with several pages
- * the first is read. Palettes come as RGB. The source's `memory` includes what some files force upon
- * a reader: a compressed strip is held whole, a progressive JPEG as coefficients.
+ * the first is read. Palettes come as RGB. PFM is linear Rec.709, OpenEXR linear light of its
+ * chromaticities. The source's `memory` includes what some files force upon a reader: a compressed
+ * strip is held whole, a progressive JPEG as coefficients, WebP, JPEG XL and HEIF as pixels, from the
+ * first row that is read.
  *
  * @param assume_profile  NULL, or the profile to use instead of the embedded one: a name of
  *        dt_imageio_profile_names() or the path of an ICC file
@@ -70,13 +93,17 @@ dt_imageio_reader_t *dt_imageio_open(const char *path, const char *assume_profil
 typedef struct dt_imageio_write_opts_t
 {
   dt_imageio_format_t format;           ///< UNKNOWN: from the file name's extension
-  int bits;                             ///< 8, 16 or 32 (float); 0: 16 for TIFF, 8 otherwise
+  int bits; ///< 8, 16 or 32 (float; half float is OpenEXR with 16); 0: 16 for TIFF and OpenEXR, 32 for PFM, else 8
   dt_imageio_compression_t compression; ///< TIFF only
   int quality;                          ///< JPEG 1..100; 0: 95
   const char *profile;                  ///< NULL: metadata->icc, or sRGB without one; else as assume_profile
   const dt_metadata_t *metadata;        ///< borrowed during the call; NULL: none
   gboolean alpha_associated;            ///< alpha is premultiplied: TIFF says so, PNG is written straight
-  gboolean overwrite;                   ///< FALSE: an existing target is an error
+  gboolean alpha_linear;                ///< and was so in linear light: TIFF is written straight then, too
+  gboolean dither;                      ///< spread what 8 bits cannot hold over neighbouring pixels
+  dt_imageio_intent_t intent;
+  gboolean overwrite; ///< FALSE: an existing target is an error
+  int stream;         ///< where the path `-` goes; 0: the standard output
   char **note; ///< NULL, or receives (transfer full) sentences about metadata the format could not
                ///< hold; set to NULL when everything goes along
 } dt_imageio_write_opts_t;
@@ -85,8 +112,10 @@ typedef struct dt_imageio_write_opts_t
  *
  * Rows go into a hidden `.NAME.XXXXXX.part` beside the target; finish() syncs it and renames it onto
  * the target, so the target is either complete or untouched. A target that is a symbolic link stays
- * one; the file it points to is replaced. A TIFF that might pass 4 GiB becomes a BigTIFF. Integers
- * are rounded and clamped, floats are written as they are. In the metadata, size, orientation and
+ * one; the file it points to is replaced. The path `-` is a stream: PNG and JPEG go there as they are
+ * made, the others at finish(), from an unnamed temporary file. A TIFF that might pass 4 GiB becomes a BigTIFF. Integers
+ * are rounded and clamped, floats are written as they are. PFM is linear Rec.709 whatever the
+ * metadata say; OpenEXR is so too, unless the profile is a linear one, whose primaries it keeps. In the metadata, size, orientation and
  * thumbnail are corrected.
  *
  * @param channels a dt_row_channels_t
@@ -98,12 +127,18 @@ typedef struct dt_imageio_write_opts_t
 dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int channels,
                                  const dt_imageio_write_opts_t *opts, GError **error);
 
-/** Whether @p a and @p b name one existing file, through whatever links; FALSE when either is
- * missing. For callers that must not write over what they read. */
+/** Whether @p a and @p b name one existing file, through whatever links; `-` is what the standard input
+ * comes from. FALSE when either is missing. For callers that must not write over what they read. */
 gboolean dt_imageio_same_file(const char *a, const char *b);
 
 /** Format for a file name's extension, or UNKNOWN. */
 dt_imageio_format_t dt_imageio_format_for_name(const char *path);
+/** The format that can be written by the name of tiff, png, jpeg, pfm or exr, or UNKNOWN. */
+dt_imageio_format_t dt_imageio_format_for_option(const char *option);
+/** The usual extension, with its dot; "" for UNKNOWN. */
+const char *dt_imageio_extension(dt_imageio_format_t format);
+/** What this build reads and writes, in words (transfer full). */
+char *dt_imageio_describe_formats(void);
 
 /** NULL-terminated names accepted wherever a profile is: srgb, srgb-linear, adobergb, … */
 const char *const *dt_imageio_profile_names(void);

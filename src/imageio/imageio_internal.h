@@ -51,7 +51,7 @@ typedef struct dt_input_t
   uint64_t size; ///< bytes
 } dt_input_t;
 
-/** Opens @p path, which must be a regular file that is not empty. */
+/** Opens @p path, which must be a regular file that is not empty, or `-`. */
 dt_input_t *dt_input_open(const char *path, GError **error);
 void dt_input_close(dt_input_t *input);
 /** Reads up to @p size bytes at @p offset; returns the number read, less only at the file's end or
@@ -77,6 +77,10 @@ const char *dt_icc_name(const dt_icc_t *icc);
 gboolean dt_icc_prepare_decode(dt_icc_t *icc, dt_sample_t sample, GError **error);
 /** Makes dt_icc_encode() ready; FALSE when the profile describes a device that only reads. */
 gboolean dt_icc_prepare_encode(dt_icc_t *icc, GError **error);
+/** What dt_icc_prepare_encode() will do with colours that the profile does not have. */
+void dt_icc_set_intent(dt_icc_t *icc, dt_imageio_intent_t intent);
+/** The chromaticities (red, green, blue, white) of a profile of linear light; FALSE for any other. */
+gboolean dt_icc_get_chromaticities(const dt_icc_t *icc, double chromaticities[8]);
 /** Bytes held for conversion. */
 size_t dt_icc_memory(const dt_icc_t *icc);
 /** Raw samples to linear rows; alpha is scaled to 0..1. */
@@ -93,6 +97,8 @@ void dt_icc_encode(const dt_icc_t *icc, dt_sample_t sample, int channels, gboole
 GBytes *dt_profile_generate(const char *description, const double primaries[8], const dt_curve_t *curve);
 /** The profile @p name (of dt_imageio_profile_names(), or an ICC file's path), for @p colours. */
 GBytes *dt_profile_load(const char *name, int colours, GError **error);
+/** The name of the profile for primaries and a transfer function by the numbers of ITU-T H.273, or NULL. */
+const char *dt_profile_name_for_cicp(int primaries, int transfer);
 /** What to embed in a picture of @p colours channels so that it means what @p profile (NULL: sRGB)
  * means: the same bytes, unless it is an RGB profile and the picture grey. */
 GBytes *dt_profile_for_colours(GBytes *profile, int colours);
@@ -106,7 +112,7 @@ struct dt_decoder_t
   int width, height, channels;
   int bits; ///< per sample in the file, before palettes were expanded
   dt_sample_t sample;
-  gboolean alpha_associated;
+  gboolean alpha_associated, alpha_linear;
   size_t memory; ///< bytes held while reading
 
   /** Reads row @p y, always behind the previous one; rows may be skipped. */
@@ -118,6 +124,11 @@ struct dt_decoder_t
 dt_decoder_t *dt_tiff_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
 dt_decoder_t *dt_png_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
 dt_decoder_t *dt_jpeg_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
+dt_decoder_t *dt_pfm_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
+dt_decoder_t *dt_exr_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
+dt_decoder_t *dt_webp_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
+dt_decoder_t *dt_jxl_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
+dt_decoder_t *dt_heif_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error);
 
 /** Everything an encoder is told; borrowed during its creation, but part for its life. */
 typedef struct dt_encode_spec_t
@@ -125,8 +136,9 @@ typedef struct dt_encode_spec_t
   const char *name; ///< the target, for messages
   dt_part_t *part;
   int width, height, channels;
-  dt_sample_t sample; ///< U8, U16 or F32
+  dt_sample_t sample; ///< U8, U16, F32, or F16: then rows come as F32 and the encoder narrows them
   gboolean alpha_associated;
+  const double *chromaticities; ///< of the linear light in an OpenEXR; NULL: grey
   dt_imageio_compression_t compression;
   int quality;
   const dt_metadata_t *metadata; ///< never NULL; as it is to be written, icc included
@@ -149,6 +161,30 @@ struct dt_encoder_t
 dt_encoder_t *dt_tiff_encoder_create(const dt_encode_spec_t *spec, GError **error);
 dt_encoder_t *dt_png_encoder_create(const dt_encode_spec_t *spec, GError **error);
 dt_encoder_t *dt_jpeg_encoder_create(const dt_encode_spec_t *spec, GError **error);
+dt_encoder_t *dt_pfm_encoder_create(const dt_encode_spec_t *spec, GError **error);
+dt_encoder_t *dt_exr_encoder_create(const dt_encode_spec_t *spec, GError **error);
+
+/** What is known of a format. */
+typedef struct dt_format_t
+{
+  dt_imageio_format_t format;
+  const char *name, *option;
+  const char *extensions[5]; ///< the usual one first; ends with NULL
+  const char *library;       ///< that it takes, NULL for those that every build has
+  gboolean writable;         ///< where it is built in
+  gboolean in_order;         ///< is written from the first byte to the last, so that a pipe can be written to
+  dt_decoder_t *(*open)(const dt_input_t *input, dt_metadata_t *metadata, GError **error); ///< NULL: not built in
+  dt_encoder_t *(*create)(const dt_encode_spec_t *spec, GError **error);
+} dt_format_t;
+
+/** NULL for UNKNOWN. */
+const dt_format_t *dt_format_get(dt_imageio_format_t format);
+/** The format of a file by its first bytes. */
+dt_imageio_format_t dt_format_recognise(const dt_input_t *input);
+
+/** Rounds one row to 8 bits, alpha as it is and the colours up or down by chance, so that their mean stays.
+ * The chance depends on the place alone. @param in  encoded samples, 0..1 */
+void dt_dither_row(const float *in, uint8_t *out, int width, int channels, int y);
 
 /** Whether a TIFF with @p pixels bytes of samples in @p strips strips and @p extra bytes of
  * metadata could pass the 4 GiB that classic TIFF can address. */
