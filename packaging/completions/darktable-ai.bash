@@ -5,7 +5,8 @@ _darktable_ai_commands="denoise models providers runtime cache prefs enable disa
 _darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --help"
 _darktable_ai_help="--help-all --help-global"
 _darktable_ai_denoise="-o --output --model --provider --sigma --memory --bit-depth --compression --quality
-  --icc --assume-profile --threads --overwrite --skip-existing --dry-run --json --progress"
+  --icc --assume-profile --threads --force --overwrite --skip-existing --dry-run --json --progress
+  -r --recursive --keep-going --fail-fast --resume --journal --shard"
 _darktable_ai_models="--json --remote --default --all --dry-run -o --output --overwrite --progress"
 _darktable_ai_runtime="--json -y --yes --use --strict --dry-run --progress"
 _darktable_ai_runtime_verbs="show detect use reset install remove"
@@ -72,7 +73,8 @@ _darktable_ai_value()
     --icc | --assume-profile)
       COMPREPLY=($(compgen -W "$_darktable_ai_profiles" -- "$current") $(compgen -f -- "$current"))
       ;;
-    --sigma | --memory | --quality | --threads) COMPREPLY=() ;;
+    --journal) COMPREPLY=($(compgen -f -- "$current")) ;;
+    --sigma | --memory | --quality | --threads | --shard) COMPREPLY=() ;;
     *) return 1 ;;
   esac
   return 0 # also when nothing matches

@@ -2,7 +2,7 @@
 # fish completion for darktable-ai
 # The long options in full: --debug --configdir --cachedir --conf --version --help --help-all --help-global
 # --output --model --provider --sigma --memory --bit-depth --compression --quality --icc --assume-profile
-# --threads --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
+# --threads --force --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
 set -l commands denoise models providers runtime cache prefs enable disable doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
@@ -61,8 +61,15 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l quality -x 
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l icc -r -F -a "$profiles" -d 'Output colour profile'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l assume-profile -r -F -a "$profiles" -d 'Read the input with this profile'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l threads -x -d 'Threads for the network'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l force -d 'Also files that this was done to already'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l overwrite -d 'Replace existing outputs'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l skip-existing -d 'Leave existing outputs alone'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -s r -l recursive -d 'Of a directory, those below it as well'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l keep-going -d 'A file that fails does not end the batch'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l fail-fast -d 'The first that fails does'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l resume -d 'Keep a journal, go on with what is not done'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l journal -r -F -d 'Keep it in this file'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l shard -x -d 'Only this part of the files, such as 1/4'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l dry-run -d 'Print the plan and write nothing'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l json -d 'Print one JSON object per file'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'

@@ -96,8 +96,15 @@ case $state in
           '--icc=[output colour profile]:profile:_darktable_ai_profiles' \
           '--assume-profile=[read the input with this profile]:profile:_darktable_ai_profiles' \
           '--threads=[threads for the network]:number:' \
+          '--force[also files that this was done to already]' \
           '(--skip-existing)--overwrite[replace existing outputs]' \
           '(--overwrite)--skip-existing[leave existing outputs alone]' \
+          '(-r --recursive)'{-r,--recursive}'[of a directory, those below it as well]' \
+          '(--fail-fast)--keep-going[a file that fails does not end the batch]' \
+          '(--keep-going)--fail-fast[the first that fails does]' \
+          '--resume[keep a journal, go on with what is not done]' \
+          '--journal=[keep it in this file]:file:_files' \
+          '--shard=[only this part of the files]:part, such as 1/4:' \
           '--dry-run[print the plan and write nothing]' \
           '--json[print one JSON object per file]' \
           '--progress=[how progress is shown]:mode:(auto bar plain json none)' \

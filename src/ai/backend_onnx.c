@@ -7,8 +7,12 @@
 #include "common/half.h"
 #include "common/log.h"
 
+#include <fcntl.h>
+#include <glib/gstdio.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 /* more dimensions than any image network uses; a fixed array keeps introspection simple */
 #define MAX_DIMS 16
@@ -161,18 +165,22 @@ static gboolean _configure(const dt_ort_t *ort, OrtSessionOptions *options, cons
 /* --- where the nodes of the graph went --- */
 
 /* Every version of the runtime tells it in its most talkative log and, up to 1.23, nowhere else:
- * "All nodes placed on [CPUExecutionProvider]. Number of nodes: 7", or "Node(s) placed on […" per provider, by name:
- * the CPU, which comes first then, is told of last. */
+ * "All nodes placed on [CPUExecutionProvider]. Number of nodes: 7", or "Node(s) placed on […" per provider, in any
+ * order. The CPU is told of last. */
 static void _note_placement(dt_ai_context_t *ctx, const char *message)
 {
   const char *name = strstr(message, "laced on ["), *end = name ? strstr(name, "]. Number of nodes: ") : NULL;
   if(!end) return;
   name += strlen("laced on [");
-  const char *suffix = g_strstr_len(name, end - name, "ExecutionProvider");
-  char *words = g_strdup_printf("%.*s %d%s", (int)((suffix ? suffix : end) - name), name,
-                                (int)g_ascii_strtoll(end + strlen("]. Number of nodes: "), NULL, 10),
-                                ctx->placement->len ? ", " : "");
-  g_string_prepend(ctx->placement, words);
+  char *long_name = g_strndup(name, (gsize)(end - name));
+  const char *known = dt_ai_provider_of_runtime(long_name);
+  const int n = (int)g_ascii_strtoll(end + strlen("]. Number of nodes: "), NULL, 10);
+  const char *comma = ctx->placement->len ? ", " : "";
+  const gboolean last = g_strcmp0(known, "CPU") == 0;
+  char *words =
+      g_strdup_printf("%s%s %d%s", last ? comma : "", known ? known : long_name, n, last ? "" : comma);
+  g_string_insert(ctx->placement, last ? -1 : 0, words);
+  g_free(long_name);
   g_free(words);
 }
 
@@ -314,6 +322,30 @@ static void _note_dynamic_outputs(dt_ai_context_t *ctx)
 
 /* --- creation and destruction --- */
 
+/* Providers replace what they have compiled under the eyes of other processes (OpenVINO fails then): one at a time.
+ * Who waits finds it compiled. @return a descriptor to close, or -1: no lock, no cache, no matter */
+static int _lock_graphs(const dt_ai_target_t *target)
+{
+  char *path = target->graphs ? g_build_filename(target->graphs, ".lock", NULL) : NULL;
+  const int fd = path ? g_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+  if(fd >= 0) (void)flock(fd, LOCK_EX);
+  g_free(path);
+  return fd;
+}
+
+static gboolean _create_session(dt_ai_context_t *ctx, const dt_ai_target_t *target, const void *bytes,
+                                size_t size, const OrtSessionOptions *options, GError **error)
+{
+  /* what the CPU cannot open is no model; an accelerator may fail for reasons of its own */
+  const int blame = ctx->provider == DT_AI_PROVIDER_CPU ? DT_AI_ERROR_NO_MODEL : DT_AI_ERROR_PROVIDER;
+  const int lock = _lock_graphs(target);
+  const gboolean ok =
+      dt_ort_check(ctx->ort->api->CreateSessionFromArray(ctx->ort->env, bytes, size, options, &ctx->session),
+                   blame, "Opening the model", error);
+  if(lock >= 0) close(lock);
+  return ok;
+}
+
 static gboolean _open_session(dt_ai_context_t *ctx, const dt_ai_target_t *target, const char *path,
                               const void *bytes, size_t size, const dt_ai_session_opts_t *opts,
                               GError **error)
@@ -321,15 +353,10 @@ static gboolean _open_session(dt_ai_context_t *ctx, const dt_ai_target_t *target
   const OrtApi *api = ctx->ort->api;
   OrtSessionOptions *options = NULL;
   const gint64 start = g_get_monotonic_time();
-  const char *doing = "Opening the model";
-  /* what the CPU cannot open is no model; an accelerator may fail for reasons of its own */
-  const int blame = ctx->provider == DT_AI_PROVIDER_CPU ? DT_AI_ERROR_NO_MODEL : DT_AI_ERROR_PROVIDER;
   const gboolean ok =
-      dt_ort_check(api->CreateSessionOptions(&options), DT_AI_ERROR_FAILED, doing, error)
+      dt_ort_check(api->CreateSessionOptions(&options), DT_AI_ERROR_FAILED, "Opening the model", error)
       && _configure(ctx->ort, options, opts, error) && dt_ai_target_attach(ctx->ort, target, options, error)
-      && _listen_to(ctx, options, error)
-      && dt_ort_check(api->CreateSessionFromArray(ctx->ort->env, bytes, size, options, &ctx->session), blame,
-                      doing, error);
+      && _listen_to(ctx, options, error) && _create_session(ctx, target, bytes, size, options, error);
   if(options) api->ReleaseSessionOptions(options);
   if(ok)
     dt_log(DT_LOG_AI, "loading: %s, provider %s, nodes %s, session created in %.0f ms", path,

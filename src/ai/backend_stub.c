@@ -350,6 +350,12 @@ const char *dt_restore_get_model_id(const dt_restore_context_t *ctx)
   return NULL;
 }
 
+const char *dt_restore_get_model_hash(const dt_restore_context_t *ctx)
+{
+  (void)ctx;
+  return NULL;
+}
+
 dt_ai_provider_t dt_restore_get_provider(const dt_restore_context_t *ctx)
 {
   (void)ctx;

@@ -9,6 +9,7 @@
 #include "common/paths.h"
 
 #include <glib/gstdio.h>
+#include <pthread.h>
 #include <string.h>
 
 #define PROGRAM "darktable-ai-probe"
@@ -227,10 +228,28 @@ static void _log_answer(GKeyFile *answer)
   }
 }
 
+/* One question at a time in this process: who asks the same meanwhile finds the answer in the cache. */
+static pthread_mutex_t _asking = PTHREAD_MUTEX_INITIALIZER;
+
+static gboolean _begin_asking(GCancellable *cancellable, GError **error)
+{
+  while(pthread_mutex_trylock(&_asking) != 0)
+  {
+    if(cancellable && g_cancellable_is_cancelled(cancellable))
+    {
+      g_set_error_literal(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
+      return FALSE;
+    }
+    g_usleep(10000);
+  }
+  return TRUE;
+}
+
 /* The file is named by what was asked: the same folder serves every limit of memory. */
 static GKeyFile *_get_provider(const dt_ort_t *ort, dt_ai_target_t *target, gboolean again,
                                GCancellable *cancellable, GError **error)
 {
+  if(!_begin_asking(cancellable, error)) return NULL;
   char *path = g_build_filename(target->cache, "provider.ini", NULL);
   GKeyFile *answer = again ? NULL : _load(path, "provider");
   if(!answer)
@@ -239,6 +258,7 @@ static GKeyFile *_get_provider(const dt_ort_t *ort, dt_ai_target_t *target, gboo
     answer = _ask_provider(ort, target, cancellable, error);
     if(answer) _save(path, answer);
   }
+  pthread_mutex_unlock(&_asking);
   g_free(path);
   return answer;
 }
@@ -442,14 +462,14 @@ static char *_trial_path(const dt_ai_target_t *target, const dt_ai_trial_t *tria
                          trial->side);
 }
 
-gboolean dt_ai_trial(const dt_ort_t *ort, const dt_ai_target_t *target, const dt_ai_trial_t *trial,
-                     GError **error)
+/* The verdict, from the cache or found out now. NULL: cancelled, or there is nobody to ask. */
+static GKeyFile *_get_trial(const dt_ort_t *ort, const dt_ai_target_t *target, const dt_ai_trial_t *trial,
+                            GError **error)
 {
   char *path = _trial_path(target, trial);
-  GError *cause = NULL;
   GKeyFile *answer = _load(path, "trial");
   if(answer) _log_trial(answer, target, "remembered");
-  if(!answer && (answer = _ask_trial(ort, target, trial, &cause)))
+  if(!answer && (answer = _ask_trial(ort, target, trial, error)))
   {
     char *folder = g_path_get_dirname(trial->path), *model = g_path_get_basename(folder);
     g_key_file_set_string(answer, "trial", "model", model);
@@ -459,8 +479,18 @@ gboolean dt_ai_trial(const dt_ort_t *ort, const dt_ai_target_t *target, const dt
     g_free(model);
     g_free(folder);
   }
-  dt_ai_cache_touch(target->graphs);
   g_free(path);
+  return answer;
+}
+
+gboolean dt_ai_trial(const dt_ort_t *ort, const dt_ai_target_t *target, const dt_ai_trial_t *trial,
+                     GError **error)
+{
+  GError *cause = NULL;
+  if(!_begin_asking(trial->cancellable, error)) return FALSE;
+  GKeyFile *answer = _get_trial(ort, target, trial, &cause);
+  dt_ai_cache_touch(target->graphs);
+  pthread_mutex_unlock(&_asking);
   gboolean ok = TRUE;
   if(answer)
     ok = _judge(answer, error);

@@ -197,9 +197,30 @@ gboolean dt_ai_provider_wants_fixed_shapes(dt_ai_provider_t provider)
   return _attachments[provider].fixed_shapes;
 }
 
-const char *dt_ai_provider_library(dt_ai_provider_t provider)
+/* Whether @p library lies beside the runtime. */
+static gboolean _is_beside(const dt_ort_t *ort, const char *library)
 {
-  return _attachments[provider].library;
+  char *folder = g_path_get_dirname(ort->path), *path = g_build_filename(folder, library, NULL);
+  const gboolean found = g_file_test(path, G_FILE_TEST_EXISTS);
+  g_free(path);
+  g_free(folder);
+  return found;
+}
+
+const char *dt_ai_provider_library(const dt_ort_t *ort, dt_ai_provider_t provider)
+{
+  const char *usual = _attachments[provider].library, *other = _attachments[provider].other_library;
+  return other && !_is_beside(ort, usual) && _is_beside(ort, other) ? other : usual;
+}
+
+const char *dt_ai_provider_of_runtime(const char *name)
+{
+  for(int i = DT_AI_PROVIDER_CPU; i < DT_AI_PROVIDER_COUNT; i++)
+  {
+    if(strcmp(name, _attachments[i].ort_name) == 0) return dt_ai_providers[i].config_string;
+    if(g_strcmp0(name, _attachments[i].other_name) == 0) return "ROCm";
+  }
+  return NULL;
 }
 
 static gboolean _is_listed(const dt_ort_t *ort, dt_ai_provider_t provider)
@@ -221,18 +242,8 @@ static gboolean _is_listed(const dt_ort_t *ort, dt_ai_provider_t provider)
 /* Runtimes list what they were compiled for, also where the package left the provider's own library out. */
 static gboolean _has_library(const dt_ort_t *ort, dt_ai_provider_t provider)
 {
-  const char *libraries[] = { _attachments[provider].library, _attachments[provider].other_library };
-  if(!libraries[0] || !ON_LINUX) return TRUE;
-  char *folder = g_path_get_dirname(ort->path);
-  gboolean found = FALSE;
-  for(size_t i = 0; i < G_N_ELEMENTS(libraries); i++)
-  {
-    char *path = libraries[i] ? g_build_filename(folder, libraries[i], NULL) : NULL;
-    found |= path && g_file_test(path, G_FILE_TEST_EXISTS);
-    g_free(path);
-  }
-  g_free(folder);
-  return found;
+  const char *library = dt_ai_provider_library(ort, provider);
+  return !library || !ON_LINUX || _is_beside(ort, library);
 }
 
 char *dt_ai_provider_absence(const dt_ort_t *ort, dt_ai_provider_t provider)

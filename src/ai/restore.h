@@ -98,6 +98,8 @@ void dt_restore_free(dt_restore_context_t *ctx);
 /** The loaded model's id (transfer none), and the provider it runs on. */
 const char *dt_restore_get_model_id(const dt_restore_context_t *ctx);
 dt_ai_provider_t dt_restore_get_provider(const dt_restore_context_t *ctx);
+/** SHA-256 of the model's file, 64 hexadecimal digits (transfer none). */
+const char *dt_restore_get_model_hash(const dt_restore_context_t *ctx);
 /** As dt_ai_get_device(), dt_ai_get_placement() and dt_ai_get_fallback() of its session (transfer none). @{ */
 const char *dt_restore_get_device(const dt_restore_context_t *ctx);
 const char *dt_restore_get_placement(const dt_restore_context_t *ctx);

@@ -23,6 +23,7 @@ struct dt_restore_context_t
   char *model_id;
   char *path;    ///< of the model file
   GBytes *bytes; ///< the model file
+  char *hash;    ///< its SHA-256, 64 hexadecimal digits
   dt_ai_context_t *session;
   dt_ai_provider_t provider;           ///< as asked for, then as resolved
   gboolean strict;                     ///< no other provider will do

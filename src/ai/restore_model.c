@@ -417,19 +417,17 @@ static gboolean _calibrate(dt_restore_context_t *ctx, GError **error)
 /* What was measured belongs to the runtime; on a device also to its driver, whose cache it joins. */
 static char *_calibration_path(const dt_restore_context_t *ctx)
 {
-  char *hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, ctx->bytes);
   char *cache = dt_paths_get(DT_DIR_CACHE);
   dt_ai_target_t target = { 0 };
   const dt_ort_t *ort = dt_ort_get(NULL); /* loaded, since there is a session */
   dt_ai_target_init(&target, ort, ctx->provider);
-  char *dir = target.cache ? g_strdup_printf("%s/%.16s", target.cache, hash)
+  char *dir = target.cache ? g_strdup_printf("%s/%.16s", target.cache, ctx->hash)
                            : g_strdup_printf("%s/ai_v%d_CPU_calibration", cache, CALIBRATION_SCHEMA);
   char *path =
-      g_strdup_printf("%s/%.32s-ort%s-t%d-w%d.ini", dir, hash, ort->version, ctx->threads, ctx->fixed_w);
+      g_strdup_printf("%s/%.32s-ort%s-t%d-w%d.ini", dir, ctx->hash, ort->version, ctx->threads, ctx->fixed_w);
   dt_ai_target_cleanup(&target);
   g_free(dir);
   g_free(cache);
-  g_free(hash);
   return path;
 }
 
@@ -621,6 +619,7 @@ dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task
   ctx->scale = scale;
   g_free(file);
   ctx->bytes = bytes;
+  ctx->hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, bytes);
   ctx->provider = provider;
   ctx->strict = opts->strict && provider != DT_AI_PROVIDER_AUTO;
   ctx->cpu_only = g_strdup(info->cpu_only);
@@ -645,6 +644,7 @@ void dt_restore_free(dt_restore_context_t *ctx)
   g_free(ctx->placement);
   g_free(ctx->fallback);
   g_free(ctx->path);
+  g_free(ctx->hash);
   g_free(ctx->model_id);
   g_free(ctx);
 }
@@ -652,6 +652,11 @@ void dt_restore_free(dt_restore_context_t *ctx)
 const char *dt_restore_get_model_id(const dt_restore_context_t *ctx)
 {
   return ctx->model_id;
+}
+
+const char *dt_restore_get_model_hash(const dt_restore_context_t *ctx)
+{
+  return ctx->hash;
 }
 
 dt_ai_provider_t dt_restore_get_provider(const dt_restore_context_t *ctx)

@@ -64,7 +64,7 @@ static char *_fingerprint(const dt_ort_t *ort, const dt_ai_target_t *target)
   GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
   char *folder = g_path_get_dirname(ort->path), *name = g_path_get_basename(ort->path);
   char *driver = dt_ai_devices_fingerprint(target->provider, folder);
-  const char *library = dt_ai_provider_library(target->provider);
+  const char *library = dt_ai_provider_library(ort, target->provider);
   _add_file(sum, folder, name);
   if(library) _add_file(sum, folder, library);
   const char *texts[] = { ort->version, driver, target->device };

@@ -41,7 +41,12 @@ const dt_ai_provider_t *dt_ai_provider_auto_order(void);
 /** Whether the provider compiles for one shape of its inputs: then all windows should have the same. */
 gboolean dt_ai_provider_wants_fixed_shapes(dt_ai_provider_t provider);
 
-/** Name of the provider's own library beside the runtime ("libonnxruntime_providers_cuda.so"), or NULL. */
-const char *dt_ai_provider_library(dt_ai_provider_t provider);
+/** Name of the provider's own library beside the runtime ("libonnxruntime_providers_cuda.so"; of those it may have the
+ * one that is there), or NULL when it has none. Static string. */
+const char *dt_ai_provider_library(const dt_ort_t *ort, dt_ai_provider_t provider);
+
+/** The provider that ONNX Runtime calls @p name ("WebGpuExecutionProvider"), as its setting is written, or NULL.
+ * Static string. */
+const char *dt_ai_provider_of_runtime(const char *name);
 
 #endif

@@ -5,6 +5,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/paths.h"
+#include "imageio/imageio.h"
 
 #include <json-glib/json-glib.h>
 #include <pthread.h>
@@ -156,7 +157,9 @@ static void _print_version(void)
   g_print("AI support: %s\n", dt_ai_is_supported()
                                   ? "yes (ONNX Runtime is loaded when needed; see: darktable-ai doctor)"
                                   : "no, this build has no AI support");
-  g_print("Formats: TIFF, PNG, JPEG\n");
+  char *formats = dt_imageio_describe_formats();
+  g_print("Formats: %s\n", formats);
+  g_free(formats);
 }
 
 static GOptionContext *_new_context(const char *usage, const char *summary, const char *end)

@@ -9,6 +9,7 @@
 #include "common/libraries.h"
 #include "common/memory.h"
 #include "common/paths.h"
+#include "imageio/imageio.h"
 #include "libs/runtime_search.h"
 
 #include <stdio.h>
@@ -37,7 +38,10 @@ static void _print_machine(void)
 {
   struct utsname system;
   char *name = g_get_os_info(G_OS_INFO_KEY_PRETTY_NAME);
+  char *formats = dt_imageio_describe_formats();
   _print("version", "darktable-ai %s", DT_VERSION);
+  _print("formats", "%s", formats);
+  g_free(formats);
   if(uname(&system) == 0)
     _print("system", "%s, %s %s, %s", name ? name : "unknown", system.sysname, system.release,
            system.machine);

@@ -1,21 +1,38 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* denoise, upscale: one or many photographs in, a restored file for each out. */
 #include "cli/cli.h"
+#include "cli/restore_journal.h"
 #include "cli/restore_options.h"
 #include "cli/restore_report.h"
 #include "common/conf.h"
 #include "common/gpu.h"
+#include "libs/batch.h"
+#include "libs/output_template.h"
+#include "libs/speed.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* One run of the command. */
 typedef struct _run_t
 {
   dt_cli_restore_t *r;
   dt_ai_environment_t *env;
+  const dt_ai_model_info_t *info;    /* looked up when its id is needed before it is opened */
   dt_restore_context_t *contexts[5]; /* by factor, opened when the first picture wants it */
-  GHashTable *written;               /* outputs: two inputs of a batch may want the same name */
+  dt_batch_t *batch;
+  dt_journal_t *journal; /* or NULL */
+  GHashTable *claimed;   /* outputs: two inputs of a batch may want the same name */
+  dt_cli_summary_t sum;
 } _run_t;
+
+/* What became of a file. */
+typedef enum _outcome_t
+{
+  _DONE,
+  _SKIPPED,
+  _RESUMED, /* by an earlier run */
+} _outcome_t;
 
 /* --- the model --- */
 
@@ -39,99 +56,301 @@ static dt_restore_context_t *_get_context(_run_t *run, int factor, GError **erro
   return run->contexts[factor] = ctx;
 }
 
-/* --- one file --- */
-
-static gboolean _plan_one(_run_t *run, dt_restore_context_t *ctx, const char *input, const char *output,
-                          GError **error)
+/* The model by its name alone; what is wrong with it is told by opening it. */
+static gboolean _find_model(_run_t *run, GError **error)
 {
-  dt_restore_plan_t plan;
-  if(!dt_restore_job_plan(ctx, &run->r->job, input, output, &plan, NULL, error)) return FALSE;
-  dt_cli_restore_print_plan(ctx, input, output, &plan, run->r->json);
-  return TRUE;
+  const dt_cli_restore_t *r = run->r;
+  run->info = r->model ? dt_ai_get_model_info_by_id(run->env, r->model)
+                       : dt_ai_env_get_active_model(run->env, r->job.task);
+  if(run->info && strcmp(run->info->task_type, r->job.task) == 0) return TRUE;
+  dt_restore_context_t *ctx = dt_restore_load(run->env, r->job.task, r->model, &run->r->load, error);
+  dt_restore_free(ctx); /* it is an error, or there was none to be found */
+  return ctx != NULL && run->info != NULL;
+}
+
+/* --- names --- */
+
+/* "2", "1.5": as it was asked for, else the model's factor. */
+static char *_get_scale(const _run_t *run, const char *input, GError **error)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+  int factor;
+  if(run->r->job.target.scale > 0)
+    return g_strdup(g_ascii_formatd(text, sizeof text, "%.6g", run->r->job.target.scale));
+  return dt_restore_job_factor(&run->r->job, input, &factor, error) ? g_strdup_printf("%d", factor) : NULL;
+}
+
+static gboolean _is_stream(const char *path)
+{
+  return strcmp(path, DT_IMAGEIO_STREAM) == 0;
+}
+
+/* Where the result goes (transfer full), or NULL with an error. */
+static char *_get_output(const _run_t *run, const dt_batch_item_t *item, GError **error)
+{
+  const dt_restore_job_t *job = &run->r->job;
+  if(!dt_output_template_is(job->output)) return dt_restore_job_output(job, item->path);
+  const gboolean scaled = dt_output_template_has(job->output, "scale");
+  char *scale = scaled ? _get_scale(run, item->path, error) : NULL;
+  if(scaled && !scale) return NULL;
+  const dt_output_values_t values = { .input = _is_stream(item->path) ? "stdin" : item->path,
+                                      .relative = item->relative,
+                                      .task = job->task,
+                                      .model = run->info ? run->info->id : NULL,
+                                      .scale = scale,
+                                      .ext = dt_restore_job_extension(job),
+                                      .counter = item->counter };
+  char *output = dt_output_template_expand(job->output, &values);
+  g_free(scale);
+  return output;
 }
 
 /* The later of two inputs that lead to one name must not replace the result of the earlier. */
 static gboolean _claim_output(_run_t *run, const char *output, GError **error)
 {
-  if(g_hash_table_add(run->written, g_canonicalize_filename(output, NULL))) return TRUE;
-  g_set_error(
-      error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
-      "%s: another file of this batch was written there already. Give the two different names with -o, one "
-      "after the other.",
-      output);
+  if(g_hash_table_add(run->claimed, g_canonicalize_filename(output, NULL))) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+              "%s: another file of this batch goes there as well. Give each a name of its own: -o with a "
+              "pattern such "
+              "as '{dir}/{name}_{counter}.{ext}', or with {relative}.",
+              output);
   return FALSE;
 }
 
-static gboolean _write_one(_run_t *run, dt_restore_context_t *ctx, const char *input, const char *output,
-                           GError **error)
+/* Whether the file bears the stamp of this task. Who says --force wants no such thing looked at. */
+static gboolean _is_result(const _run_t *run, const char *path)
+{
+  if(run->r->job.force) return FALSE;
+  dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, NULL);
+  const gboolean result = reader && dt_restore_job_is_repeat(&run->r->job, reader);
+  if(reader) dt_row_source_destroy(&reader->source);
+  return result;
+}
+
+/* No input is replaced; what a directory holds of an earlier run is none. */
+static gboolean _spare_inputs(const _run_t *run, const char *output, GError **error)
+{
+  gboolean named;
+  if(_is_stream(output) || !dt_batch_is_input(run->batch, output, &named)) return TRUE;
+  if(!named && _is_result(run, output)) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+              "%s: the output would replace an input, and these are never touched. Choose another "
+              "name with -o.",
+              output);
+  return FALSE;
+}
+
+/* Whether what is there came of the same settings. Where that cannot be found out the name has to do. */
+static gboolean _is_same_result(_run_t *run, const char *input, const char *output)
+{
+  int factor;
+  const dt_restore_job_t *job = &run->r->job;
+  const dt_restore_context_t *ctx =
+      dt_restore_job_factor(job, input, &factor, NULL) ? _get_context(run, factor, NULL) : NULL;
+  return !ctx || dt_restore_job_is_same(ctx, job, input, output);
+}
+
+/* --- one file --- */
+
+static dt_journal_state_t _get_state(const _run_t *run, const char *input, const char *output)
+{
+  return run->journal ? dt_journal_get_state(run->journal, input, output) : DT_JOURNAL_UNKNOWN;
+}
+
+static void _add_forecast(dt_cli_summary_t *sum, const dt_cli_forecast_t *f, const dt_restore_plan_t *plan)
+{
+  sum->megapixels += 1e-6 * plan->width * plan->height;
+  sum->forecast.bytes += f->bytes;
+  sum->forecast.seconds =
+      f->seconds < 0 || sum->forecast.seconds < 0 ? -1 : sum->forecast.seconds + f->seconds;
+}
+
+/* What will be done, or why it cannot. */
+static gboolean _plan_one(_run_t *run, dt_restore_context_t *ctx, const dt_restore_job_t *job,
+                          const char *input, const char *output, GError **error)
+{
+  dt_restore_plan_t plan;
+  dt_imageio_reader_t *reader = NULL;
+  dt_cli_forecast_t f = { 0 };
+  if((!_is_stream(output)
+      && !dt_batch_foresee(output, job->overwrite, dt_output_template_is(job->output), error))
+     || !dt_restore_job_plan(ctx, job, input, output, &plan, &reader, error))
+    return FALSE;
+  const gboolean ok = dt_restore_job_result(job, reader, output, &f.width, &f.height, &f.bytes, error);
+  dt_row_source_destroy(&reader->source);
+  if(!ok) return FALSE;
+  f.seconds = dt_speed_expect(ctx, &plan);
+  _add_forecast(&run->sum, &f, &plan);
+  dt_cli_restore_print_plan(ctx, input, output, &plan, &f, run->r->json);
+  return TRUE;
+}
+
+/* A line that cannot be written costs making the picture again: it is told once, and no reason to stop. */
+static void _note_done(const _run_t *run, const char *input, const char *output, double seconds)
+{
+  static gboolean told;
+  GError *error = NULL;
+  if(!run->journal || dt_journal_done(run->journal, input, output, seconds, &error)) return;
+  if(!told) dt_cli_say("%s", error->message);
+  told = TRUE;
+  g_error_free(error);
+}
+
+static gboolean _write_one(_run_t *run, dt_restore_context_t *ctx, const dt_restore_job_t *job,
+                           const char *input, const char *output, GError **error)
 {
   dt_restore_report_t report;
   char *note = NULL;
-  const gboolean ok = _claim_output(run, output, error)
-                      && dt_restore_job_run(ctx, &run->r->job, input, output, &report, &note, error);
+  const gboolean ok = (!dt_output_template_is(job->output) || dt_batch_make_directory(output, error))
+                      && (!run->journal || dt_journal_begin(run->journal, input, output, error))
+                      && dt_restore_job_run(ctx, job, input, output, &report, &note, error);
   dt_cli_progress_end(&run->r->progress);
-  if(ok) dt_cli_restore_print_result(ctx, input, output, &report, run->r->json);
+  if(ok)
+  {
+    _note_done(run, input, output, report.seconds);
+    dt_speed_learn(ctx, &report);
+    dt_cli_restore_print_result(ctx, input, output, &report, run->r->json);
+  }
   if(ok && note) dt_cli_say("%s: %s", output, note);
   g_free(note);
   return ok;
 }
 
-static gboolean _restore_file(_run_t *run, const char *input, const char *output, GError **error)
+/* An output that is there: left alone when it is what would be made, and never taken for it when it is not. */
+static gboolean _skip(_run_t *run, const char *input, const char *output, GError **error)
 {
-  int factor;
-  if(run->r->skip_existing && !run->r->dry_run && g_file_test(output, G_FILE_TEST_EXISTS))
+  if(!_is_same_result(run, input, output))
   {
-    char *message = g_strdup_printf("%s: %s exists, skipped", input, output);
-    dt_cli_restore_print_event("skipped", input, DT_EXIT_OK, message, run->r->json);
-    g_free(message);
-    return TRUE;
+    g_set_error(
+        error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+        "%s: exists with other settings. Choose another name with -o, or allow overwriting (--overwrite).",
+        output);
+    return FALSE;
   }
-  if(!dt_restore_job_factor(&run->r->job, input, &factor, error)) return FALSE;
-  dt_restore_context_t *ctx = _get_context(run, factor, error);
-  return ctx && (run->r->dry_run ? _plan_one : _write_one)(run, ctx, input, output, error);
+  char *message = g_strdup_printf("%s: %s exists, skipped", input, output);
+  dt_cli_restore_print_event("skipped", input, DT_EXIT_OK, message, run->r->json);
+  g_free(message);
+  return TRUE;
 }
 
-static int _restore_one(_run_t *run, const char *input)
+static gboolean _process(_run_t *run, const char *input, const char *output, gboolean overwrite,
+                         GError **error)
 {
-  char *output = dt_restore_job_output(&run->r->job, input);
-  GError *error = NULL;
-  int code = DT_EXIT_OK;
-  if(!_restore_file(run, input, output, &error))
+  int factor;
+  dt_restore_job_t job = run->r->job;
+  job.overwrite |= overwrite;
+  if(!_spare_inputs(run, output, error) || !dt_restore_job_factor(&job, input, &factor, error)) return FALSE;
+  dt_restore_context_t *ctx = _get_context(run, factor, error);
+  return ctx && (run->r->dry_run ? _plan_one : _write_one)(run, ctx, &job, input, output, error);
+}
+
+/* What was found in a directory and has been through this already is no original. */
+static gboolean _pass_over(_run_t *run, const dt_batch_item_t *item, GError **error)
+{
+  if(!item->found || !_is_result(run, item->path)) return FALSE;
+  g_clear_error(error);
+  char *message = g_strdup_printf("%s: a result of an earlier run, left out", item->path);
+  dt_cli_restore_print_event("skipped", item->path, DT_EXIT_OK, message, run->r->json);
+  g_free(message);
+  return TRUE;
+}
+
+static gboolean _restore_file(_run_t *run, const dt_batch_item_t *item, const char *output,
+                              _outcome_t *outcome, GError **error)
+{
+  const dt_journal_state_t state = _get_state(run, item->path, output);
+  *outcome = _SKIPPED;
+  if(!_claim_output(run, output, error)) return _pass_over(run, item, error);
+  if(state == DT_JOURNAL_DONE)
   {
-    code = dt_cli_exit_code(error);
-    /* the library knows pictures, not their names */
-    if(code == DT_EXIT_MEMORY || code == DT_EXIT_FAILED) g_prefix_error(&error, "%s: ", input);
-    dt_cli_restore_print_event("error", input, code, error->message, run->r->json);
-    g_error_free(error);
+    if(run->r->json)
+      dt_cli_restore_print_event("skipped", item->path, DT_EXIT_OK, "done by an earlier run", TRUE);
+    *outcome = _RESUMED;
+    return TRUE;
   }
+  if(run->r->skip_existing && state != DT_JOURNAL_BEGUN && !_is_stream(output)
+     && g_file_test(output, G_FILE_TEST_EXISTS))
+    return _skip(run, item->path, output, error);
+  if(!_process(run, item->path, output, state == DT_JOURNAL_BEGUN, error))
+    return _pass_over(run, item, error);
+  *outcome = _DONE;
+  return TRUE;
+}
+
+/* --- all files --- */
+
+/* Counts and tells a failure, writes it down, and frees @p error. */
+static int _fail_one(_run_t *run, const char *input, const char *output, GError *error)
+{
+  g_return_val_if_fail(error != NULL, DT_EXIT_FAILED);
+  const int code = dt_cli_exit_code(error);
+  /* the library knows pictures, not their names */
+  if(input && (code == DT_EXIT_MEMORY || code == DT_EXIT_FAILED)) g_prefix_error(&error, "%s: ", input);
+  const gboolean cancelled = dt_cli_signal_exit_code() != 0;
+  if(!cancelled)
+  {
+    run->sum.failed++;
+    g_ptr_array_add(run->sum.failures, g_strdup(error->message));
+  }
+  if(run->r->dry_run) g_prefix_error(&error, "would fail: ");
+  if(run->journal && input && output && !cancelled)
+    dt_journal_failed(run->journal, input, output, code, error->message, NULL);
+  dt_cli_restore_print_event("error", input, code, error->message, run->r->json);
+  g_error_free(error);
+  return code;
+}
+
+static int _restore_one(_run_t *run, const dt_batch_item_t *item)
+{
+  GError *error = NULL;
+  _outcome_t outcome = _DONE;
+  char *output = _get_output(run, item, &error);
+  const gboolean ok = output && _restore_file(run, item, output, &outcome, &error);
+  const int code = ok ? DT_EXIT_OK : _fail_one(run, item->path, output, error);
+  run->sum.done += ok && outcome == _DONE;
+  run->sum.skipped += ok && outcome != _DONE;
+  run->sum.resumed += ok && outcome == _RESUMED;
   fflush(stdout);
   g_free(output);
   return code;
 }
 
-/* --- all files --- */
+static int _restore_numbered(_run_t *run, guint i)
+{
+  const guint n = run->batch->items->len;
+  const dt_batch_item_t *item = run->batch->items->pdata[i];
+  char *name = dt_cli_display_basename(item->path);
+  char *label = n > 1 ? g_strdup_printf("%u/%u %s", i + 1, n, name) : g_strdup(name);
+  dt_cli_progress_begin(&run->r->progress, label);
+  const int code = _restore_one(run, item);
+  g_free(label);
+  g_free(name);
+  return code;
+}
 
-/* One failing file does not end a batch; a cancelled one does. */
+/* One failing file does not end a batch unless that was asked for; a cancelled one does. */
 static int _restore_all(_run_t *run)
 {
-  const int n = run->r->n_files;
-  int failed = 0, code = DT_EXIT_OK;
-  for(int i = 0; i < n && !dt_cli_signal_exit_code(); i++)
+  const gint64 start = g_get_monotonic_time();
+  const gboolean fail_fast = run->r->fail_fast;
+  int code = DT_EXIT_OK;
+  for(guint i = 0; i < run->batch->problems->len && !(fail_fast && code); i++)
+    code = _fail_one(run, NULL, NULL, g_error_copy(run->batch->problems->pdata[i]));
+  for(guint i = 0; i < run->batch->items->len && !dt_cli_signal_exit_code() && !(fail_fast && code); i++)
   {
-    char *label = dt_cli_display_basename(run->r->files[i]);
-    dt_cli_progress_begin(&run->r->progress, label);
-    const int this_code = _restore_one(run, run->r->files[i]);
-    g_free(label);
-    failed += this_code != DT_EXIT_OK;
+    const int this_code = _restore_numbered(run, i);
     if(this_code) code = this_code;
   }
-  if(dt_cli_signal_exit_code()) return dt_cli_signal_exit_code();
-  if(failed && n > 1)
-  {
-    dt_cli_say("%d of %d files failed%s", failed, n, failed < n ? "; the others are done" : "");
-    return DT_EXIT_PARTIAL;
-  }
-  return code;
+  run->sum.seconds = 1e-6 * (double)(g_get_monotonic_time() - start);
+  return dt_cli_signal_exit_code() ? dt_cli_signal_exit_code() : code;
+}
+
+/* The exit code of the run from that of the last failure. */
+static int _summarise(_run_t *run, int code)
+{
+  const gboolean several = run->sum.total > 1, cancelled = dt_cli_signal_exit_code() != 0;
+  if(several || run->batch->from_directory) dt_cli_restore_print_summary(&run->sum, run->r->json);
+  return run->sum.failed && several && !cancelled ? DT_EXIT_PARTIAL : code;
 }
 
 /* Who waited long for the CPU beside an idle GPU is told once how that could change. */
@@ -157,12 +376,71 @@ static void _mention_gpu(const _run_t *run, double seconds)
 
 /* --- the commands --- */
 
+/* Whether there is a file that an earlier run has not done. */
+static gboolean _has_work(const _run_t *run)
+{
+  gboolean found = !run->journal && run->batch->items->len > 0;
+  for(guint i = 0; i < run->batch->items->len && !found; i++)
+  {
+    const dt_batch_item_t *item = run->batch->items->pdata[i];
+    char *output = _get_output(run, item, NULL);
+    found = !output || _get_state(run, item->path, output) != DT_JOURNAL_DONE;
+    g_free(output);
+  }
+  return found;
+}
+
 /* A model that cannot be opened fails every picture for the same reason: it is told once, before the first. */
 static gboolean _open_first(_run_t *run, GError **error)
 {
   int factor;
+  if(!_has_work(run)) return TRUE;
   if(!dt_restore_job_factor(&run->r->job, NULL, &factor, NULL)) return TRUE; /* it depends on the picture */
   return _get_context(run, factor, error) != NULL;
+}
+
+/* The pictures, and where they can go; what was passed over is said. */
+static gboolean _collect(_run_t *run, GError **error)
+{
+  dt_cli_restore_t *r = run->r;
+  const dt_batch_opts_t opts = { .recursive = r->recursive,
+                                 .output = r->job.output,
+                                 .written = run->journal ? dt_journal_get_outputs(run->journal) : NULL,
+                                 .shard = r->shard,
+                                 .shards = r->shards };
+  run->batch = dt_batch_collect(r->files, r->n_files, &opts);
+  r->job.n_originals = 0; /* the batch knows them better */
+  run->sum.total = (int)(run->batch->items->len + run->batch->problems->len);
+  if(!dt_cli_restore_check_output(r, run->batch->total > 1, error)) return FALSE;
+  for(guint i = 0; i < run->batch->notes->len; i++)
+    dt_cli_say("%s", (const char *)run->batch->notes->pdata[i]);
+  if(r->shards > 0 && run->batch->items->len == 0 && run->batch->problems->len == 0)
+    dt_cli_say("none of the %d files is in shard %d of %d", run->batch->total, r->shard, r->shards);
+  return TRUE;
+}
+
+static gboolean _prepare(_run_t *run, GError **error)
+{
+  const dt_cli_restore_t *r = run->r;
+  char *note = NULL;
+  const gboolean journal = r->resume || r->journal;
+  const gboolean named =
+      dt_output_template_is(r->job.output) && dt_output_template_has(r->job.output, "model");
+  if((journal || named) && !_find_model(run, error)) return FALSE;
+  if(journal && !(run->journal = dt_cli_restore_open_journal(r, run->info, &note, error))) return FALSE;
+  if(note) dt_cli_say("%s", note);
+  g_free(note);
+  return _collect(run, error) && _open_first(run, error);
+}
+
+static void _cleanup(_run_t *run)
+{
+  for(size_t i = 0; i < G_N_ELEMENTS(run->contexts); i++) dt_restore_free(run->contexts[i]);
+  dt_journal_close(run->journal);
+  dt_batch_free(run->batch);
+  g_hash_table_unref(run->claimed);
+  g_ptr_array_unref(run->sum.failures);
+  dt_ai_env_destroy(run->env);
 }
 
 static int _restore(int argc, char **argv)
@@ -170,18 +448,17 @@ static int _restore(int argc, char **argv)
   int code = DT_EXIT_OK;
   dt_cli_restore_t r;
   if(!dt_cli_restore_parse(argc, argv, &r, &code)) return code;
-  _run_t run = { .r = &r, .env = dt_ai_env_init(NULL) };
+  _run_t run = { .r = &r, .env = dt_ai_env_init(NULL), .sum.dry_run = r.dry_run };
   if(!run.env) return dt_cli_fail(g_error_copy(dt_ai_last_error()));
   /* --provider auto wins over a setting that names one */
   if(r.provider_given) dt_ai_env_set_provider(run.env, r.load.provider);
-  run.written = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  run.claimed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  run.sum.failures = g_ptr_array_new_with_free_func(g_free);
   GError *error = NULL;
   const gint64 start = g_get_monotonic_time();
-  code = _open_first(&run, &error) ? _restore_all(&run) : dt_cli_fail(error);
+  code = _prepare(&run, &error) ? _summarise(&run, _restore_all(&run)) : dt_cli_fail(error);
   _mention_gpu(&run, 1e-6 * (double)(g_get_monotonic_time() - start));
-  for(size_t i = 0; i < G_N_ELEMENTS(run.contexts); i++) dt_restore_free(run.contexts[i]);
-  g_hash_table_unref(run.written);
-  dt_ai_env_destroy(run.env);
+  _cleanup(&run);
   return code;
 }
 

@@ -2,18 +2,25 @@
 /* What denoise and upscale can be asked for, on the command line. */
 #include "cli/restore_options.h"
 #include "common/conf.h"
+#include "libs/batch.h"
+#include "libs/output_template.h"
 
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* a number the user did not give; what he gives is checked, 0 as well */
 #define UNSET G_MININT
 
 static struct
 {
-  char *output, *model, *provider, *memory, *compression, *icc, *assume, *progress, *size, *mask;
+  char *output, *model, *provider, *memory, *compression, *icc, *assume, *progress, *size, *mask, *format,
+      *intent;
   int bits, quality, threads, long_edge;
   double sigma, scale, strength;
-  gboolean preserve_gamut, overwrite, skip_existing, dry_run, json, pass_through;
+  gboolean preserve_gamut, overwrite, force, skip_existing, dry_run, json, pass_through, no_dither;
 } _opt = { .bits = UNSET,
            .quality = UNSET,
            .threads = UNSET,
@@ -22,6 +29,42 @@ static struct
            .strength = UNSET,
            .long_edge = UNSET,
            .preserve_gamut = TRUE };
+
+static struct
+{
+  char *journal, *shard;
+  gboolean recursive, resume, keep_going, fail_fast;
+} _batch;
+
+#define BATCH_ENTRIES                                                                                         \
+  {                                                                                                           \
+    "recursive", 'r', 0, G_OPTION_ARG_NONE, &_batch.recursive, "of a directory, those below it as well", NULL \
+  },                                                                                                          \
+      { "keep-going",                                                                                         \
+        0,                                                                                                    \
+        0,                                                                                                    \
+        G_OPTION_ARG_NONE,                                                                                    \
+        &_batch.keep_going,                                                                                   \
+        "a file that fails does not end the batch (default)",                                                 \
+        NULL },                                                                                               \
+      { "fail-fast", 0, 0, G_OPTION_ARG_NONE, &_batch.fail_fast, "the first that fails does", NULL },         \
+      { "resume",                                                                                             \
+        0,                                                                                                    \
+        0,                                                                                                    \
+        G_OPTION_ARG_NONE,                                                                                    \
+        &_batch.resume,                                                                                       \
+        "keep a journal, and go on with what it says is not done",                                            \
+        NULL },                                                                                               \
+      { "journal",                                                                                            \
+        0,                                                                                                    \
+        0,                                                                                                    \
+        G_OPTION_ARG_FILENAME,                                                                                \
+        &_batch.journal,                                                                                      \
+        "keep it in this file (with --resume the default is one in the cache)",                               \
+        "FILE" },                                                                                             \
+  {                                                                                                           \
+    "shard", 0, 0, G_OPTION_ARG_STRING, &_batch.shard, "only this part of the files: 1/4 to 4/4", "I/N"       \
+  }
 
 #define DENOISE_ENTRIES                                                                                      \
   { "strength",                                                                                              \
@@ -62,8 +105,8 @@ static struct
     0,                                                                                                         \
     G_OPTION_ARG_FILENAME,                                                                                     \
     &_opt.output,                                                                                              \
-    "where to write; default: NAME_TASK.tif beside the input",                                                 \
-    "FILE|DIR" },                                                                                              \
+    "a file, a directory, a pattern, or - for stdout; default: {dir}/{name}_{task}.{ext}",                     \
+    "PATH" },                                                                                                  \
       { "model", 0, 0, G_OPTION_ARG_STRING, &_opt.model, "use this model instead of the active one", "ID" },   \
       { "provider", 0, 0, G_OPTION_ARG_STRING, &_opt.provider, "run on this execution provider or not at all", \
         "P" },                                                                                                 \
@@ -74,6 +117,13 @@ static struct
         &_opt.memory,                                                                                          \
         "stay within this much memory, e.g. 2G (default: a quarter of what is free)",                          \
         "SIZE" },                                                                                              \
+      { "format",                                                                                              \
+        0,                                                                                                     \
+        0,                                                                                                     \
+        G_OPTION_ARG_STRING,                                                                                   \
+        &_opt.format,                                                                                          \
+        "tiff, png, jpeg, pfm or exr, where the name does not tell it",                                        \
+        "F" },                                                                                                 \
       { "bit-depth", 0, 0, G_OPTION_ARG_INT, &_opt.bits, "8, 16 or 32 (float)", "N" },                         \
       { "compression",                                                                                         \
         0,                                                                                                     \
@@ -98,8 +148,17 @@ static struct
         &_opt.assume,                                                                                          \
         "read the input with this profile instead of its own",                                                 \
         "PROFILE" },                                                                                           \
+      { "intent",                                                                                              \
+        0,                                                                                                     \
+        0,                                                                                                     \
+        G_OPTION_ARG_STRING,                                                                                   \
+        &_opt.intent,                                                                                          \
+        "relative (default) or perceptual, for output profiles with tables",                                   \
+        "I" },                                                                                                 \
+      { "no-dither", 0, 0, G_OPTION_ARG_NONE, &_opt.no_dither, "round to 8 bits without dither", NULL },       \
       { "threads", 0, 0, G_OPTION_ARG_INT, &_opt.threads, "threads for the network", "N" },                    \
       { "overwrite", 0, 0, G_OPTION_ARG_NONE, &_opt.overwrite, "replace existing outputs", NULL },             \
+      { "force", 0, 0, G_OPTION_ARG_NONE, &_opt.force, "also files that this was done to already", NULL },     \
       { "skip-existing", 0, 0, G_OPTION_ARG_NONE, &_opt.skip_existing, "leave existing outputs alone", NULL }, \
       { "preserve-wide-gamut",                                                                                 \
         0,                                                                                                     \
@@ -129,13 +188,14 @@ static struct
     NULL, 0, 0, 0, NULL, NULL, NULL                                                                            \
   }
 
-static const GOptionEntry _denoise_entries[] = { DENOISE_ENTRIES, COMMON_ENTRIES };
-static const GOptionEntry _upscale_entries[] = { UPSCALE_ENTRIES, COMMON_ENTRIES };
+static const GOptionEntry _denoise_entries[] = { DENOISE_ENTRIES, BATCH_ENTRIES, COMMON_ENTRIES };
+static const GOptionEntry _upscale_entries[] = { UPSCALE_ENTRIES, BATCH_ENTRIES, COMMON_ENTRIES };
 
 static const char _denoise_examples[] =
     "Examples:\n"
     "  darktable-ai denoise photo.jpg                     writes photo_denoise.tif\n"
     "  darktable-ai denoise -o out/ *.tif                 a batch into a directory\n"
+    "  darktable-ai denoise -r --resume -o 'out/{relative}/{name}.{ext}' photos\n"
     "  darktable-ai denoise --memory 1G -o clean.png noisy.png\n"
     "  darktable-ai denoise --dry-run photo.jpg           tiles, overlap, memory, provider";
 
@@ -171,6 +231,58 @@ static gboolean _parse_compression(dt_imageio_compression_t *compression)
       return TRUE;
     }
   return FALSE;
+}
+
+static gboolean _parse_intent(dt_imageio_intent_t *intent)
+{
+  if(!_opt.intent || strcmp(_opt.intent, "relative") == 0) return TRUE;
+  *intent = DT_IMAGEIO_PERCEPTUAL;
+  return strcmp(_opt.intent, "perceptual") == 0;
+}
+
+static gboolean _parse_format(dt_restore_job_t *job, GError **error)
+{
+  if(!_opt.format) return TRUE;
+  job->format = dt_imageio_format_for_option(_opt.format);
+  if(!job->format) return _usage(error, "--format takes tiff, png, jpeg, pfm or exr.");
+  const gboolean named = job->output && !g_file_test(job->output, G_FILE_TEST_IS_DIR);
+  const dt_imageio_format_t told = named ? dt_imageio_format_for_name(job->output) : DT_IMAGEIO_UNKNOWN;
+  if(!told || told == job->format) return TRUE;
+  return _usage(error, "--format %s and the name %s contradict each other; choose one.", _opt.format,
+                job->output);
+}
+
+/* --- streams --- */
+
+static gboolean _is_stream(const char *path)
+{
+  return g_strcmp0(path, DT_IMAGEIO_STREAM) == 0;
+}
+
+static gboolean _check_streams(const dt_cli_restore_t *r, GError **error)
+{
+  for(int i = 0; i < r->n_files; i++)
+    if(_is_stream(r->files[i]) && !r->job.output)
+      return _usage(
+          error, "Say where the picture from the standard input is to go: -o FILE, or -o - for the standard "
+                 "output.");
+  if(!_is_stream(r->job.output) || r->dry_run) return TRUE;
+  if(r->json) return _usage(error, "--json and -o - both want the standard output; choose one.");
+  return !isatty(STDOUT_FILENO)
+         || _usage(
+             error,
+             "-o - would write a picture to a terminal. Give the name of a file, or pipe it into a command.");
+}
+
+/* Nothing but the picture may go to the standard output: neither our words nor those of a library. */
+static void _take_stdout(dt_restore_job_t *job)
+{
+  fflush(stdout);
+  const int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  if(fd < 0) return;
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+  signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error like a full disk */
+  job->stream = fd;
 }
 
 /* What is asked for here is wanted or nothing; the setting may fall back. */
@@ -219,6 +331,24 @@ static gboolean _check_numbers(GError **error)
   return TRUE;
 }
 
+static gboolean _check_batch(dt_cli_restore_t *r, GError **error)
+{
+  if(_batch.keep_going && _batch.fail_fast)
+    return _usage(error, "--keep-going and --fail-fast contradict each other; choose one.");
+  if(_batch.shard && !dt_batch_parse_shard(_batch.shard, &r->shard, &r->shards, error)) return FALSE;
+  return dt_cli_restore_check_output(r, r->n_files > 1, error);
+}
+
+gboolean dt_cli_restore_check_output(const dt_cli_restore_t *r, gboolean several, GError **error)
+{
+  const char *output = r->job.output;
+  if(dt_output_template_is(output)) return dt_output_template_check(output, several, error);
+  if(!several || !output || g_file_test(output, G_FILE_TEST_IS_DIR)) return TRUE;
+  return _usage(error,
+                "With several files -o takes an existing directory or a pattern with {name}, and %s is none.",
+                output);
+}
+
 static gboolean _check_options(dt_cli_restore_t *r, GError **error)
 {
   dt_restore_job_t *job = &r->job;
@@ -230,12 +360,13 @@ static gboolean _check_options(dt_cli_restore_t *r, GError **error)
     return _usage(error, "--skip-existing and --overwrite contradict each other; choose one.");
   if(!_parse_compression(&job->compression))
     return _usage(error, "--compression takes none, deflate or deflate-predictor.");
+  if(!_parse_intent(&job->intent)) return _usage(error, "--intent takes relative or perceptual.");
+  if(!_parse_format(job, error) || !_check_streams(r, error)) return FALSE;
   if(_opt.progress && !dt_cli_progress_mode(_opt.progress, &r->progress.mode))
     return _usage(error, "--progress takes auto, bar, plain, json or none.");
   if(_opt.memory && !(load->memory = (size_t)dt_conf_parse_size(_opt.memory)))
     return _usage(error, "--memory takes a size such as 500M or 2G.");
-  if(r->n_files > 1 && _opt.output && !g_file_test(_opt.output, G_FILE_TEST_IS_DIR))
-    return _usage(error, "With several files -o takes an existing directory, and %s is none.", _opt.output);
+  if(!_check_batch(r, error)) return FALSE;
   return _parse_provider(load, error);
 }
 
@@ -249,6 +380,10 @@ static void _fill(dt_cli_restore_t *r, const char *task, int argc, char **argv)
                            .skip_existing = _opt.skip_existing,
                            .dry_run = _opt.dry_run,
                            .json = _opt.json,
+                           .recursive = _batch.recursive,
+                           .resume = _batch.resume,
+                           .fail_fast = _batch.fail_fast,
+                           .journal = _batch.journal,
                            .files = argv + 1,
                            .n_files = argc - 1 };
   r->load =
@@ -260,9 +395,12 @@ static void _fill(dt_cli_restore_t *r, const char *task, int argc, char **argv)
                                .bits = MAX(_opt.bits, 0),
                                .quality = MAX(_opt.quality, 0),
                                .overwrite = _opt.overwrite,
+                               .force = _opt.force,
+                               .version = DT_VERSION,
                                .originals = argv + 1,
                                .n_originals = argc - 1 };
   r->job.mask = _opt.mask;
+  r->job.no_dither = _opt.no_dither;
   r->job.restore =
       (dt_restore_opts_t){ .sigma = (float)MAX(_opt.sigma, 0),
                            .original = _opt.strength == UNSET ? 0 : (float)(1 - _opt.strength / 100),
@@ -273,19 +411,90 @@ static void _fill(dt_cli_restore_t *r, const char *task, int argc, char **argv)
                            .progress_data = &r->progress };
 }
 
+/* --- for the journal --- */
+
+/* Options that change no byte of a result. */
+static gboolean _is_neutral(const GOptionEntry *entry)
+{
+  static const char *const names[] = { "model",     "provider",      "memory",  "threads", "overwrite",
+                                       "force",     "skip-existing", "dry-run", "json",    "progress",
+                                       "recursive", "keep-going",    "resume",  "journal", "fail-fast" };
+  for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
+    if(strcmp(entry->long_name, names[i]) == 0) return TRUE;
+  return (entry->flags & (G_OPTION_FLAG_REVERSE | G_OPTION_FLAG_HIDDEN)) != 0;
+}
+
+/* A file's name and, where there is one, the digest of what is in it: the same name may hold something else later. */
+static char *_describe_file(const char *name)
+{
+  char *data = NULL;
+  gsize size;
+  if(!name || !g_file_test(name, G_FILE_TEST_IS_REGULAR) || !g_file_get_contents(name, &data, &size, NULL))
+    return g_strdup(name);
+  char *digest = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)data, size);
+  char *text = g_strdup_printf("%s (sha256 %.16s)", name, digest);
+  g_free(digest);
+  g_free(data);
+  return text;
+}
+
+/* The option's value as text, or NULL when it was not given (transfer full). */
+static char *_describe_value(const GOptionEntry *entry)
+{
+  char number[G_ASCII_DTOSTR_BUF_SIZE];
+  switch(entry->arg)
+  {
+  case G_OPTION_ARG_NONE: return g_strdup(*(const gboolean *)entry->arg_data ? "given" : NULL);
+  case G_OPTION_ARG_INT:
+    return *(const int *)entry->arg_data == UNSET ? NULL
+                                                  : g_strdup_printf("%d", *(const int *)entry->arg_data);
+  case G_OPTION_ARG_DOUBLE:
+    return *(const double *)entry->arg_data == UNSET
+               ? NULL
+               : g_strdup(g_ascii_dtostr(number, sizeof number, *(const double *)entry->arg_data));
+  case G_OPTION_ARG_FILENAME:
+    return strcmp(entry->long_name, "output") == 0 ? g_strdup(*(char **)entry->arg_data)
+                                                   : _describe_file(*(char **)entry->arg_data);
+  default: return g_strdup(*(char **)entry->arg_data);
+  }
+}
+
+JsonObject *dt_cli_restore_settings(const char *task)
+{
+  JsonObject *settings = json_object_new();
+  json_object_set_string_member(settings, "task", task);
+  for(const GOptionEntry *e = strcmp(task, "upscale") == 0 ? _upscale_entries : _denoise_entries;
+      e->long_name; e++)
+  {
+    char *value = _is_neutral(e) ? NULL : _describe_value(e),
+         *text = value ? g_utf8_make_valid(value, -1) : NULL;
+    if(text) json_object_set_string_member(settings, e->long_name, text);
+    g_free(text);
+    g_free(value);
+  }
+  return settings;
+}
+
+/* --- parsing --- */
+
 gboolean dt_cli_restore_parse(int argc, char **argv, dt_cli_restore_t *restore, int *exit_code)
 {
   const gboolean upscale = strcmp(argv[0], "upscale") == 0;
   const char *summary =
       upscale
-          ? "Enlarges photographs (TIFF, PNG, JPEG), with plausible detail. The originals are not touched."
-          : "Removes noise from photographs (TIFF, PNG, JPEG). The originals are not touched.";
+          ? "Enlarges photographs (TIFF, PNG, JPEG, OpenEXR, …), with plausible detail. The originals are "
+            "not touched."
+          : "Removes noise from photographs (TIFF, PNG, JPEG, OpenEXR, …). The originals are not touched.";
   GError *error = NULL;
-  if(!dt_cli_parse(&argc, &argv, "FILE…", summary, upscale ? _upscale_examples : _denoise_examples,
+  if(!dt_cli_parse(&argc, &argv, "FILE|DIR…", summary, upscale ? _upscale_examples : _denoise_examples,
                    upscale ? _upscale_entries : _denoise_entries, exit_code))
     return FALSE;
   _fill(restore, upscale ? "upscale" : "denoise", argc, argv);
-  if(_check_options(restore, &error)) return TRUE;
+  if(_check_options(restore, &error))
+  {
+    if(_is_stream(restore->job.output) && !restore->dry_run) _take_stdout(&restore->job);
+    return TRUE;
+  }
   *exit_code = dt_cli_fail(error);
   return FALSE;
 }

@@ -3,8 +3,10 @@
 #include "cli/restore_report.h"
 #include "cli/cli.h"
 #include "common/memory.h"
+#include "imageio/imageio.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static double _megapixels(const dt_restore_plan_t *plan)
 {
@@ -35,8 +37,32 @@ static void _print_json_place(const dt_restore_context_t *ctx)
   }
 }
 
+/* --- plans --- */
+
+static void _print_json_forecast(const dt_cli_forecast_t *f)
+{
+  printf(",\"output_bytes\":%" G_GUINT64_FORMAT ",\"expected_seconds\":", f->bytes);
+  if(f->seconds < 0)
+    fputs("null", stdout);
+  else
+    printf("%.3f", f->seconds);
+  if(f->width) printf(",\"output_width\":%d,\"output_height\":%d", f->width, f->height);
+}
+
+/* "at most 144.0 MB, about 31 s" (transfer full) */
+static char *_describe_forecast(const dt_cli_forecast_t *f)
+{
+  char *size = g_format_size(f->bytes);
+  char *text = f->seconds < 0
+                   ? g_strdup_printf("at most %s, time unknown until it has run once", size)
+                   : g_strdup_printf("at most %s, about %.*f s", size, f->seconds < 10 ? 1 : 0, f->seconds);
+  g_free(size);
+  return text;
+}
+
 void dt_cli_restore_print_plan(const dt_restore_context_t *ctx, const char *input, const char *output,
-                               const dt_restore_plan_t *plan, gboolean json)
+                               const dt_restore_plan_t *plan, const dt_cli_forecast_t *forecast,
+                               gboolean json)
 {
   const char *model = dt_restore_get_model_id(ctx);
   const double effort = (double)plan->computed / ((double)plan->width * plan->height);
@@ -54,6 +80,7 @@ void dt_cli_restore_print_plan(const dt_restore_context_t *ctx, const char *inpu
            plan->rows, plan->exact ? "true" : "false", effort, plan->memory, plan->budget, plan->threads,
            plan->runs);
     dt_cli_print_json_string(plan->reason);
+    _print_json_forecast(forecast);
     fputs("}\n", stdout);
     return;
   }
@@ -68,6 +95,9 @@ void dt_cli_restore_print_plan(const dt_restore_context_t *ctx, const char *inpu
          plan->exact ? "none: bit-identical to the untiled picture" : "blended: ", plan->reason);
   printf("  memory    %.0f MiB of %.0f MiB\n", (double)plan->memory / 1048576,
          (double)plan->budget / 1048576);
+  char *text = _describe_forecast(forecast);
+  printf("  result    %d×%d, %s\n", forecast->width, forecast->height, text);
+  g_free(text);
 }
 
 void dt_cli_restore_print_result(const dt_restore_context_t *ctx, const char *input, const char *output,
@@ -77,7 +107,7 @@ void dt_cli_restore_print_result(const dt_restore_context_t *ctx, const char *in
   if(!json)
   {
     char *place = _describe_place(ctx);
-    printf("%s\n", output);
+    if(strcmp(output, DT_IMAGEIO_STREAM) != 0) printf("%s\n", output);
     dt_cli_say("%s: %s on %s, %.*f MP in %.*f s (%.2f MP/s), %s%s%s, peak memory %.0f MiB", input,
                dt_restore_get_model_id(ctx), place, _megapixels(&r->plan) < 10 ? 2 : 1, _megapixels(&r->plan),
                r->seconds < 10 ? 2 : 1, r->seconds, speed, r->plan.exact ? "exact" : "blended (",
@@ -116,4 +146,48 @@ void dt_cli_restore_print_event(const char *event, const char *input, int code, 
   printf(",\"exit_code\":%d,\"message\":", code);
   dt_cli_print_json_string(message);
   fputs("}\n", stdout);
+}
+
+/* --- the end of a batch --- */
+
+/* failures beyond these are counted, not listed */
+#define MAX_LISTED 20
+
+static void _print_json_summary(const dt_cli_summary_t *s)
+{
+  printf("{\"schema_version\":1,\"event\":\"summary\",\"total\":%d,\"done\":%d,\"skipped\":%d,\"failed\":%d,"
+         "\"seconds\":%.3f",
+         s->total, s->done, s->skipped, s->failed, s->seconds);
+  if(s->dry_run) _print_json_forecast(&s->forecast);
+  fputs("}\n", stdout);
+}
+
+static void _list_failures(const dt_cli_summary_t *s)
+{
+  const int left = s->total - s->done - s->skipped - s->failed;
+  GString *text = g_string_new(NULL);
+  g_string_printf(text, "%d of %d files %s%s", s->failed, s->total, s->dry_run ? "would fail" : "failed",
+                  s->done > 0 && !left && !s->dry_run ? "; the others are done" : "");
+  if(left > 0) g_string_append_printf(text, "; %d were not begun", left);
+  g_string_append(text, ":");
+  for(guint i = 0; i < MIN(s->failures->len, MAX_LISTED); i++)
+    g_string_append_printf(text, "\n  %s", (const char *)s->failures->pdata[i]);
+  if(s->failures->len > MAX_LISTED)
+    g_string_append_printf(text, "\n  and %u more", s->failures->len - MAX_LISTED);
+  dt_cli_say("%s", text->str);
+  g_string_free(text, TRUE);
+}
+
+void dt_cli_restore_print_summary(const dt_cli_summary_t *s, gboolean json)
+{
+  if(json)
+    _print_json_summary(s);
+  else if(s->dry_run && s->done > 0)
+  {
+    char *forecast = _describe_forecast(&s->forecast);
+    printf("%d files, %.*f MP: %s\n", s->done, s->megapixels < 10 ? 2 : 1, s->megapixels, forecast);
+    g_free(forecast);
+  }
+  if(s->resumed) dt_cli_say("%d of %d files had been done by an earlier run", s->resumed, s->total);
+  if(s->failed && s->total > 1) _list_failures(s);
 }

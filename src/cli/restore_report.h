@@ -7,9 +7,33 @@
 
 #include "ai/restore.h"
 
+/** What will become of a picture. */
+typedef struct dt_cli_forecast_t
+{
+  int width, height; ///< of the output
+  guint64 bytes;     ///< of its samples, uncompressed
+  double seconds;    ///< negative: not known
+} dt_cli_forecast_t;
+
+/** How a batch went, or will go. */
+typedef struct dt_cli_summary_t
+{
+  int total, done, skipped, failed; ///< files; those not begun are in none of the latter
+  int resumed;                      ///< of those skipped, what an earlier run has done
+  GPtrArray *failures;              ///< of char *: what failed and why
+  double seconds;                   ///< that it took
+  gboolean dry_run;
+  double megapixels;          ///< (dry run) of the inputs
+  dt_cli_forecast_t forecast; ///< (dry run) sums; the seconds are negative when those of one file are
+} dt_cli_summary_t;
+
 /** The plan for one file. */
 void dt_cli_restore_print_plan(const dt_restore_context_t *ctx, const char *input, const char *output,
-                               const dt_restore_plan_t *plan, gboolean json);
+                               const dt_restore_plan_t *plan, const dt_cli_forecast_t *forecast,
+                               gboolean json);
+
+/** The end of a batch: as JSON always, in words what is worth it. */
+void dt_cli_restore_print_summary(const dt_cli_summary_t *summary, gboolean json);
 
 /** What was done with one file. */
 void dt_cli_restore_print_result(const dt_restore_context_t *ctx, const char *input, const char *output,

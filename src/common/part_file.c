@@ -7,16 +7,21 @@
  * The six characters are four random ones and two that check the name, so that a sweep does not
  * take another program's file that happens to look alike.
  *
- * A target that is a symbolic link stays one: the file it points to is replaced. */
+ * A target that is a symbolic link stays one: the file it points to is replaced.
+ *
+ * A stream cannot be had whole or not at all. What is written from the first byte to the last goes there as it comes;
+ * everything else waits in an unnamed temporary file. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // renameat2
 #endif
 #include "common/part_file.h"
+#include "common/spool.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +40,14 @@
 
 struct dt_part_t
 {
-  int fd;
-  int failure; ///< errno of the first failed write, 0 while all is well
+  int fd;            ///< of the part; -1 when everything goes to the stream
+  int stream;        ///< what it is for when it has no name, else -1
+  uint64_t streamed; ///< bytes that went there
+  int failure;       ///< errno of the first failed write, 0 while all is well
   gboolean overwrite;
   char *name;        ///< the target as the user gave it, for messages
-  char *target;      ///< the target with links resolved
-  char *path;        ///< the part
+  char *target;      ///< the target with links resolved, NULL for a stream
+  char *path;        ///< the part, NULL for a stream
   uint64_t appended; ///< bytes appended, buffered ones included
   size_t buffered;
   unsigned char buffer[BUFFER_SIZE];
@@ -141,6 +148,8 @@ static void _set_output_error(GError **error, const char *name, int number, cons
     advice = "the file is larger than the file system or a limit allows: choose another directory";
   else if(number == ENOENT || number == ENOTDIR)
     advice = "the directory does not exist: create it first";
+  else if(number == EPIPE)
+    advice = "whatever read from the pipe has ended: check the command behind it";
   else if(number == EROFS)
     advice = "the file system is read-only: choose another directory";
   _fail(error, name, "%s (%s); %s", what, g_strerror(number), advice);
@@ -230,6 +239,7 @@ static dt_part_t *_create_at(const char *name, const char *target, mode_t mode, 
   if(mode) (void)!fchmod(fd, mode); // file systems without permissions are fine
   dt_part_t *part = g_new0(dt_part_t, 1);
   part->fd = fd;
+  part->stream = -1;
   part->name = g_strdup(name);
   part->target = g_strdup(target);
   part->path = path;
@@ -248,6 +258,28 @@ dt_part_t *dt_part_create(const char *path, gboolean overwrite, GError **error)
   return part;
 }
 
+dt_part_t *dt_part_create_stream(int fd, const char *name, gboolean in_order, GError **error)
+{
+  if(isatty(fd))
+  {
+    _fail(error, name,
+          "this is a terminal; give the name of a file with -o, or pipe the picture into a command");
+    return NULL;
+  }
+  const int spool = in_order ? -1 : dt_spool_open();
+  if(!in_order && spool < 0)
+  {
+    _fail(error, name, "a temporary file cannot be created in %s (%s); set TMPDIR to another directory",
+          g_get_tmp_dir(), g_strerror(errno));
+    return NULL;
+  }
+  dt_part_t *part = g_new0(dt_part_t, 1);
+  part->fd = spool;
+  part->stream = fd;
+  part->name = g_strdup(name);
+  return part;
+}
+
 const char *dt_part_target(const dt_part_t *part)
 {
   return part->target;
@@ -255,8 +287,31 @@ const char *dt_part_target(const dt_part_t *part)
 
 // --- Writing
 
+/** Writes to the stream; one that does not block makes us wait. */
+static gboolean _stream(dt_part_t *part, const char *data, size_t size)
+{
+  while(size > 0 && !part->failure)
+  {
+    const ssize_t put = write(part->stream, data, size);
+    if(put < 0 && errno == EAGAIN)
+      poll(&(struct pollfd){ .fd = part->stream, .events = POLLOUT }, 1, -1);
+    else if(put < 0 && errno != EINTR)
+      part->failure = errno;
+    if(put <= 0) continue;
+    data += put;
+    size -= (size_t)put;
+    part->streamed += (size_t)put;
+  }
+  return !part->failure;
+}
+
 gboolean dt_part_write(dt_part_t *part, uint64_t offset, const void *data, size_t size)
 {
+  if(part->fd < 0)
+  {
+    if(offset != part->streamed && !part->failure) part->failure = ESPIPE;
+    return _stream(part, data, size);
+  }
   for(size_t done = 0; done < size && !part->failure;)
   {
     const ssize_t put = pwrite(part->fd, (const char *)data + done, size - done, (off_t)(offset + done));
@@ -308,6 +363,7 @@ size_t dt_part_read(dt_part_t *part, uint64_t offset, void *data, size_t size)
 uint64_t dt_part_size(dt_part_t *part)
 {
   struct stat status;
+  if(part->fd < 0) return part->streamed;
   return fstat(part->fd, &status) == 0 ? (uint64_t)status.st_size : 0;
 }
 
@@ -338,7 +394,7 @@ static void _free_part(dt_part_t *part)
 void dt_part_abandon(dt_part_t *part)
 {
   if(!part) return;
-  unlink(part->path);
+  if(part->path) unlink(part->path);
   _free_part(part);
 }
 
@@ -374,8 +430,36 @@ static void _sync_directory(const char *target)
   g_free(directory);
 }
 
+/** Sends what waits in the temporary file. */
+static gboolean _copy_to_stream(dt_part_t *part)
+{
+  char *buffer = g_malloc(BUFFER_SIZE);
+  size_t got = part->fd < 0 ? 0 : BUFFER_SIZE;
+  for(uint64_t at = 0; got == BUFFER_SIZE && !part->failure; at += got)
+  {
+    got = dt_part_read(part, at, buffer, BUFFER_SIZE);
+    _stream(part, buffer, got);
+  }
+  g_free(buffer);
+  return !part->failure;
+}
+
+static gboolean _commit_stream(dt_part_t *part, GError **error)
+{
+  gboolean done = dt_part_flush(part) && _copy_to_stream(part);
+  if(done && part->streamed != dt_part_size(part))
+  {
+    part->failure = EIO; // the temporary file could not be read back
+    done = FALSE;
+  }
+  if(!done) dt_part_set_error(part, "", error);
+  _free_part(part);
+  return done;
+}
+
 gboolean dt_part_commit(dt_part_t *part, GError **error)
 {
+  if(part->stream >= 0) return _commit_stream(part, error);
   gboolean done = dt_part_flush(part);
   if(done && fsync(part->fd) != 0 && errno != EINVAL && errno != ENOTSUP)
   {

@@ -15,7 +15,12 @@ typedef struct dt_part_t dt_part_t;
 /** Creates the `.part` for @p path, sweeping stale ones of the directory first.
  * @return (transfer full: dt_part_commit() or dt_part_abandon()), or NULL with DT_AI_ERROR_OUTPUT */
 dt_part_t *dt_part_create(const char *path, gboolean overwrite, GError **error);
-/** The file it will become, links resolved (transfer none). */
+/** The same for a pipe or whatever else @p fd is, which stays open and is called @p name in messages. The bytes go
+ * there at once when they are all appended, else through an unnamed temporary file when the part is committed.
+ * @param in_order  nothing is written by offset or read back
+ * @return as above; a terminal is refused. The process has to ignore SIGPIPE. */
+dt_part_t *dt_part_create_stream(int fd, const char *name, gboolean in_order, GError **error);
+/** The file it will become, links resolved; NULL for a stream (transfer none). */
 const char *dt_part_target(const dt_part_t *part);
 /** Writes at @p offset. A failure is remembered and reported by dt_part_set_error(). */
 gboolean dt_part_write(dt_part_t *part, uint64_t offset, const void *data, size_t size);

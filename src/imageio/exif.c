@@ -52,14 +52,23 @@ size_t dt_exif_word_size(unsigned type)
 
 // --- Reading
 
-/** Tags of a picture's own directory that say something about the picture rather than its storage. */
+/** Tags of a picture's own directory that say something about the picture rather than its storage: those of TIFF and
+ * of Windows, of EXIF and TIFF/EP where programs put them beside their own directory, and of DNG about the camera.
+ * What is not listed may be an offset into the old file, or turn a TIFF into something else for its readers. */
 static gboolean _is_descriptive(uint16_t tag)
 {
-  static const uint16_t tags[] = { 269,   270,   271,   272,   274,   282,   283,   285,   296,
-                                   305,   306,   315,   316,   700,   18246, 18249, 33432, 33723,
-                                   34377, 34675, 40091, 40092, 40093, 40094, 40095 };
-  for(size_t i = 0; i < G_N_ELEMENTS(tags); i++)
-    if(tags[i] == tag) return TRUE;
+  static const uint16_t ranges[][2] = {
+    { 269, 272 },     { 274, 274 },     { 282, 283 },     { 285, 285 },     { 296, 296 },
+    { 305, 306 },     { 315, 316 },     { 700, 700 },     { 18246, 18246 }, { 18249, 18249 },
+    { 32781, 32781 }, { 33432, 33434 }, { 33437, 33437 }, { 33723, 33723 }, { 34377, 34377 },
+    { 34675, 34675 }, { 34850, 34850 }, { 34852, 34852 }, { 34855, 34869 }, { 36864, 36864 },
+    { 36867, 36868 }, { 36880, 36882 }, { 37121, 37122 }, { 37377, 37398 }, { 37510, 37510 },
+    { 37520, 37522 }, { 37888, 37893 }, { 40091, 40095 }, { 41483, 41495 }, { 41728, 41730 },
+    { 41985, 41996 }, { 42016, 42016 }, { 42032, 42037 }, { 42240, 42240 }, { 50341, 50341 },
+    { 50708, 50709 }, { 50735, 50736 }, { 50827, 50827 },
+  };
+  for(size_t i = 0; i < G_N_ELEMENTS(ranges); i++)
+    if(tag >= ranges[i][0] && tag <= ranges[i][1]) return TRUE;
   return FALSE;
 }
 
@@ -237,13 +246,19 @@ GBytes *dt_exif_steal(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag)
   return value;
 }
 
+void dt_exif_set_bytes(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, uint16_t type, uint32_t count,
+                       GBytes *value)
+{
+  dt_exif_remove(exif, ifd, tag);
+  const dt_exif_entry_t entry = { .tag = tag, .type = type, .count = count, .value = value };
+  g_array_append_val(exif->ifds[ifd], entry);
+  g_array_sort(exif->ifds[ifd], dt_exif_compare_entries);
+}
+
 void dt_exif_set_number(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, uint16_t type, uint32_t value)
 {
   uint8_t raw[4];
   const size_t size = type == DT_TYPE_SHORT ? 2 : 4;
   dt_exif_put_uint(raw, (int)size, exif->big_endian, value);
-  dt_exif_remove(exif, ifd, tag);
-  const dt_exif_entry_t entry = { .tag = tag, .type = type, .count = 1, .value = g_bytes_new(raw, size) };
-  g_array_append_val(exif->ifds[ifd], entry);
-  g_array_sort(exif->ifds[ifd], dt_exif_compare_entries);
+  dt_exif_set_bytes(exif, ifd, tag, type, 1, g_bytes_new(raw, size));
 }

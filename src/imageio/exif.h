@@ -18,6 +18,7 @@ enum
   DT_TAG_XRESOLUTION = 282,
   DT_TAG_YRESOLUTION = 283,
   DT_TAG_RESOLUTION_UNIT = 296,
+  DT_TAG_SOFTWARE = 305,
   DT_TAG_XMP = 700,
   DT_TAG_IPTC = 33723,
   DT_TAG_PHOTOSHOP = 34377,
@@ -92,6 +93,25 @@ void dt_exif_remove(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag);
 /** Sets a single SHORT or LONG. */
 void dt_exif_set_number(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, uint16_t type, uint32_t value);
 
+/** Sets a value of any type; takes @p value, which is in the structure's byte order. */
+void dt_exif_set_bytes(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, uint16_t type, uint32_t count,
+                       GBytes *value);
+
+/** What has to be true in a new file. */
+typedef struct dt_exif_facts_t
+{
+  uint32_t width, height; ///< of the picture in pixels
+  int orientation;
+  const char *software; ///< NULL: whatever is there
+} dt_exif_facts_t;
+
+/** Corrects size, orientation and software. What depends on the number of pixels per millimetre of the sensor is
+ * scaled when the size is another. */
+void dt_exif_correct(dt_exif_t *exif, const dt_exif_facts_t *facts);
+/** The same in the structure of a JPEG or PNG, where everything else keeps its place; removes the thumbnail as well.
+ * @return transfer full; NULL when its first directory cannot be read */
+GBytes *dt_exif_correct_bytes(GBytes *bytes, const dt_exif_facts_t *facts);
+
 /** Where the directories went. */
 typedef struct dt_exif_layout_t
 {
@@ -105,6 +125,13 @@ typedef struct dt_exif_layout_t
  * @return the bytes, NULL when there is nothing */
 GBytes *dt_exif_layout_for_tiff(const dt_exif_t *exif, uint64_t base, gboolean big_tiff,
                                 dt_exif_layout_t *layout);
+/** Adds the entries of the first directory to one that stands in a TIFF file; what that has already counts.
+ *
+ * @param table  its @p count entries as they stand in the file, in native byte order
+ * @param base   where the result will stand, a multiple of 8
+ * @return a directory with values behind it, to be used in place of the old one; NULL when nothing is to be added */
+GBytes *dt_exif_extend_directory(const dt_exif_t *exif, const uint8_t *table, size_t count, uint64_t base,
+                                 gboolean big_tiff);
 /** Lays out everything as the structure that JPEG and PNG carry. */
 GBytes *dt_exif_to_bytes(const dt_exif_t *exif);
 

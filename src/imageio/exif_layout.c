@@ -246,6 +246,81 @@ GBytes *dt_exif_layout_for_tiff(const dt_exif_t *exif, uint64_t base, gboolean b
   return NULL;
 }
 
+/** What a file stores as a tag and EXIF must not say a second time. */
+static gboolean _is_blob(uint16_t tag)
+{
+  return tag == DT_TAG_XMP || tag == DT_TAG_IPTC || tag == DT_TAG_PHOTOSHOP || tag == DT_TAG_ICC;
+}
+
+/** The entries of @p table without values, their indices as origins. */
+static GArray *_read_table(const uint8_t *table, size_t count, const _target_t *target)
+{
+  GArray *entries = g_array_new(FALSE, FALSE, sizeof(dt_exif_entry_t));
+  for(size_t i = 0; i < count; i++)
+  {
+    const uint8_t *raw = table + i * (target->big_tiff ? 20 : 12);
+    const dt_exif_entry_t entry = {
+      .tag = (uint16_t)dt_exif_get_uint(raw, 2, target->big_endian),
+      .type = (uint16_t)dt_exif_get_uint(raw + 2, 2, target->big_endian),
+      .count = (uint32_t)dt_exif_get_uint(raw + 4, target->big_tiff ? 8 : 4, target->big_endian),
+      .origin = i,
+    };
+    g_array_append_val(entries, entry);
+  }
+  return entries;
+}
+
+static gboolean _has_tag(const GArray *entries, uint16_t tag)
+{
+  for(guint i = 0; i < entries->len; i++)
+    if(g_array_index(entries, dt_exif_entry_t, i).tag == tag) return TRUE;
+  return FALSE;
+}
+
+/** Adds what of the first directory is not among @p entries; FALSE when that is nothing. */
+static gboolean _add_main_entries(const dt_exif_t *exif, GArray *entries, const _target_t *target)
+{
+  const GArray *main = exif->ifds[DT_IFD_MAIN];
+  const guint before = entries->len;
+  for(guint i = 0; i < main->len; i++)
+  {
+    const dt_exif_entry_t *entry = &g_array_index(main, dt_exif_entry_t, i);
+    if(!_is_blob(entry->tag) && !_has_tag(entries, entry->tag) && _is_possible(exif, entry, target))
+      g_array_append_val(entries, *entry);
+  }
+  g_array_sort(entries, dt_exif_compare_entries);
+  return entries->len > before;
+}
+
+GBytes *dt_exif_extend_directory(const dt_exif_t *exif, const uint8_t *table, size_t count, uint64_t base,
+                                 gboolean big_tiff)
+{
+  dt_exif_layout_t layout = { 0 };
+  _target_t target = { .bytes = g_byte_array_new(),
+                       .base = base,
+                       .big_endian = G_BYTE_ORDER == G_BIG_ENDIAN,
+                       .big_tiff = big_tiff,
+                       .layout = &layout };
+  const size_t head = big_tiff ? 8 : 2, word = big_tiff ? 8 : 4, step = 4 + 2 * word;
+  GArray *entries = _read_table(table, count, &target);
+  const gboolean more = _add_main_entries(exif, entries, &target);
+  if(more) _append_table(entries, &target);
+  for(guint i = 0; more && i < entries->len; i++)
+  {
+    const dt_exif_entry_t *entry = &g_array_index(entries, dt_exif_entry_t, i);
+    const size_t slot = head + i * step + 4 + word;
+    if(entry->value)
+      _append_value(exif, entry, slot, &target);
+    else
+      memcpy(target.bytes->data + slot, table + entry->origin * step + 4 + word, word);
+  }
+  g_array_unref(entries);
+  GBytes *bytes = g_byte_array_free_to_bytes(target.bytes);
+  if(more) return bytes;
+  g_bytes_unref(bytes);
+  return NULL;
+}
+
 GBytes *dt_exif_to_bytes(const dt_exif_t *exif)
 {
   dt_exif_layout_t layout = { 0 };

@@ -101,7 +101,8 @@ static gboolean _has_picture_brand(const guint8 *head, size_t size)
 {
   static const char brands[] = "mif1 mif2 msf1 miaf heic heix heim heis hevc hevx avif avis";
   const size_t box = (size_t)head[2] << 8 | head[3];
-  for(size_t at = 8; at + 4 <= MIN(size, box); at += at == 8 ? 8 : 4) // behind the major brand stands its version
+  for(size_t at = 8; at + 4 <= MIN(size, box);
+      at += at == 8 ? 8 : 4) // behind the major brand stands its version
   {
     char brand[5] = { 0 };
     memcpy(brand, head + at, 4);
@@ -178,7 +179,8 @@ static char *_join(gboolean built_in, gboolean writable)
 char *dt_imageio_describe_formats(void)
 {
   char *both = _join(TRUE, TRUE), *read = _join(TRUE, FALSE), *none = _join(FALSE, FALSE);
-  char *text = g_strconcat(both, *read ? "; read only: " : "", read, *none ? "; not built in: " : "", none, NULL);
+  char *text =
+      g_strconcat(both, *read ? "; read only: " : "", read, *none ? "; not built in: " : "", none, NULL);
   g_free(none);
   g_free(read);
   g_free(both);

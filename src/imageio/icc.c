@@ -5,7 +5,7 @@
  * curves of common/colour.h (or tables) and one matrix to linear Rec.709, which is faster than a
  * general transform and, unlike one, keeps what lies below 0 and above 1. Everything else goes
  * through a floating-point transform of Little CMS to a linear Rec.709 profile. The intent is
- * relative colorimetric.
+ * relative colorimetric; on the way out perceptual may be chosen.
  *
  * Curves and primaries of the well-known spaces are recognised and replaced by the exact ones, so
  * that a profile that says sRGB with the rounding of its 16-bit numbers is sRGB and its matrix is
@@ -41,6 +41,15 @@ static gboolean _invert(const double m[9], double out[9])
                                c1, m[0] * m[8] - m[2] * m[6], m[2] * m[3] - m[0] * m[5],
                                c2, m[1] * m[6] - m[0] * m[7], m[0] * m[4] - m[1] * m[3] };
   for(int i = 0; i < 9; i++) out[i] = adjugate[i] / det;
+  return TRUE;
+}
+
+gboolean dt_icc_solve(const double m[9], const double y[3], double x[3])
+{
+  double inverse[9];
+  if(!_invert(m, inverse)) return FALSE;
+  for(int r = 0; r < 3; r++)
+    x[r] = inverse[3 * r] * y[0] + inverse[3 * r + 1] * y[1] + inverse[3 * r + 2] * y[2];
   return TRUE;
 }
 
@@ -375,11 +384,13 @@ static cmsHTRANSFORM _create_transform(const dt_icc_t *icc, gboolean decode)
 {
   const cmsUInt32Number format = icc->colours == 3 ? TYPE_RGB_FLT : TYPE_GRAY_FLT;
   const cmsUInt32Number flags = cmsFLAGS_NOCACHE | cmsFLAGS_NOOPTIMIZE;
+  const cmsUInt32Number intent =
+      decode || icc->intent == DT_IMAGEIO_RELATIVE ? INTENT_RELATIVE_COLORIMETRIC : INTENT_PERCEPTUAL;
   cmsHPROFILE rows = _create_rows_profile(icc);
   if(!rows) return NULL;
   cmsHTRANSFORM transform =
       cmsCreateTransformTHR(icc->context, decode ? icc->profile : rows, format, decode ? rows : icc->profile,
-                            format, INTENT_RELATIVE_COLORIMETRIC, flags);
+                            format, intent, flags);
   cmsCloseProfile(rows);
   return transform;
 }
@@ -400,6 +411,11 @@ gboolean dt_icc_prepare_decode(dt_icc_t *icc, dt_sample_t sample, GError **error
   if(!icc->decode && _has_own_channels(icc)) icc->decode = _create_transform(icc, TRUE);
   if(!icc->decode) _set_error(error, icc, "the colour profile is damaged or incomplete");
   return icc->decode != NULL;
+}
+
+void dt_icc_set_intent(dt_icc_t *icc, dt_imageio_intent_t intent)
+{
+  icc->intent = intent;
 }
 
 gboolean dt_icc_prepare_encode(dt_icc_t *icc, GError **error)

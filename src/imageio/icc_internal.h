@@ -33,11 +33,14 @@ struct dt_icc_t
   cmsContext context;
   cmsHPROFILE profile;
   cmsHTRANSFORM decode, encode; ///< float transforms of the general way
+  dt_imageio_intent_t intent;   ///< of the latter
 };
 
 /** Curve of a profile on @p n samples; odd, and linear above the table's end. */
 void dt_trc_decode(const dt_trc_t *trc, const float *in, float *out, size_t n);
 void dt_trc_encode(const dt_trc_t *trc, const float *in, float *out, size_t n);
+/** Solves m × x = y; FALSE when @p m has no inverse. */
+gboolean dt_icc_solve(const double m[9], const double y[3], double x[3]);
 /** Fills the decoding tables for 8 and 16-bit samples; does nothing for others. */
 void dt_icc_fill_luts(dt_icc_t *icc, dt_sample_t sample);
 

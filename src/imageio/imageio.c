@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The door of the room: opens a picture as a source of rows, creates one as a sink of rows. Chooses
  * format, profile and depth, and converts between rows and the raw samples of the formats. */
-#include "imageio/imageio_internal.h"
+#include "imageio/metadata.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct _reader_t
 {
@@ -24,49 +25,29 @@ typedef struct _sink_t
   char *name;
   int width, height, channels;
   int next;
-  dt_sample_t sample;
-  gboolean unassociate;
+  dt_sample_t sample;   ///< as the encoder wants its rows
+  gboolean unassociate; ///< encoded colours are to be divided by alpha
+  int scale_colours;    ///< linear ones are to be multiplied by alpha (1) or divided (-1)
   dt_part_t *part;
   dt_icc_t *icc;
   dt_encoder_t *encoder;
   void *raw;
+  float *scaled;  ///< a row with its colours scaled by alpha, or NULL
+  float *precise; ///< an encoded row before it is dithered, or NULL
 } _sink_t;
 
-// --- Formats
+// --- Files
 
-static dt_imageio_format_t _recognise(const dt_input_t *input)
+static gboolean _stat(const char *path, struct stat *status)
 {
-  static const unsigned char png[8] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
-  unsigned char head[8] = { 0 };
-  const size_t size = dt_input_read(input, 0, head, sizeof(head));
-  if(size >= 3 && head[0] == 0xff && head[1] == 0xd8 && head[2] == 0xff) return DT_IMAGEIO_JPEG;
-  if(size >= 8 && memcmp(head, png, 8) == 0) return DT_IMAGEIO_PNG;
-  if(size >= 4
-     && (memcmp(head, "II*\0", 4) == 0 || memcmp(head, "MM\0*", 4) == 0 || memcmp(head, "II+\0", 4) == 0
-         || memcmp(head, "MM\0+", 4) == 0))
-    return DT_IMAGEIO_TIFF;
-  return DT_IMAGEIO_UNKNOWN;
-}
-
-dt_imageio_format_t dt_imageio_format_for_name(const char *path)
-{
-  static const struct
-  {
-    const char *extension;
-    dt_imageio_format_t format;
-  } known[] = { { ".tif", DT_IMAGEIO_TIFF }, { ".tiff", DT_IMAGEIO_TIFF }, { ".png", DT_IMAGEIO_PNG },
-                { ".jpg", DT_IMAGEIO_JPEG }, { ".jpeg", DT_IMAGEIO_JPEG }, { ".jpe", DT_IMAGEIO_JPEG } };
-  const char *dot = path ? strrchr(path, '.') : NULL;
-  for(size_t i = 0; dot && i < G_N_ELEMENTS(known); i++)
-    if(g_ascii_strcasecmp(dot, known[i].extension) == 0) return known[i].format;
-  return DT_IMAGEIO_UNKNOWN;
+  const gboolean stream = strcmp(path, DT_IMAGEIO_STREAM) == 0;
+  return (stream ? fstat(STDIN_FILENO, status) : stat(path, status)) == 0;
 }
 
 gboolean dt_imageio_same_file(const char *a, const char *b)
 {
   struct stat one, other;
-  return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev
-         && one.st_ino == other.st_ino;
+  return _stat(a, &one) && _stat(b, &other) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 void dt_metadata_clear(dt_metadata_t *metadata)
@@ -113,18 +94,18 @@ static void _destroy_reader(dt_row_source_t *source)
 
 static dt_decoder_t *_create_decoder(_reader_t *self, GError **error)
 {
-  dt_metadata_t *metadata = &self->reader.metadata;
-  switch(self->reader.format)
-  {
-  case DT_IMAGEIO_TIFF: return dt_tiff_decoder_create(self->input, metadata, error);
-  case DT_IMAGEIO_PNG: return dt_png_decoder_create(self->input, metadata, error);
-  case DT_IMAGEIO_JPEG: return dt_jpeg_decoder_create(self->input, metadata, error);
-  default:
+  const dt_format_t *format = dt_format_get(self->reader.format);
+  if(format && format->open) return format->open(self->input, &self->reader.metadata, error);
+  if(format)
+    dt_imageio_set_error(
+        error, DT_AI_ERROR_INPUT, self->input->name,
+        "this build cannot read %s; build it with %s, or convert the file to TIFF, PNG or JPEG", format->name,
+        format->library);
+  else
     dt_imageio_set_error(error, DT_AI_ERROR_INPUT, self->input->name,
-                         "this is not a TIFF, PNG or JPEG file, or its beginning is damaged; "
-                         "convert it to one of these first");
-    return NULL;
-  }
+                         "this is not a TIFF, PNG or JPEG file nor another picture that is known, or its "
+                         "beginning is damaged; convert it to one of these first");
+  return NULL;
 }
 
 static gboolean _assume_profile(_reader_t *self, const char *name, GError **error)
@@ -133,6 +114,7 @@ static gboolean _assume_profile(_reader_t *self, const char *name, GError **erro
   if(!icc) return FALSE;
   g_clear_pointer(&self->reader.metadata.icc, g_bytes_unref);
   self->reader.metadata.icc = icc;
+  memset(self->reader.metadata.chromaticities, 0, sizeof(self->reader.metadata.chromaticities));
   return TRUE;
 }
 
@@ -169,7 +151,7 @@ static gboolean _check_size(const _reader_t *self, GError **error)
 
 static gboolean _fill_reader(_reader_t *self, const char *assumed, GError **error)
 {
-  self->reader.format = _recognise(self->input);
+  self->reader.format = dt_format_recognise(self->input);
   self->decoder = _create_decoder(self, error);
   if(!self->decoder || !_check_size(self, error) || !_prepare_colour(self, assumed, error)) return FALSE;
   const dt_decoder_t *decoder = self->decoder;
@@ -178,6 +160,7 @@ static gboolean _fill_reader(_reader_t *self, const char *assumed, GError **erro
   self->reader.bits = decoder->bits;
   self->reader.is_float = decoder->sample >= DT_SAMPLE_F16;
   self->reader.alpha_associated = decoder->alpha_associated;
+  self->reader.alpha_linear = decoder->alpha_linear;
   self->reader.source = (dt_row_source_t){
     .width = decoder->width,
     .height = decoder->height,
@@ -204,6 +187,29 @@ dt_imageio_reader_t *dt_imageio_open(const char *path, const char *assume_profil
 
 // --- Writing
 
+/** A row whose colours are multiplied by alpha, or divided: formats differ in which of the two they hold. */
+static const float *_scale_colours(const _sink_t *self, const float *row)
+{
+  if(!self->scaled) return row;
+  const int channels = self->channels;
+  float *p = memcpy(self->scaled, row, (size_t)self->width * (size_t)channels * sizeof(float));
+  for(const float *end = p + (size_t)self->width * (size_t)channels; p < end; p += channels)
+  {
+    const float alpha = p[channels - 1];
+    const float factor = self->scale_colours > 0 ? alpha : alpha > 0.0f ? 1.0f / alpha : 1.0f;
+    for(int c = 0; c < channels - 1; c++) p[c] *= factor;
+  }
+  return self->scaled;
+}
+
+static void _encode_row(const _sink_t *self, int y, const float *row)
+{
+  const float *linear = _scale_colours(self, row);
+  dt_icc_encode(self->icc, self->precise ? DT_SAMPLE_F32 : self->sample, self->channels, self->unassociate,
+                linear, self->precise ? self->precise : self->raw, (size_t)self->width);
+  if(self->precise) dt_dither_row(self->precise, self->raw, self->width, self->channels, y);
+}
+
 static gboolean _write(dt_row_sink_t *sink, int y, int n, const float *rows, GError **error)
 {
   _sink_t *self = (_sink_t *)sink;
@@ -216,8 +222,7 @@ static gboolean _write(dt_row_sink_t *sink, int y, int n, const float *rows, GEr
   const size_t stride = (size_t)self->width * (size_t)self->channels;
   for(int i = 0; i < n; i++)
   {
-    dt_icc_encode(self->icc, self->sample, self->channels, self->unassociate, rows + (size_t)i * stride,
-                  self->raw, (size_t)self->width);
+    _encode_row(self, y + i, rows + (size_t)i * stride);
     if(!self->encoder->write_row(self->encoder, self->raw, error)) return FALSE;
   }
   self->next = y + n;
@@ -230,6 +235,8 @@ static void _free_sink(_sink_t *self)
   dt_part_abandon(self->part);
   dt_icc_destroy(self->icc);
   g_free(self->raw);
+  g_free(self->scaled);
+  g_free(self->precise);
   g_free(self->name);
   g_free(self);
 }
@@ -254,6 +261,23 @@ static gboolean _finish(dt_row_sink_t *sink, GError **error)
   return done;
 }
 
+/** What PNG, JPEG and PFM cannot hold. */
+static const char *_find_limit(int width, int height, int channels, const dt_imageio_write_opts_t *opts)
+{
+  const gboolean jpeg = opts->format == DT_IMAGEIO_JPEG, pfm = opts->format == DT_IMAGEIO_PFM;
+  if(opts->format == DT_IMAGEIO_PNG && opts->bits == 32)
+    return "PNG holds 8 or 16 bits; choose one of these, or TIFF";
+  if(jpeg && opts->bits != 8) return "JPEG holds 8 bits only; choose that, or TIFF or PNG";
+  if(jpeg && DT_ROW_HAS_ALPHA(channels)) return "JPEG cannot hold transparency; choose TIFF or PNG";
+  if(jpeg && (width > 65500 || height > 65500))
+    return "JPEG holds 65500 pixels a side at most; choose TIFF or PNG";
+  if(pfm && opts->bits != 32) return "PFM holds 32-bit floating point only; choose that, or another format";
+  if(pfm && DT_ROW_HAS_ALPHA(channels)) return "PFM cannot hold transparency; choose TIFF or OpenEXR";
+  if(opts->format == DT_IMAGEIO_EXR && opts->bits == 8)
+    return "OpenEXR holds 16-bit (half) or 32-bit floating point; choose one of these, or another format";
+  return NULL;
+}
+
 /** What can be told from the arguments alone. */
 static gboolean _check_arguments(const char *path, int width, int height, int channels,
                                  const dt_imageio_write_opts_t *opts, GError **error)
@@ -264,21 +288,39 @@ static gboolean _check_arguments(const char *path, int width, int height, int ch
   else if(channels < DT_ROW_GREY || channels > DT_ROW_RGBA)
     problem = "a picture has one to four channels";
   else if(opts->format == DT_IMAGEIO_UNKNOWN)
-    problem = "the format is not known from the name; use .tif, .png or .jpg";
+    problem =
+        "the format is not known from the name; use .tif, .png or .jpg, for floating point .exr or .pfm";
   else if(opts->bits != 8 && opts->bits != 16 && opts->bits != 32)
     problem = "the depth is not one of 8, 16 and 32 bits";
-  else if(opts->format == DT_IMAGEIO_PNG && opts->bits == 32)
-    problem = "PNG holds 8 or 16 bits; choose one of these, or TIFF";
-  else if(opts->format == DT_IMAGEIO_JPEG && opts->bits != 8)
-    problem = "JPEG holds 8 bits only; choose that, or TIFF or PNG";
-  else if(opts->format == DT_IMAGEIO_JPEG && DT_ROW_HAS_ALPHA(channels))
-    problem = "JPEG cannot hold transparency; choose TIFF or PNG";
-  else if(opts->format == DT_IMAGEIO_JPEG && (width > 65500 || height > 65500))
-    problem = "JPEG holds 65500 pixels a side at most; choose TIFF or PNG";
   else if(opts->quality < 0 || opts->quality > 100)
     problem = "the quality is not between 1 and 100";
+  else
+    problem = _find_limit(width, height, channels, opts);
   if(problem) dt_imageio_set_error(error, DT_AI_ERROR_USAGE, path, "%s", problem);
   return !problem;
+}
+
+static gboolean _check_format(const char *path, dt_imageio_format_t wanted, GError **error)
+{
+  const dt_format_t *format = dt_format_get(wanted);
+  if(!format || format->create) return TRUE; // an unknown one is told with the other arguments
+  if(format->writable)
+    dt_imageio_set_error(error, DT_AI_ERROR_USAGE, path,
+                         "this build cannot write %s; build it with %s, or choose TIFF", format->name,
+                         format->library);
+  else
+    dt_imageio_set_error(error, DT_AI_ERROR_USAGE, path,
+                         "%s is read but not written; use .tif, .png, .jpg, .exr or .pfm", format->name);
+  return FALSE;
+}
+
+/** The profile's bytes where a format or the caller wants a certain one; NULL: sRGB. */
+static GBytes *_load_profile(const _sink_t *self, const dt_imageio_write_opts_t *opts, GError **reason)
+{
+  const int colours = DT_ROW_COLOURS(self->channels);
+  if(opts->profile) return dt_profile_load(opts->profile, colours, reason);
+  if(opts->format == DT_IMAGEIO_PFM) return dt_profile_load("srgb-linear", colours, reason);
+  return opts->metadata && opts->metadata->icc ? g_bytes_ref(opts->metadata->icc) : NULL;
 }
 
 /** The profile to write with, as bytes to embed; NULL stands for sRGB where the format can say so
@@ -288,13 +330,10 @@ static gboolean _choose_profile(_sink_t *self, const dt_imageio_write_opts_t *op
 {
   const int colours = DT_ROW_COLOURS(self->channels);
   GError *reason = NULL;
-  GBytes *source = NULL;
+  GBytes *source = _load_profile(self, opts, &reason);
   *icc = NULL;
-  if(opts->profile)
-    source = dt_profile_load(opts->profile, colours, &reason);
-  else if(opts->metadata && opts->metadata->icc)
-    source = g_bytes_ref(opts->metadata->icc);
   if(!reason) self->icc = dt_icc_create(source, colours, &reason);
+  if(self->icc) dt_icc_set_intent(self->icc, opts->intent);
   if(self->icc && dt_icc_prepare_encode(self->icc, &reason))
   {
     if(source || opts->format != DT_IMAGEIO_PNG) *icc = dt_profile_for_colours(source, colours);
@@ -309,11 +348,51 @@ static gboolean _choose_profile(_sink_t *self, const dt_imageio_write_opts_t *op
   return FALSE;
 }
 
-static dt_encoder_t *_create_encoder(dt_imageio_format_t format, const dt_encode_spec_t *spec, GError **error)
+/** OpenEXR is linear light, of whatever primaries. */
+static gboolean _choose_chromaticities(_sink_t *self, const dt_imageio_write_opts_t *opts, double out[8],
+                                       GError **error)
 {
-  if(format == DT_IMAGEIO_TIFF) return dt_tiff_encoder_create(spec, error);
-  if(format == DT_IMAGEIO_PNG) return dt_png_encoder_create(spec, error);
-  return dt_jpeg_encoder_create(spec, error);
+  static const double rec709[8] = { 0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290 };
+  if(opts->format != DT_IMAGEIO_EXR) return TRUE;
+  const double *known = opts->metadata && !opts->profile ? opts->metadata->chromaticities : NULL;
+  if(dt_icc_get_chromaticities(self->icc, out))
+  {
+    if(known && known[7] > 0.0) memcpy(out, known, 8 * sizeof(double));
+    return TRUE;
+  }
+  if(opts->profile && !dt_icc_is_linear(self->icc))
+  {
+    dt_imageio_set_error(error, DT_AI_ERROR_USAGE, opts->profile,
+                         "OpenEXR holds linear light, and this profile is not linear; choose one such as "
+                         "rec2020-linear");
+    return FALSE;
+  }
+  memcpy(out, rec709, sizeof(rec709));
+  GBytes *linear = dt_profile_load("srgb-linear", DT_ROW_COLOURS(self->channels), error);
+  dt_icc_destroy(self->icc);
+  self->icc = linear ? dt_icc_create(linear, DT_ROW_COLOURS(self->channels), error) : NULL;
+  g_clear_pointer(&linear, g_bytes_unref);
+  return self->icc && dt_icc_prepare_encode(self->icc, error);
+}
+
+static void _create_encoder(_sink_t *self, const dt_imageio_write_opts_t *opts, const dt_encode_spec_t *spec,
+                            GError **error)
+{
+  self->encoder = dt_format_get(opts->format)->create(spec, error);
+  if(spec->provenance && (opts->format == DT_IMAGEIO_PFM || opts->format == DT_IMAGEIO_EXR))
+    dt_metadata_note(spec, "This format has no place for a record of what was done to the picture.");
+  char *text = g_string_free(spec->note, spec->note->len == 0);
+  if(opts->note)
+    *opts->note = text;
+  else
+    g_free(text);
+}
+
+static dt_part_t *_create_part(const char *path, const dt_imageio_write_opts_t *opts, GError **error)
+{
+  if(strcmp(path, DT_IMAGEIO_STREAM) != 0) return dt_part_create(path, opts->overwrite, error);
+  return dt_part_create_stream(opts->stream ? opts->stream : STDOUT_FILENO, "standard output",
+                               dt_format_get(opts->format)->in_order, error);
 }
 
 static gboolean _fill_sink(_sink_t *self, const char *path, const dt_imageio_write_opts_t *opts,
@@ -321,33 +400,58 @@ static gboolean _fill_sink(_sink_t *self, const char *path, const dt_imageio_wri
 {
   dt_metadata_t metadata = { .orientation = 1 };
   GBytes *icc = NULL;
-  if(!_choose_profile(self, opts, &icc, error)) return FALSE;
-  self->part = dt_part_create(path, opts->overwrite, error);
+  double chromaticities[8];
+  const gboolean known =
+      _choose_profile(self, opts, &icc, error) && _choose_chromaticities(self, opts, chromaticities, error);
+  if(known) self->part = _create_part(path, opts, error);
   if(self->part)
   {
     if(opts->metadata) metadata = *opts->metadata;
     metadata.icc = icc;
-    GString *note = g_string_new(NULL);
+    const gboolean half = opts->format == DT_IMAGEIO_EXR && opts->bits == 16;
     const dt_encode_spec_t spec = { .name = path,
                                     .part = self->part,
                                     .width = self->width,
                                     .height = self->height,
                                     .channels = self->channels,
-                                    .sample = self->sample,
-                                    .alpha_associated = opts->alpha_associated,
+                                    .sample = half ? DT_SAMPLE_F16 : self->sample,
+                                    .alpha_associated = opts->alpha_associated && !self->scale_colours,
+                                    .chromaticities = self->channels < DT_ROW_RGB ? NULL : chromaticities,
                                     .compression = opts->compression,
                                     .quality = opts->quality ? opts->quality : 95,
                                     .metadata = &metadata,
-                                    .note = note };
-    self->encoder = _create_encoder(opts->format, &spec, error);
-    char *text = g_string_free(note, note->len == 0);
-    if(opts->note)
-      *opts->note = text;
-    else
-      g_free(text);
+                                    .provenance = opts->provenance,
+                                    .note = g_string_new(NULL) };
+    _create_encoder(self, opts, &spec, error);
   }
   g_clear_pointer(&icc, g_bytes_unref);
   return self->encoder != NULL;
+}
+
+/** What the rows have to go through, and the buffers for it. Returns the bytes of these. */
+static size_t _prepare_rows(_sink_t *self, const dt_imageio_write_opts_t *opts)
+{
+  const gboolean floats = opts->bits == 32 || opts->format == DT_IMAGEIO_EXR;
+  const size_t samples = (size_t)self->width * (size_t)self->channels;
+  self->sample = opts->bits == 8 ? DT_SAMPLE_U8 : floats ? DT_SAMPLE_F32 : DT_SAMPLE_U16;
+  if(DT_ROW_HAS_ALPHA(self->channels) && opts->format == DT_IMAGEIO_EXR && !opts->alpha_associated)
+    self->scale_colours = 1;
+  else if(DT_ROW_HAS_ALPHA(self->channels) && opts->format != DT_IMAGEIO_EXR && opts->alpha_associated)
+    self->scale_colours = opts->alpha_linear ? -1 : 0;
+  // PNG knows straight alpha only
+  self->unassociate = opts->alpha_associated && opts->format == DT_IMAGEIO_PNG && !self->scale_colours;
+  if(self->scale_colours) self->scaled = g_new(float, samples);
+  if(opts->dither && self->sample == DT_SAMPLE_U8) self->precise = g_new(float, samples);
+  self->raw = g_malloc(samples * dt_sample_size(self->sample));
+  return samples
+         * (dt_sample_size(self->sample)
+            + ((self->scaled ? 1 : 0) + (self->precise ? 1 : 0)) * sizeof(float));
+}
+
+static int _choose_bits(dt_imageio_format_t format)
+{
+  if(format == DT_IMAGEIO_PFM) return 32;
+  return format == DT_IMAGEIO_TIFF || format == DT_IMAGEIO_EXR ? 16 : 8;
 }
 
 dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int channels,
@@ -356,28 +460,26 @@ dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int ch
   static const dt_imageio_write_opts_t defaults = { 0 };
   dt_imageio_write_opts_t chosen = opts ? *opts : defaults;
   if(chosen.format == DT_IMAGEIO_UNKNOWN) chosen.format = dt_imageio_format_for_name(path);
-  if(chosen.bits == 0) chosen.bits = chosen.format == DT_IMAGEIO_TIFF ? 16 : 8;
-  if(!_check_arguments(path, width, height, channels, &chosen, error)) return NULL;
+  if(chosen.bits == 0) chosen.bits = _choose_bits(chosen.format);
+  if(!_check_format(path, chosen.format, error)
+     || !_check_arguments(path, width, height, channels, &chosen, error))
+    return NULL;
 
   _sink_t *self = g_new0(_sink_t, 1);
   self->name = g_strdup(path);
   self->width = width;
   self->height = height;
   self->channels = channels;
-  self->sample = chosen.bits == 8 ? DT_SAMPLE_U8 : chosen.bits == 16 ? DT_SAMPLE_U16 : DT_SAMPLE_F32;
-  // PNG knows straight alpha only
-  self->unassociate = chosen.alpha_associated && chosen.format == DT_IMAGEIO_PNG;
   if(chosen.note) *chosen.note = NULL;
+  const size_t rows = _prepare_rows(self, &chosen);
   if(!_fill_sink(self, path, &chosen, error))
   {
     if(chosen.note) g_clear_pointer(chosen.note, g_free);
     _free_sink(self);
     return NULL;
   }
-  const size_t raw = (size_t)width * (size_t)channels * dt_sample_size(self->sample);
-  self->raw = g_malloc(raw);
   self->sink = (dt_row_sink_t){
-    .memory = sizeof(*self) + raw + self->encoder->memory + dt_icc_memory(self->icc),
+    .memory = sizeof(*self) + rows + self->encoder->memory + dt_icc_memory(self->icc),
     .write = _write,
     .finish = _finish,
     .abandon = _abandon,

@@ -11,6 +11,7 @@
 #define DT_IMAGEIO_IMAGEIO_H
 
 #include "common/rows.h"
+#include "imageio/provenance.h"
 
 /** The formats. Those behind PFM take libraries that a build may lack, those behind EXR are only read. */
 typedef enum dt_imageio_format_t
@@ -55,6 +56,7 @@ typedef struct dt_metadata_t
   GBytes *iptc;      ///< the IPTC-IIM data sets
   int orientation;   ///< EXIF orientation 1..8; the pixels are NOT rotated
   double xres, yres; ///< pixels per inch, 0 = unknown
+  double chromaticities[8]; ///< of red, green, blue and white, exactly what `icc` rounds; all 0: not known
 } dt_metadata_t;
 
 /** A file opened for reading; the first member is the row source, destroy() closes the file. */
@@ -104,6 +106,7 @@ typedef struct dt_imageio_write_opts_t
   dt_imageio_intent_t intent;
   gboolean overwrite; ///< FALSE: an existing target is an error
   int stream;         ///< where the path `-` goes; 0: the standard output
+  const dt_provenance_t *provenance; ///< what was done to the picture, to be written down; NULL: nothing
   char **note; ///< NULL, or receives (transfer full) sentences about metadata the format could not
                ///< hold; set to NULL when everything goes along
 } dt_imageio_write_opts_t;

@@ -79,6 +79,8 @@ gboolean dt_icc_prepare_decode(dt_icc_t *icc, dt_sample_t sample, GError **error
 gboolean dt_icc_prepare_encode(dt_icc_t *icc, GError **error);
 /** What dt_icc_prepare_encode() will do with colours that the profile does not have. */
 void dt_icc_set_intent(dt_icc_t *icc, dt_imageio_intent_t intent);
+/** Whether encoded and linear are the same, as far as that can be told of a profile of tables. */
+gboolean dt_icc_is_linear(const dt_icc_t *icc);
 /** The chromaticities (red, green, blue, white) of a profile of linear light; FALSE for any other. */
 gboolean dt_icc_get_chromaticities(const dt_icc_t *icc, double chromaticities[8]);
 /** Bytes held for conversion. */
@@ -142,6 +144,7 @@ typedef struct dt_encode_spec_t
   dt_imageio_compression_t compression;
   int quality;
   const dt_metadata_t *metadata; ///< never NULL; as it is to be written, icc included
+  const dt_provenance_t *provenance; ///< to be written down; NULL: nothing
   GString *note;                 ///< receives sentences about what could not be carried
 } dt_encode_spec_t;
 

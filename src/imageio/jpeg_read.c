@@ -7,6 +7,7 @@
  * The library reports errors by a long jump; every call into it is made from a small function that
  * owns nothing. */
 #include "imageio/metadata.h"
+#include "imageio/xmp.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 static const char _exif_head[] = "Exif\0";                      // and the zero C adds
 static const char _xmp_head[] = "http://ns.adobe.com/xap/1.0/"; // with its zero
 static const char _photoshop_head[] = "Photoshop 3.0";          // with its zero
+static const char _extension_head[] = "http://ns.adobe.com/xmp/extension/";
 
 typedef struct _jpeg_t
 {
@@ -185,6 +187,40 @@ static void _read_marker(jpeg_saved_marker_ptr marker, dt_metadata_t *metadata)
                                            marker->data_length - sizeof(_photoshop_head));
 }
 
+/** Puts one piece of the second packet into its place. Returns the bytes it fills. */
+static size_t _read_piece(jpeg_saved_marker_ptr marker, const char *guid, GByteArray *rest)
+{
+  const size_t head = sizeof(_extension_head) + 40;
+  if(marker->marker != JPEG_APP0 + 1 || !_begins_with(marker, _extension_head, sizeof(_extension_head))
+     || marker->data_length <= head || memcmp(marker->data + sizeof(_extension_head), guid, 32) != 0)
+    return 0;
+  const size_t length = (size_t)dt_exif_get_uint(marker->data + head - 8, 4, TRUE),
+               at = (size_t)dt_exif_get_uint(marker->data + head - 4, 4, TRUE),
+               size = marker->data_length - head;
+  if(length > DT_IMAGEIO_MAX_BLOB || at > length || size > length - at) return 0;
+  const size_t before = rest->len;
+  if(before < length) memset(g_byte_array_set_size(rest, (guint)length)->data + before, 0, length - before);
+  memcpy(rest->data + at, marker->data + head, size);
+  return size;
+}
+
+/** XMP that is longer than a segment continues in others. */
+static void _join_xmp(const _jpeg_t *self, dt_metadata_t *metadata)
+{
+  char *guid = metadata->xmp ? dt_xmp_get_extension(metadata->xmp) : NULL;
+  if(!guid) return;
+  GByteArray *bytes = g_byte_array_new();
+  size_t filled = 0;
+  for(jpeg_saved_marker_ptr m = self->info.marker_list; m && strlen(guid) == 32; m = m->next)
+    filled += _read_piece(m, guid, bytes);
+  const gboolean whole = bytes->len > 0 && filled == bytes->len;
+  GBytes *rest = g_byte_array_free_to_bytes(bytes), *packet = metadata->xmp;
+  metadata->xmp = dt_xmp_merge(packet, whole ? rest : NULL);
+  g_bytes_unref(packet);
+  g_bytes_unref(rest);
+  g_free(guid);
+}
+
 static void _read_profile(_jpeg_t *self, dt_metadata_t *metadata)
 {
   if(_try_read_icc(self))
@@ -203,6 +239,7 @@ static void _read_metadata(_jpeg_t *self, dt_metadata_t *metadata)
     metadata->yres = self->info.Y_density * inch;
   }
   for(jpeg_saved_marker_ptr m = self->info.marker_list; m; m = m->next) _read_marker(m, metadata);
+  _join_xmp(self, metadata);
   _read_profile(self, metadata);
 }
 

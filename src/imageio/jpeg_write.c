@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Writes JPEG: baseline, row by row. From quality 90 on colours are not subsampled. Huffman tables
- * are the standard ones, because better ones would need the whole picture in memory. Metadata goes
- * into one segment each; what does not fit into its 64 KiB is left out and said so. */
+ * are the standard ones, because better ones would need the whole picture in memory. EXIF and IPTC go
+ * into one segment each; what does not fit into its 64 KiB is left out and said so. XMP goes on in more
+ * segments, as its specification has it. */
 #include "imageio/metadata.h"
+#include "imageio/xmp.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -14,6 +16,8 @@
 #define BUFFER_SIZE ((size_t)64 << 10)
 /** Bytes a segment holds behind its length. */
 #define SEGMENT_SIZE ((size_t)65533)
+/** Bytes of extended XMP in a segment, as other programs divide it. */
+#define EXTENSION_SIZE ((size_t)65400)
 /** From this quality on colours keep their full resolution. */
 #define FULL_COLOUR_QUALITY 90
 
@@ -27,11 +31,9 @@ typedef struct _jpeg_t
   jmp_buf jump;
   gboolean created;
   char message[JMSG_LENGTH_MAX];
-  GBytes *segments[3]; ///< EXIF, XMP, IPTC with their heads, or NULL
+  GPtrArray *segments; ///< GBytes: the marker's number, then what it holds
   uint8_t buffer[BUFFER_SIZE];
 } _jpeg_t;
-
-static const int _segment_markers[3] = { JPEG_APP0 + 1, JPEG_APP0 + 1, JPEG_APP0 + 13 };
 
 // --- The library's way to us
 
@@ -103,12 +105,11 @@ static void _set_parameters(_jpeg_t *self, const dt_encode_spec_t *spec)
 static void _write_segments(_jpeg_t *self, GBytes *icc)
 {
   gsize size;
-  for(size_t i = 0; i < G_N_ELEMENTS(self->segments); i++)
-    if(self->segments[i])
-    {
-      const void *data = g_bytes_get_data(self->segments[i], &size);
-      jpeg_write_marker(&self->info, _segment_markers[i], data, (unsigned)size);
-    }
+  for(guint i = 0; i < self->segments->len; i++)
+  {
+    const uint8_t *segment = g_bytes_get_data(self->segments->pdata[i], &size);
+    jpeg_write_marker(&self->info, segment[0], segment + 1, (unsigned)size - 1);
+  }
   if(!icc) return;
   const void *data = g_bytes_get_data(icc, &size);
   jpeg_write_icc_profile(&self->info, data, (unsigned)size);
@@ -158,35 +159,83 @@ static void _destroy(dt_encoder_t *encoder)
 {
   _jpeg_t *self = (_jpeg_t *)encoder;
   if(self->created) jpeg_destroy_compress(&self->info);
-  for(size_t i = 0; i < G_N_ELEMENTS(self->segments); i++) g_clear_pointer(&self->segments[i], g_bytes_unref);
+  g_ptr_array_unref(self->segments);
   g_free(self);
 }
 
-/** @p head and @p blob as a segment; takes the blob, which may be NULL. */
-static GBytes *_make_segment(const void *head, size_t size, GBytes *blob)
+/** Adds a segment of @p head and @p size bytes of @p data; FALSE when it would be too long. */
+static gboolean _add_segment(_jpeg_t *self, int marker, const void *head, size_t head_size, const void *data,
+                             size_t size)
 {
-  if(!blob) return NULL;
-  gsize length;
-  const void *data = g_bytes_get_data(blob, &length);
-  GByteArray *segment = g_byte_array_sized_new((guint)(size + length));
-  g_byte_array_append(segment, head, (guint)size);
-  g_byte_array_append(segment, data, (guint)length);
+  if(head_size + size > SEGMENT_SIZE) return FALSE;
+  const guint8 number = (guint8)marker;
+  GByteArray *segment = g_byte_array_sized_new((guint)(1 + head_size + size));
+  g_byte_array_append(segment, &number, 1);
+  g_byte_array_append(segment, head, (guint)head_size);
+  g_byte_array_append(segment, data, (guint)size);
+  self->encoder.memory += segment->len;
+  g_ptr_array_add(self->segments, g_byte_array_free_to_bytes(segment));
+  return TRUE;
+}
+
+/** The same with a blob, which is taken and may be NULL. */
+static gboolean _add_blob(_jpeg_t *self, int marker, const void *head, size_t head_size, GBytes *blob)
+{
+  if(!blob) return TRUE;
+  gsize size;
+  const void *data = g_bytes_get_data(blob, &size);
+  const gboolean added = _add_segment(self, marker, head, head_size, data, size);
   g_bytes_unref(blob);
-  if(segment->len <= SEGMENT_SIZE) return g_byte_array_free_to_bytes(segment);
-  g_byte_array_unref(segment);
-  return NULL;
+  return added;
+}
+
+/** The second packet in pieces: name, whole length, place of the piece. */
+static void _add_extension(_jpeg_t *self, GBytes *rest, const char *guid)
+{
+  static const char name[] = "http://ns.adobe.com/xmp/extension/"; // with its zero
+  uint8_t head[sizeof(name) + 40];
+  gsize size;
+  const uint8_t *data = g_bytes_get_data(rest, &size);
+  memcpy(head, name, sizeof(name));
+  memcpy(head + sizeof(name), guid, 32);
+  dt_exif_put_uint(head + sizeof(name) + 32, 4, TRUE, size);
+  for(gsize at = 0; at < size; at += EXTENSION_SIZE)
+  {
+    dt_exif_put_uint(head + sizeof(name) + 36, 4, TRUE, at);
+    _add_segment(self, JPEG_APP0 + 1, head, sizeof(head), data + at, MIN(size - at, EXTENSION_SIZE));
+  }
+}
+
+static void _add_xmp(_jpeg_t *self, const dt_encode_spec_t *spec)
+{
+  static const char head[] = "http://ns.adobe.com/xap/1.0/";
+  const size_t limit = SEGMENT_SIZE - sizeof(head);
+  GBytes *whole = dt_metadata_make_xmp(spec, G_MAXUINT32), *first = NULL, *rest = NULL;
+  char guid[33];
+  if(!whole) return;
+  if(g_bytes_get_size(whole) <= limit)
+    first = g_bytes_ref(whole);
+  else
+    first = dt_xmp_split(whole, limit, &rest, guid);
+  g_bytes_unref(whole);
+  if(!first || !_add_blob(self, JPEG_APP0 + 1, head, sizeof(head), first))
+    dt_metadata_note(spec, "The XMP data are too long for this format and were left out.");
+  else if(rest)
+    _add_extension(self, rest, guid);
+  if(rest) g_bytes_unref(rest);
 }
 
 static void _prepare_segments(_jpeg_t *self, const dt_encode_spec_t *spec)
 {
-  static const char exif[] = "Exif\0", xmp[] = "http://ns.adobe.com/xap/1.0/", photoshop[] = "Photoshop 3.0";
-  GBytes *iptc = spec->metadata->iptc ? dt_metadata_wrap_iptc(spec->metadata->iptc) : NULL;
-  self->segments[0] =
-      _make_segment(exif, sizeof(exif), dt_metadata_make_exif(spec, SEGMENT_SIZE - sizeof(exif)));
-  self->segments[1] = _make_segment(xmp, sizeof(xmp), dt_metadata_make_xmp(spec, SEGMENT_SIZE - sizeof(xmp)));
-  self->segments[2] = _make_segment(photoshop, sizeof(photoshop), iptc);
-  if(iptc && !self->segments[2])
+  static const char exif[] = "Exif\0", photoshop[] = "Photoshop 3.0";
+  self->segments = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+  _add_blob(self, JPEG_APP0 + 1, exif, sizeof(exif),
+            dt_metadata_make_exif(spec, SEGMENT_SIZE - sizeof(exif)));
+  _add_xmp(self, spec);
+  GBytes *iptc = dt_metadata_make_iptc(spec), *block = iptc ? dt_metadata_wrap_iptc(iptc) : NULL;
+  if(!_add_blob(self, JPEG_APP0 + 13, photoshop, sizeof(photoshop), block))
     dt_metadata_note(spec, "The IPTC data are too long for this format and were left out.");
+  if(iptc) g_bytes_unref(iptc);
 }
 
 dt_encoder_t *dt_jpeg_encoder_create(const dt_encode_spec_t *spec, GError **error)
@@ -195,7 +244,7 @@ dt_encoder_t *dt_jpeg_encoder_create(const dt_encode_spec_t *spec, GError **erro
   self->encoder.write_row = _write_row;
   self->encoder.finish = _finish;
   self->encoder.destroy = _destroy;
-  // two groups of rows per component, tables, segments
+  // two groups of rows per component, tables; segments are added as they are made
   self->encoder.memory = sizeof(*self) + (size_t)spec->width * 3 * 48 + ((size_t)512 << 10);
   self->part = spec->part;
   self->info.err = jpeg_std_error(&self->errors);

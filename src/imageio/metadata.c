@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What happens to metadata on its way from one file into another. Nearly all of it goes along as it
- * is; what describes the file rather than the photograph is corrected: the size in pixels, the
- * orientation (so that all places agree), and the embedded thumbnail, which would show the picture
- * as it was before, is removed. */
+/* What happens to metadata on its way from one file into another (doc/metadata.md is the contract). Nearly all of it
+ * goes along as it is; what describes the file rather than the photograph is corrected: the size in pixels, the
+ * orientation (so that all places agree), the software. Embedded thumbnails, which would show the picture as it was
+ * before, are removed. */
 #include "imageio/metadata.h"
+#include "imageio/xmp.h"
 
 #include <math.h>
 #include <string.h>
 
-/** Photoshop's number of the IPTC resource. */
-#define RESOURCE_IPTC 0x0404
-
 // --- Reading
+
+/** EXIF has the exact fraction of what JFIF and PNG round. */
+static gboolean _is_rounded(double rounded, double exact)
+{
+  return exact > 0.0 && fabs(rounded - exact) < 1.0;
+}
 
 static void _read_numbers(dt_metadata_t *metadata, const dt_exif_t *exif)
 {
@@ -19,11 +23,19 @@ static void _read_numbers(dt_metadata_t *metadata, const dt_exif_t *exif)
   metadata->orientation = orientation >= 1 && orientation <= 8 ? orientation : 1;
   const double unit = dt_exif_get_number(exif, DT_IFD_MAIN, DT_TAG_RESOLUTION_UNIT, 2.0);
   const double inch = unit == 2.0 ? 1.0 : unit == 3.0 ? 2.54 : 0.0;
-  if(inch > 0.0 && metadata->xres <= 0.0)
-  {
-    metadata->xres = dt_exif_get_number(exif, DT_IFD_MAIN, DT_TAG_XRESOLUTION, 0.0) * inch;
-    metadata->yres = dt_exif_get_number(exif, DT_IFD_MAIN, DT_TAG_YRESOLUTION, 0.0) * inch;
-  }
+  const double x = dt_exif_get_number(exif, DT_IFD_MAIN, DT_TAG_XRESOLUTION, 0.0) * inch;
+  const double y = dt_exif_get_number(exif, DT_IFD_MAIN, DT_TAG_YRESOLUTION, 0.0) * inch;
+  if(metadata->xres > 0.0 && !(_is_rounded(metadata->xres, x) && _is_rounded(metadata->yres, y))) return;
+  metadata->xres = x;
+  metadata->yres = y;
+}
+
+gboolean dt_metadata_is_exact(const dt_metadata_t *metadata, const dt_exif_t *exif)
+{
+  dt_metadata_t exact = { 0 };
+  if(!exif) return FALSE;
+  _read_numbers(&exact, exif);
+  return _is_rounded(metadata->xres, exact.xres) && _is_rounded(metadata->yres, exact.yres);
 }
 
 void dt_metadata_take_exif(dt_metadata_t *metadata, GBytes *bytes)
@@ -38,7 +50,7 @@ void dt_metadata_take_exif(dt_metadata_t *metadata, GBytes *bytes)
   if(bytes) g_bytes_unref(bytes);
 }
 
-/** Removes the padding and the trailing zeros that XMP and IPTC get from alignment. */
+/** Removes the trailing zeros that a packet gets from alignment. */
 static GBytes *_trim_zeros(GBytes *bytes)
 {
   if(!bytes) return NULL;
@@ -78,152 +90,11 @@ gboolean dt_metadata_read_tiff(dt_metadata_t *metadata, const dt_input_t *input)
   const gboolean whole = !exif->lost_profile;
   metadata->icc = dt_exif_steal(exif, DT_IFD_MAIN, DT_TAG_ICC);
   metadata->xmp = _trim_zeros(dt_exif_steal(exif, DT_IFD_MAIN, DT_TAG_XMP));
-  metadata->iptc = _trim_zeros(_steal_iptc(exif));
+  metadata->iptc = dt_metadata_trim_iptc(_steal_iptc(exif));
   _read_numbers(metadata, exif);
-  // the resolution travels as numbers of its own
-  dt_exif_remove(exif, DT_IFD_MAIN, DT_TAG_XRESOLUTION);
-  dt_exif_remove(exif, DT_IFD_MAIN, DT_TAG_YRESOLUTION);
-  dt_exif_remove(exif, DT_IFD_MAIN, DT_TAG_RESOLUTION_UNIT);
   if(!_is_empty(exif)) metadata->exif = dt_exif_to_bytes(exif);
   dt_exif_destroy(exif);
   return whole;
-}
-
-GBytes *dt_metadata_find_iptc(const uint8_t *data, size_t size)
-{
-  // "8BIM", number, Pascal string padded to even, length, bytes padded to even
-  for(size_t at = 0; at + 12 <= size && memcmp(data + at, "8BIM", 4) == 0;)
-  {
-    const unsigned number = (unsigned)data[at + 4] << 8 | data[at + 5];
-    const size_t name = ((size_t)data[at + 6] + 2) & ~(size_t)1;
-    const size_t head = at + 6 + name + 4;
-    if(head > size) return NULL;
-    const uint8_t *l = data + head - 4;
-    const size_t length = (size_t)l[0] << 24 | (size_t)l[1] << 16 | (size_t)l[2] << 8 | l[3];
-    if(length > size - head) return NULL;
-    if(number == RESOURCE_IPTC && length > 0) return g_bytes_new(data + head, length);
-    at = head + length + (length & 1);
-  }
-  return NULL;
-}
-
-GBytes *dt_metadata_wrap_iptc(GBytes *iptc)
-{
-  gsize size;
-  const guint8 *data = g_bytes_get_data(iptc, &size);
-  const guint8 head[12] = { '8',
-                            'B',
-                            'I',
-                            'M',
-                            RESOURCE_IPTC >> 8,
-                            RESOURCE_IPTC & 0xff,
-                            0,
-                            0, // no name
-                            (guint8)(size >> 24),
-                            (guint8)(size >> 16),
-                            (guint8)(size >> 8),
-                            (guint8)size };
-  GByteArray *block = g_byte_array_new();
-  g_byte_array_append(block, head, sizeof(head));
-  g_byte_array_append(block, data, (guint)size);
-  if(size & 1) g_byte_array_append(block, (const guint8 *)"", 1);
-  return g_byte_array_free_to_bytes(block);
-}
-
-// --- Correcting an EXIF structure in place
-
-typedef struct _blob_t
-{
-  uint8_t *data;
-  size_t size;
-  gboolean big_endian;
-} _blob_t;
-
-static uint32_t _get(const _blob_t *blob, size_t at, int size)
-{
-  return (uint32_t)dt_exif_get_uint(blob->data + at, size, blob->big_endian);
-}
-
-static void _put(_blob_t *blob, size_t at, int size, uint32_t value)
-{
-  dt_exif_put_uint(blob->data + at, size, blob->big_endian, value);
-}
-
-/** Entries of the directory at @p ifd that lie in the blob; 0 when it is no directory. */
-static size_t _count_entries(const _blob_t *blob, size_t ifd)
-{
-  if(ifd < 8 || ifd + 2 > blob->size) return 0;
-  const size_t count = _get(blob, ifd, 2);
-  return ifd + 2 + count * 12 + 4 <= blob->size ? count : 0;
-}
-
-/** Position of the entry @p tag in the directory at @p ifd, 0 when there is none. */
-static size_t _find_entry(const _blob_t *blob, size_t ifd, uint32_t tag)
-{
-  const size_t count = _count_entries(blob, ifd);
-  for(size_t i = 0; i < count; i++)
-    if(_get(blob, ifd + 2 + i * 12, 2) == tag) return ifd + 2 + i * 12;
-  return 0;
-}
-
-static uint32_t _get_value(const _blob_t *blob, size_t ifd, uint32_t tag)
-{
-  const size_t at = _find_entry(blob, ifd, tag);
-  if(!at || _get(blob, at + 4, 4) != 1) return 0;
-  const uint32_t type = _get(blob, at + 2, 2);
-  return type == DT_TYPE_SHORT                ? _get(blob, at + 8, 2)
-         : type == DT_TYPE_LONG || type == 13 ? _get(blob, at + 8, 4)
-                                              : 0;
-}
-
-/** Overwrites a number that is there already. Returns FALSE when it is not. */
-static gboolean _set_value(_blob_t *blob, size_t ifd, uint32_t tag, uint16_t type, uint32_t value)
-{
-  const size_t at = _find_entry(blob, ifd, tag);
-  if(!at) return FALSE;
-  _put(blob, at + 2, 2, type);
-  _put(blob, at + 4, 4, 1);
-  _put(blob, at + 8, 4, 0);
-  _put(blob, at + 8, type == DT_TYPE_SHORT ? 2 : 4, value);
-  return TRUE;
-}
-
-/** Cuts the second directory off and wipes the thumbnail it points to. */
-static void _remove_thumbnail(_blob_t *blob)
-{
-  const size_t first = _get(blob, 4, 4), count = _count_entries(blob, first);
-  if(!count) return;
-  const size_t link = first + 2 + count * 12, second = _get(blob, link, 4);
-  const size_t start = _get_value(blob, second, 513), length = _get_value(blob, second, 514);
-  _put(blob, link, 4, 0);
-  if(start < 8 || start > blob->size || length > blob->size - start) return;
-  memset(blob->data + start, 0, length);
-  if(start + length == blob->size) blob->size = start;
-}
-
-static void _set_size(_blob_t *blob, const dt_encode_spec_t *spec)
-{
-  const size_t first = _get(blob, 4, 4), exif = _get_value(blob, first, DT_TAG_EXIF_IFD);
-  _set_value(blob, first, 256, DT_TYPE_LONG, (uint32_t)spec->width);
-  _set_value(blob, first, 257, DT_TYPE_LONG, (uint32_t)spec->height);
-  _set_value(blob, exif, DT_TAG_PIXEL_WIDTH, DT_TYPE_LONG, (uint32_t)spec->width);
-  _set_value(blob, exif, DT_TAG_PIXEL_HEIGHT, DT_TYPE_LONG, (uint32_t)spec->height);
-}
-
-/** The blob with everything corrected, or NULL when an entry would have to be added. */
-static GBytes *_correct_in_place(const dt_encode_spec_t *spec, GBytes *source)
-{
-  _blob_t blob = { 0 };
-  blob.data = g_bytes_unref_to_data(g_bytes_ref(source), &blob.size);
-  blob.big_endian = blob.data[0] == 'M';
-  const size_t first = _get(&blob, 4, 4);
-  _remove_thumbnail(&blob);
-  _set_size(&blob, spec);
-  if(_set_value(&blob, first, DT_TAG_ORIENTATION, DT_TYPE_SHORT, (uint32_t)spec->metadata->orientation)
-     || spec->metadata->orientation == 1)
-    return g_bytes_new_take(blob.data, blob.size);
-  g_free(blob.data);
-  return NULL;
 }
 
 // --- Making metadata for a new file
@@ -233,18 +104,28 @@ void dt_metadata_note(const dt_encode_spec_t *spec, const char *sentence)
   if(spec->note) g_string_append_printf(spec->note, "%s%s", spec->note->len ? " " : "", sentence);
 }
 
+static dt_exif_facts_t _get_facts(const dt_encode_spec_t *spec)
+{
+  return (dt_exif_facts_t){ .width = (uint32_t)spec->width,
+                            .height = (uint32_t)spec->height,
+                            .orientation = spec->metadata->orientation,
+                            .software = spec->provenance ? dt_provenance_software(spec->provenance) : NULL };
+}
+
+static void _free_facts(dt_exif_facts_t *facts)
+{
+  g_free((char *)(uintptr_t)facts->software);
+}
+
 dt_exif_t *dt_metadata_make_exif_tree(const dt_encode_spec_t *spec)
 {
   const dt_metadata_t *metadata = spec->metadata;
   dt_exif_t *exif = metadata->exif ? dt_exif_read_bytes(metadata->exif) : NULL;
-  if(!exif && metadata->orientation == 1) return NULL;
+  if(!exif && metadata->orientation == 1 && !spec->provenance) return NULL;
   if(!exif) exif = dt_exif_create();
-  dt_exif_set_number(exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, DT_TYPE_SHORT, (uint32_t)metadata->orientation);
-  if(dt_exif_find(exif, DT_IFD_EXIF, DT_TAG_PIXEL_WIDTH))
-  {
-    dt_exif_set_number(exif, DT_IFD_EXIF, DT_TAG_PIXEL_WIDTH, DT_TYPE_LONG, (uint32_t)spec->width);
-    dt_exif_set_number(exif, DT_IFD_EXIF, DT_TAG_PIXEL_HEIGHT, DT_TYPE_LONG, (uint32_t)spec->height);
-  }
+  dt_exif_facts_t facts = _get_facts(spec);
+  dt_exif_correct(exif, &facts);
+  _free_facts(&facts);
   return exif;
 }
 
@@ -270,48 +151,75 @@ static GBytes *_rebuild_exif(const dt_encode_spec_t *spec, size_t limit)
 
 GBytes *dt_metadata_make_exif(const dt_encode_spec_t *spec, size_t limit)
 {
+  dt_exif_facts_t facts = _get_facts(spec);
   GBytes *source = spec->metadata->exif;
-  gsize size = 0;
-  const uint8_t *data = source ? g_bytes_get_data(source, &size) : NULL;
-  const gboolean valid = size >= 14 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0);
-  GBytes *bytes = valid ? _correct_in_place(spec, source) : NULL;
+  GBytes *bytes = source ? dt_exif_correct_bytes(source, &facts) : NULL;
+  _free_facts(&facts);
   if(bytes && g_bytes_get_size(bytes) <= limit) return bytes;
   if(bytes) g_bytes_unref(bytes);
   return _rebuild_exif(spec, limit);
 }
 
-/** Replaces the numbers of all properties called @p names by @p value. */
-static char *_replace_numbers(char *text, const char *names, int value)
+// --- XMP
+
+static void _set_xmp_size(dt_xmp_t *xmp, const dt_encode_spec_t *spec)
 {
-  char *pattern = g_strdup_printf("(\\b(?:%s)(?:\\s*=\\s*[\"']|>))\\d+", names);
-  char *replacement = g_strdup_printf("\\g<1>%d", value);
-  GRegex *regex = g_regex_new(pattern, 0, 0, NULL);
-  char *result = regex ? g_regex_replace(regex, text, -1, 0, replacement, 0, NULL) : NULL;
-  if(regex) g_regex_unref(regex);
-  g_free(replacement);
-  g_free(pattern);
-  if(!result) return text;
-  g_free(text);
-  return result;
+  char width[16], height[16];
+  g_snprintf(width, sizeof(width), "%d", spec->width);
+  g_snprintf(height, sizeof(height), "%d", spec->height);
+  dt_xmp_replace(xmp, DT_XMP_NS_TIFF, "ImageWidth", width);
+  dt_xmp_replace(xmp, DT_XMP_NS_TIFF, "ImageLength", height);
+  dt_xmp_replace(xmp, DT_XMP_NS_EXIF, "PixelXDimension", width);
+  dt_xmp_replace(xmp, DT_XMP_NS_EXIF, "PixelYDimension", height);
 }
 
-static GBytes *_correct_xmp(const dt_encode_spec_t *spec, const char *data, size_t size)
+/** The packet with the new size and without previews; one that is damaged as it is. */
+static GBytes *_correct_xmp(const dt_encode_spec_t *spec)
 {
-  char *text = g_strndup(data, size);
-  text = _replace_numbers(text, "tiff:ImageWidth|exif:PixelXDimension", spec->width);
-  text = _replace_numbers(text, "tiff:ImageLength|exif:PixelYDimension", spec->height);
-  return g_bytes_new_take(text, strlen(text));
+  dt_xmp_t *xmp = dt_xmp_read(spec->metadata->xmp);
+  if(!xmp) return g_bytes_ref(spec->metadata->xmp);
+  _set_xmp_size(xmp, spec);
+  dt_xmp_remove(xmp, DT_XMP_NS_XMP, "Thumbnails");
+  dt_xmp_remove(xmp, DT_XMP_NS_NOTE, "HasExtendedXMP"); // its second part is in here, or is lost
+  GBytes *corrected = dt_xmp_write(xmp);
+  dt_xmp_destroy(xmp);
+  return corrected;
+}
+
+/** What EXIF names as the program that wrote the input (transfer full), or NULL. */
+static char *_get_software(const dt_metadata_t *metadata)
+{
+  dt_exif_t *exif = metadata->exif ? dt_exif_read_bytes(metadata->exif) : NULL;
+  const dt_exif_entry_t *entry = dt_exif_find(exif, DT_IFD_MAIN, DT_TAG_SOFTWARE);
+  gsize size = 0;
+  const char *text = entry && entry->type == DT_TYPE_ASCII ? g_bytes_get_data(entry->value, &size) : NULL;
+  char *software = text ? g_strchomp(g_strndup(text, size)) : NULL;
+  dt_exif_destroy(exif);
+  return software;
+}
+
+/** The packet with the stamp; takes @p xmp, which may be NULL. */
+static GBytes *_stamp_xmp(const dt_encode_spec_t *spec, GBytes *xmp)
+{
+  if(!spec->provenance) return xmp;
+  char *software = _get_software(spec->metadata);
+  GBytes *stamped = dt_provenance_stamp(xmp, spec->provenance, software);
+  g_free(software);
+  if(!stamped)
+  {
+    dt_metadata_note(spec,
+                     "The XMP data are damaged: they were carried as they are, without a record of what "
+                     "was done.");
+    return xmp;
+  }
+  if(xmp) g_bytes_unref(xmp);
+  return stamped;
 }
 
 GBytes *dt_metadata_make_xmp(const dt_encode_spec_t *spec, size_t limit)
 {
-  if(!spec->metadata->xmp) return NULL;
-  gsize size;
-  const char *data = g_bytes_get_data(spec->metadata->xmp, &size);
-  // a packet in UTF-16 is legal but unheard of in pictures; it goes along as it is
-  GBytes *xmp = g_utf8_validate_len(data, size, NULL) ? _correct_xmp(spec, data, size)
-                                                      : g_bytes_ref(spec->metadata->xmp);
-  if(g_bytes_get_size(xmp) <= limit) return xmp;
+  GBytes *xmp = _stamp_xmp(spec, spec->metadata->xmp ? _correct_xmp(spec) : NULL);
+  if(!xmp || g_bytes_get_size(xmp) <= limit) return xmp;
   dt_metadata_note(spec, "The XMP data are too long for this format and were left out.");
   g_bytes_unref(xmp);
   return NULL;

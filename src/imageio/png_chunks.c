@@ -199,8 +199,12 @@ static void _read_international(_chunks_t *self, const guint8 *data, size_t size
 static void _read_resolution(_chunks_t *self, const guint8 *data, size_t size)
 {
   if(size != 9 || data[8] != 1) return; // only pixels per metre say something
-  self->metadata->xres = _get_u32(data) * 0.0254;
-  self->metadata->yres = _get_u32(data + 4) * 0.0254;
+  const double x = _get_u32(data) * 0.0254, y = _get_u32(data + 4) * 0.0254;
+  // EXIF, when it came first, has the exact fraction
+  const dt_metadata_t *known = self->metadata;
+  if(known->xres > 0.0 && fabs(known->xres - x) < 1.0 && fabs(known->yres - y) < 1.0) return;
+  self->metadata->xres = x;
+  self->metadata->yres = y;
 }
 
 // --- Colour
@@ -254,15 +258,8 @@ static GBytes *_make_gamma_profile(const _chunks_t *self)
 static gboolean _make_cicp_profile(_chunks_t *self, GBytes **profile, GError **error)
 {
   const int primaries = self->cicp[0], transfer = self->cicp[1];
-  const char *name = NULL;
-  const gboolean curved = transfer == 13, linear = transfer == 8;
-  const gboolean video = transfer == 1 || transfer == 6 || transfer == 14 || transfer == 15;
-  if(self->cicp[2] == 0 && self->cicp[3] == 1)
-  {
-    if(primaries == 1) name = curved ? "srgb" : linear ? "srgb-linear" : NULL;
-    if(primaries == 9) name = video ? "rec2020" : linear ? "rec2020-linear" : NULL;
-    if(primaries == 12) name = curved ? "display-p3" : linear ? "display-p3-linear" : NULL;
-  }
+  const gboolean full_rgb = self->cicp[2] == 0 && self->cicp[3] == 1;
+  const char *name = full_rgb ? dt_profile_name_for_cicp(primaries, transfer) : NULL;
   if(!name)
   {
     dt_imageio_set_error(error, DT_AI_ERROR_INPUT, self->input->name,

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reads PNG: grey, palette and RGB with or without alpha, 2 to 16 bits. The PNG library decodes the
  * pixels; all other chunks are read by png_chunks.c. Interlaced pictures need every row seven times:
- * they are decoded into an unlinked temporary file, so that memory stays that of a row.
+ * they are decoded into a temporary file without a name, so that memory stays that of a row.
  *
  * The library reports errors by a long jump. Every call into it is made from a small function that
  * owns nothing, and everything it works with lives in the decoder. */
 #include "imageio/png_chunks.h"
+
+#include "common/spool.h"
 
 #include <png.h>
 #include <setjmp.h>
@@ -158,10 +160,7 @@ static gboolean _spool_pass(_png_t *self, int pass, GError **error)
 
 static gboolean _spool(_png_t *self, GError **error)
 {
-  char *path = g_build_filename(g_get_tmp_dir(), "darktable-ai-XXXXXX", NULL);
-  self->spool = g_mkstemp_full(path, 02, 0600); // O_RDWR
-  if(self->spool >= 0) unlink(path);
-  g_free(path);
+  self->spool = dt_spool_open();
   if(self->spool < 0 || ftruncate(self->spool, (off_t)self->decoder.height * (off_t)self->row_bytes) != 0)
     return _fail_spool(self, error);
   for(int pass = 0; pass < 7; pass++)

@@ -171,10 +171,10 @@ static void _prepare_metadata(_png_t *self, const dt_encode_spec_t *spec)
   self->icc = metadata->icc ? g_bytes_ref(metadata->icc) : NULL;
   self->exif = dt_metadata_make_exif(spec, limit);
   self->xmp = _terminate(dt_metadata_make_xmp(spec, limit));
-  if(!metadata->iptc) return;
-  GBytes *block = dt_metadata_wrap_iptc(metadata->iptc);
-  self->iptc = dt_png_encode_raw_profile("iptc", block);
-  g_bytes_unref(block);
+  GBytes *iptc = dt_metadata_make_iptc(spec), *block = iptc ? dt_metadata_wrap_iptc(iptc) : NULL;
+  if(block) self->iptc = dt_png_encode_raw_profile("iptc", block);
+  if(iptc) g_bytes_unref(iptc);
+  if(block) g_bytes_unref(block);
 }
 
 dt_encoder_t *dt_png_encoder_create(const dt_encode_spec_t *spec, GError **error)

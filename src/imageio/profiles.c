@@ -65,6 +65,16 @@ static const _named_t *_find_named(const char *name)
   return NULL;
 }
 
+const char *dt_profile_name_for_cicp(int primaries, int transfer)
+{
+  const gboolean curved = transfer == 13, linear = transfer == 8;
+  const gboolean video = transfer == 1 || transfer == 6 || transfer == 14 || transfer == 15;
+  if(primaries == 1) return curved ? "srgb" : linear ? "srgb-linear" : NULL;
+  if(primaries == 9) return video ? "rec2020" : linear ? "rec2020-linear" : NULL;
+  if(primaries == 12) return curved ? "display-p3" : linear ? "display-p3-linear" : NULL;
+  return NULL;
+}
+
 // --- Making profiles
 
 static cmsToneCurve *_build_curve(cmsContext context, const dt_curve_t *k)

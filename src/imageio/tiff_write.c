@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Writes TIFF, and BigTIFF when 4 GiB might not do: interleaved samples in strips of half a megabyte,
  * plain or deflated. The TIFF library writes the structure; the strips are compressed by
- * strip_packer.c and stored as they are, so that several cores can work on them. EXIF and GPS
- * directories are laid out by exif.c: passing through the library, their fractions would become
- * floats and unknown tags would be lost. */
+ * strip_packer.c and stored as they are, so that several cores can work on them. What EXIF says is
+ * laid out by exif_layout.c: passing through the library, fractions would become floats and unknown
+ * tags would be lost. */
 #include "imageio/metadata.h"
 #include "imageio/strip_packer.h"
 #include "imageio/tiff_internal.h"
@@ -131,9 +131,10 @@ static void _set_compression(const _tiff_t *self, const dt_encode_spec_t *spec)
   if(!plain && predictor != DT_PREDICTOR_NONE) TIFFSetField(self->tiff, TIFFTAG_PREDICTOR, (int)predictor);
 }
 
+/** Where EXIF has the fractions, they go along as they are. */
 static void _set_resolution(const _tiff_t *self, const dt_metadata_t *metadata)
 {
-  if(!(metadata->xres > 0.0 && metadata->yres > 0.0)) return;
+  if(!(metadata->xres > 0.0 && metadata->yres > 0.0) || dt_metadata_is_exact(metadata, self->exif)) return;
   TIFFSetField(self->tiff, TIFFTAG_RESOLUTIONUNIT, RESUNIT_INCH);
   TIFFSetField(self->tiff, TIFFTAG_XRESOLUTION, metadata->xres);
   TIFFSetField(self->tiff, TIFFTAG_YRESOLUTION, metadata->yres);
@@ -159,7 +160,7 @@ static void _set_iptc(const _tiff_t *self, GBytes *iptc)
 
 static void _set_blobs(const _tiff_t *self, const dt_encode_spec_t *spec)
 {
-  GBytes *icc = spec->metadata->icc, *iptc = spec->metadata->iptc;
+  GBytes *icc = spec->metadata->icc, *iptc = dt_metadata_make_iptc(spec);
   GBytes *xmp = dt_metadata_make_xmp(spec, G_MAXUINT32);
   if(icc)
     TIFFSetField(self->tiff, TIFFTAG_ICCPROFILE, (uint32_t)g_bytes_get_size(icc),
@@ -168,47 +169,7 @@ static void _set_blobs(const _tiff_t *self, const dt_encode_spec_t *spec)
     TIFFSetField(self->tiff, TIFFTAG_XMLPACKET, (uint32_t)g_bytes_get_size(xmp), g_bytes_get_data(xmp, NULL));
   if(iptc && g_bytes_get_size(iptc) > 0) _set_iptc(self, iptc);
   if(xmp) g_bytes_unref(xmp);
-}
-
-/** Tags of the picture's own directory that the library has no name for. */
-static void _declare_tags(TIFF *tiff)
-{
-  static const TIFFFieldInfo infos[] = {
-    { 18246, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"Rating" },
-    { 18249, 1, 1, TIFF_SHORT, FIELD_CUSTOM, TRUE, FALSE, (char *)"RatingPercent" },
-    { 40091, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPTitle" },
-    { 40092, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPComment" },
-    { 40093, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPAuthor" },
-    { 40094, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPKeywords" },
-    { 40095, -3, -3, TIFF_BYTE, FIELD_CUSTOM, TRUE, TRUE, (char *)"XPSubject" },
-  };
-  TIFFMergeFieldInfo(tiff, infos, G_N_ELEMENTS(infos));
-}
-
-static void _set_text(const _tiff_t *self, const dt_exif_entry_t *entry)
-{
-  gsize size;
-  const char *data = g_bytes_get_data(entry->value, &size);
-  char *text = g_strndup(data, size);
-  if(*text) TIFFSetField(self->tiff, entry->tag, text);
-  g_free(text);
-}
-
-static void _set_descriptive(const _tiff_t *self)
-{
-  const GArray *entries = self->exif->ifds[DT_IFD_MAIN];
-  for(guint i = 0; i < entries->len; i++)
-  {
-    const dt_exif_entry_t *entry = &g_array_index(entries, dt_exif_entry_t, i);
-    const TIFFField *field = TIFFFindField(self->tiff, entry->tag, TIFF_ANY);
-    const TIFFDataType type = field ? TIFFFieldDataType(field) : TIFF_NOTYPE;
-    if(type == TIFF_ASCII && entry->type == DT_TYPE_ASCII)
-      _set_text(self, entry);
-    else if(type == TIFF_BYTE && entry->type == DT_TYPE_BYTE && entry->tag >= 40091)
-      TIFFSetField(self->tiff, entry->tag, entry->count, g_bytes_get_data(entry->value, NULL));
-    else if(entry->tag == 18246 || entry->tag == 18249)
-      TIFFSetField(self->tiff, entry->tag, (int)dt_exif_get_number(self->exif, DT_IFD_MAIN, entry->tag, 0.0));
-  }
+  if(iptc) g_bytes_unref(iptc);
 }
 
 /** Puts EXIF and GPS at the end of the file, where the library will continue behind them. */
@@ -228,6 +189,35 @@ static void _write_directories(_tiff_t *self)
     if(layout.gps) TIFFSetField(self->tiff, TIFFTAG_GPSIFD, layout.gps);
   }
   g_bytes_unref(bytes);
+}
+
+/** Adds the entries of EXIF's first directory to the one the library has written, which is written anew for it: passing
+ * through the library, fractions would become floats and texts end at their first zero. */
+static gboolean _extend_directory(const _tiff_t *self)
+{
+  const int word = self->big ? 8 : 4, head = self->big ? 8 : 2;
+  const size_t step = self->big ? 20 : 12;
+  const gboolean big_endian = G_BYTE_ORDER == G_BIG_ENDIAN;
+  static const uint8_t zeros[8] = { 0 };
+  uint8_t raw[8] = { 0 };
+  dt_part_read(self->part, (uint64_t)word, raw, (size_t)word);
+  const uint64_t offset = dt_exif_get_uint(raw, word, big_endian);
+  dt_part_read(self->part, offset, raw, (size_t)head);
+  const size_t count = (size_t)MIN(dt_exif_get_uint(raw, head, big_endian), (uint64_t)UINT16_MAX);
+  uint8_t *table = g_malloc0(count * step + 1);
+  dt_part_read(self->part, offset + (uint64_t)head, table, count * step);
+  const uint64_t end = dt_part_size(self->part), base = (end + 7) & ~(uint64_t)7;
+  GBytes *bytes = dt_exif_extend_directory(self->exif, table, count, base, self->big);
+  g_free(table);
+  if(!bytes) return TRUE;
+  gsize size;
+  const void *data = g_bytes_get_data(bytes, &size);
+  dt_exif_put_uint(raw, word, big_endian, base);
+  const gboolean done = dt_part_write(self->part, end, zeros, (size_t)(base - end))
+                        && dt_part_write(self->part, base, data, size)
+                        && dt_part_write(self->part, (uint64_t)word, raw, (size_t)word);
+  g_bytes_unref(bytes);
+  return done;
 }
 
 // --- Strips
@@ -266,10 +256,9 @@ static gboolean _finish(dt_encoder_t *encoder, GError **error)
 {
   _tiff_t *self = (_tiff_t *)encoder;
   if(self->packer && !dt_strip_packer_finish(self->packer)) return _fail(self, error);
-  if(self->exif) _set_descriptive(self);
   _write_directories(self);
   if(TIFFWriteDirectory(self->tiff) != 1 || TIFFFlush(self->tiff) != 1) return _fail(self, error);
-  return TRUE;
+  return !self->exif || _extend_directory(self) || _fail(self, error);
 }
 
 static void _destroy(dt_encoder_t *encoder)
@@ -362,9 +351,8 @@ dt_encoder_t *dt_tiff_encoder_create(const dt_encode_spec_t *spec, GError **erro
   }
   _set_structure(self, spec, (int)(self->strip_bytes / self->row_bytes));
   _set_compression(self, spec);
+  _prepare_exif(self, spec);
   _set_resolution(self, spec->metadata);
   _set_blobs(self, spec);
-  _declare_tags(self->tiff);
-  _prepare_exif(self, spec);
   return &self->encoder;
 }

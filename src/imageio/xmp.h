@@ -43,7 +43,7 @@ void dt_xmp_remove(dt_xmp_t *xmp, const char *uri, const char *name);
 GPtrArray *dt_xmp_get_items(const dt_xmp_t *xmp, const char *uri, const char *name);
 /** Appends a structure to an ordered array, which is made when it is not there.
  *
- * @param fields  names with prefix and their values, ending with NULL; a NULL value leaves its field out
+ * @param fields  local names and values, ending with NULL; a NULL value leaves its field out
  * @param item_uri, item_prefix  the namespace of the fields
  * @return FALSE when the property is there and is no array */
 gboolean dt_xmp_append(dt_xmp_t *xmp, const char *uri, const char *prefix, const char *name,

@@ -10,8 +10,8 @@
 /** An element; offsets into the text. */
 typedef struct dt_xmp_node_t
 {
-  int parent;         ///< -1: none
-  size_t start, end;  ///< of the whole
+  int parent;          ///< -1: none
+  size_t start, end;   ///< of the whole
   size_t inner, close; ///< of what is inside; both equal to end when there is no closing tag
   const char *uri, *name;
 } dt_xmp_node_t;
@@ -20,9 +20,9 @@ typedef struct dt_xmp_node_t
 typedef struct dt_xmp_property_t
 {
   const char *uri, *name;
-  int description;       ///< the node it is in
-  int node;              ///< -1: an attribute
-  size_t start, end;     ///< of the whole, the blanks before it included
+  int description;   ///< the node it is in
+  int node;          ///< -1: an attribute
+  size_t start, end; ///< of the whole, the blanks before it included
   size_t value, value_end;
 } dt_xmp_property_t;
 

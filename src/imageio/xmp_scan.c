@@ -3,10 +3,13 @@
  * well-formed before; it does not tell places, nor does it know namespaces. */
 #include "imageio/xmp_internal.h"
 
+#include <stdint.h>
 #include <string.h>
 
 /** More than any packet of a picture has; keeps what a hostile one costs within bounds. */
-#define MAX_NODES 1000000
+#define MAX_NODES 500000
+/** What stands before the contents of rdf:RDF: namespaces, which may have to be repeated for every part. */
+#define MAX_HEAD 16384
 
 /** A namespace declaration in force. */
 typedef struct _declaration_t
@@ -254,7 +257,7 @@ gboolean dt_xmp_scan(dt_xmp_t *xmp)
     ok = end > 0;
     if(ok) next = strchr(xmp->text + end, '<');
   }
-  ok = ok && self.open < 0 && xmp->rdf >= 0;
+  ok = ok && self.open < 0 && xmp->rdf >= 0 && dt_xmp_node(xmp, xmp->rdf)->inner <= MAX_HEAD;
   g_hash_table_unref(self.bindings);
   g_array_unref(self.declarations);
   return ok;

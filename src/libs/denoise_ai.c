@@ -16,12 +16,24 @@ static const char *_task(const dt_restore_job_t *job)
   return job->task ? job->task : "denoise";
 }
 
+static gboolean _is_stream(const char *path)
+{
+  return g_strcmp0(path, DT_IMAGEIO_STREAM) == 0;
+}
+
+const char *dt_restore_job_extension(const dt_restore_job_t *job)
+{
+  return job->format ? dt_imageio_extension(job->format) + 1 : "tif";
+}
+
 static char *_default_name(const dt_restore_job_t *job, const char *input)
 {
-  char *base = g_path_get_basename(input), *suffix = g_strconcat("_", _task(job), NULL);
+  char *base = _is_stream(input) ? g_strdup("stdin") : g_path_get_basename(input);
+  char *suffix = g_strconcat("_", _task(job), NULL);
   char *dot = strrchr(base, '.');
   if(dot && dot != base) *dot = '\0';
-  char *name = g_strconcat(base, g_str_has_suffix(base, suffix) ? "" : suffix, ".tif", NULL);
+  char *name = g_strconcat(base, g_str_has_suffix(base, suffix) ? "" : suffix, ".",
+                           dt_restore_job_extension(job), NULL);
   g_free(suffix);
   g_free(base);
   return name;
@@ -75,8 +87,9 @@ gboolean dt_restore_job_factor(const dt_restore_job_t *job, const char *input, i
 
 char *dt_restore_job_output(const dt_restore_job_t *job, const char *input)
 {
-  if(job->output && !g_file_test(job->output, G_FILE_TEST_IS_DIR)
-     && !g_str_has_suffix(job->output, G_DIR_SEPARATOR_S))
+  if(_is_stream(job->output)
+     || (job->output && !g_file_test(job->output, G_FILE_TEST_IS_DIR)
+         && !g_str_has_suffix(job->output, G_DIR_SEPARATOR_S)))
     return g_strdup(job->output);
   char *dir = job->output ? g_strdup(job->output) : g_path_get_dirname(input);
   char *name = _default_name(job, input);
@@ -86,22 +99,57 @@ char *dt_restore_job_output(const dt_restore_job_t *job, const char *input)
   return path;
 }
 
+/* A stream has no name to tell: PNG is what most programs read, and TIFF what holds everything. */
+static dt_imageio_format_t _choose_format(const dt_restore_job_t *job, const char *output,
+                                          const dt_imageio_reader_t *reader)
+{
+  if(job->format) return job->format;
+  if(!_is_stream(output)) return dt_imageio_format_for_name(output);
+  return job->bits == 32 || (job->bits == 0 && reader->is_float) ? DT_IMAGEIO_TIFF : DT_IMAGEIO_PNG;
+}
+
+static int _choose_bits(const dt_restore_job_t *job, dt_imageio_format_t format,
+                        const dt_imageio_reader_t *reader)
+{
+  if(job->bits) return job->bits;
+  switch(format)
+  {
+  case DT_IMAGEIO_TIFF: return reader->is_float ? 32 : 16;
+  case DT_IMAGEIO_PNG: return reader->bits > 8 ? 16 : 8;
+  case DT_IMAGEIO_EXR: return reader->is_float && reader->bits > 16 ? 32 : 16;
+  case DT_IMAGEIO_PFM: return 32;
+  default: return 8;
+  }
+}
+
+/* Linear light in whole numbers would have hardly any for the shadows: what comes from a format that is always linear
+ * becomes sRGB there. */
+static const char *_choose_profile(const dt_restore_job_t *job, dt_imageio_format_t format, int bits,
+                                   const dt_imageio_reader_t *reader)
+{
+  const gboolean linear = reader->format == DT_IMAGEIO_PFM || reader->format == DT_IMAGEIO_EXR;
+  const gboolean whole = format != DT_IMAGEIO_EXR && bits != 32;
+  return !job->profile && !job->assume_profile && linear && whole ? "srgb" : job->profile;
+}
+
 static dt_imageio_write_opts_t _write_opts(const dt_restore_job_t *job, const char *output,
                                            const dt_imageio_reader_t *reader)
 {
-  const dt_imageio_format_t format = dt_imageio_format_for_name(output);
-  int bits = job->bits;
-  if(bits == 0 && format == DT_IMAGEIO_TIFF) bits = reader->is_float ? 32 : 16;
-  if(bits == 0 && format == DT_IMAGEIO_PNG) bits = reader->bits > 8 ? 16 : 8;
+  const dt_imageio_format_t format = _choose_format(job, output, reader);
+  const int bits = _choose_bits(job, format, reader);
   return (dt_imageio_write_opts_t){
     .format = format,
     .bits = bits,
     .compression = job->compression,
     .quality = job->quality,
-    .profile = job->profile,
+    .profile = _choose_profile(job, format, bits, reader),
     .metadata = &reader->metadata,
     .alpha_associated = reader->alpha_associated,
+    .alpha_linear = reader->alpha_linear,
+    .dither = !job->no_dither,
+    .intent = job->intent,
     .overwrite = job->overwrite,
+    .stream = job->stream,
   };
 }
 
@@ -115,6 +163,7 @@ static size_t _writer_memory(int width)
 static gboolean _spares_originals(const dt_restore_job_t *job, const char *input, const char *output,
                                   GError **error)
 {
+  if(_is_stream(output)) return TRUE;
   gboolean spared = !dt_imageio_same_file(output, input);
   for(int i = 0; i < job->n_originals && spared; i++)
     spared = !dt_imageio_same_file(output, job->originals[i]);
@@ -126,6 +175,100 @@ static gboolean _spares_originals(const dt_restore_job_t *job, const char *input
   return spared;
 }
 
+/* --- what has been done, and is --- */
+
+/* The last step of this task (transfer full: the array), or NULL. */
+static const dt_provenance_t *_find_step(const dt_restore_job_t *job, const dt_imageio_reader_t *in,
+                                         GPtrArray **steps)
+{
+  const dt_provenance_t *found = NULL;
+  *steps = dt_provenance_read(in->metadata.xmp);
+  for(guint i = 0; i < (*steps)->len; i++)
+  {
+    const dt_provenance_t *step = (*steps)->pdata[i];
+    if(g_strcmp0(step->task, _task(job)) == 0) found = step;
+  }
+  return found;
+}
+
+gboolean dt_restore_job_is_repeat(const dt_restore_job_t *job, const dt_imageio_reader_t *reader)
+{
+  GPtrArray *steps;
+  const gboolean repeated = _find_step(job, reader, &steps) != NULL;
+  g_ptr_array_unref(steps);
+  return repeated;
+}
+
+/* Twice denoised is smeared, and twice enlarged is mostly a slip of the shell's wildcard. */
+static gboolean _allows_repeat(const dt_restore_job_t *job, const dt_imageio_reader_t *in, const char *input,
+                               GError **error)
+{
+  GPtrArray *steps;
+  const dt_provenance_t *step = job->force ? NULL : _find_step(job, in, &steps);
+  if(job->force) return TRUE;
+  const char *model = step && step->model ? step->model : "an unknown model";
+  if(step && strcmp(_task(job), "upscale") == 0)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+                "%s has been enlarged already (%s, %g times). Use --force to enlarge it again.", input, model,
+                step->scale);
+  else if(step)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+                "%s has been denoised already (%s, strength %g). Use --force to denoise it again.", input,
+                model, step->strength);
+  g_ptr_array_unref(steps);
+  return !step;
+}
+
+/* The stamp for the output. */
+static dt_provenance_t _make_stamp(const dt_restore_job_t *job, const dt_restore_context_t *ctx,
+                                   const dt_imageio_reader_t *in)
+{
+  const gboolean upscale = strcmp(_task(job), "upscale") == 0;
+  return (dt_provenance_t){
+    .task = _task(job),
+    .model = dt_restore_get_model_id(ctx),
+    .model_hash = dt_restore_get_model_hash(ctx),
+    .strength = 100.0 * (1.0 - (double)job->restore.original),
+    .masked = job->mask != NULL,
+    .sigma = !dt_restore_has_sigma(ctx) ? 0.0
+             : job->restore.sigma > 0   ? (double)job->restore.sigma
+                                        : 25.0,
+    .scale = upscale ? _wanted_scale(&job->target, in->source.width, in->source.height) : 1.0,
+    .version = job->version,
+  };
+}
+
+/* Numbers were written with few digits. */
+static gboolean _is_near(double a, double b)
+{
+  return fabs(a - b) <= 0.005 * MAX(1.0, fabs(a));
+}
+
+static gboolean _is_same_step(const dt_provenance_t *a, const dt_provenance_t *b)
+{
+  return g_strcmp0(a->task, b->task) == 0 && g_strcmp0(a->model, b->model) == 0
+         && (!a->model_hash || !b->model_hash || strcmp(a->model_hash, b->model_hash) == 0)
+         && !a->masked == !b->masked && _is_near(a->strength, b->strength) && _is_near(a->sigma, b->sigma)
+         && _is_near(a->scale, b->scale);
+}
+
+gboolean dt_restore_job_is_same(const dt_restore_context_t *ctx, const dt_restore_job_t *job,
+                                const char *input, const char *output)
+{
+  const gboolean sized = job->target.long_edge > 0 || job->target.width > 0;
+  const dt_imageio_reader_t any = { .source = { .width = 1000, .height = 1000 } };
+  dt_imageio_reader_t *in = sized ? dt_imageio_open(input, job->assume_profile, NULL) : NULL;
+  dt_imageio_reader_t *out = dt_imageio_open(output, NULL, NULL);
+  GPtrArray *steps = dt_provenance_read(out ? out->metadata.xmp : NULL);
+  const dt_provenance_t stamp = _make_stamp(job, ctx, in ? in : &any);
+  const gboolean same =
+      steps->len == 0 || (sized && !in) || _is_same_step(&stamp, steps->pdata[steps->len - 1]);
+  g_ptr_array_unref(steps);
+  if(in) dt_row_source_destroy(&in->source);
+  if(out) dt_row_source_destroy(&out->source);
+  return same;
+}
+
 gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
                              const char *output, dt_restore_plan_t *plan, dt_imageio_reader_t **reader,
                              GError **error)
@@ -135,7 +278,8 @@ gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *
   if(!in) return FALSE;
   int width, height, factor;
   const gboolean ok =
-      dt_restore_job_size(job, in->source.width, in->source.height, &width, &height, &factor, error)
+      _allows_repeat(job, in, input, error)
+      && dt_restore_job_size(job, in->source.width, in->source.height, &width, &height, &factor, error)
       && dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels, &job->restore,
                          in->source.memory + _writer_memory(width), plan, error);
   if(ok && reader)
@@ -143,6 +287,18 @@ gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *
   else
     dt_row_source_destroy(&in->source);
   return ok;
+}
+
+gboolean dt_restore_job_result(const dt_restore_job_t *job, const dt_imageio_reader_t *reader,
+                               const char *output, int *width, int *height, guint64 *bytes, GError **error)
+{
+  int factor;
+  const dt_imageio_write_opts_t opts = _write_opts(job, output, reader);
+  if(!dt_restore_job_size(job, reader->source.width, reader->source.height, width, height, &factor, error))
+    return FALSE;
+  const guint64 samples = (guint64)*width * (guint64)*height * (guint64)reader->source.channels;
+  *bytes = samples * (guint64)(opts.bits ? opts.bits : 8) / 8;
+  return TRUE;
 }
 
 /* The output file, with a resampler before it where the model's factor is not what was asked for. */
@@ -182,8 +338,11 @@ gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *j
   dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
   if(!in) return FALSE;
   dt_imageio_write_opts_t opts = _write_opts(job, output, in);
+  const dt_provenance_t stamp = _make_stamp(job, ctx, in);
   opts.note = note;
-  dt_row_sink_t *out = _create(job, ctx, in, output, &opts, error);
+  opts.provenance = job->restore.pass_through ? NULL : &stamp; /* measurements change nothing */
+  dt_row_sink_t *out =
+      _allows_repeat(job, in, input, error) ? _create(job, ctx, in, output, &opts, error) : NULL;
   const gboolean ok = out && _process(ctx, job, &in->source, out, report, error);
   dt_row_source_destroy(&in->source);
   return ok;

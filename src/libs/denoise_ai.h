@@ -21,15 +21,22 @@ typedef struct dt_restore_job_t
 {
   const char *task;           ///< "denoise" or "upscale"; NULL: denoise
   dt_restore_target_t target; ///< for upscale
-  const char *output;         ///< a file, a directory, or NULL: beside the input
+  const char *output;         ///< a file, a directory, `-`: a stream, or NULL: beside the input
   const char *assume_profile; ///< the input's colour profile instead of the embedded one
   const char *profile;        ///< the output's colour profile; NULL: the input's
   const char *mask;           ///< a picture as map of the strength, or NULL
+  dt_imageio_format_t format; ///< UNKNOWN: from the output's name; of a stream PNG, TIFF for floating point
   int bits;                   ///< 8, 16 or 32; 0: 16 for TIFF (32 when the input is float), for PNG 16
-                              ///< when the input has more than 8, 8 for JPEG
+                              ///< when the input has more than 8, 8 for JPEG, 32 for PFM, and for
+                              ///< OpenEXR 32 when the input has as many, else 16
+  dt_imageio_intent_t intent; ///< of the output's profile
+  gboolean no_dither;         ///< round to 8 bits without dither
+  int stream;                 ///< where the output `-` goes; 0: the standard output
   dt_imageio_compression_t compression;
   int quality;
   gboolean overwrite;
+  gboolean force;         ///< also what has been through the task already
+  const char *version;    ///< of this program, for the stamp in the output; NULL: not told
   char *const *originals; ///< further files that no output may replace: the other inputs of a batch
   int n_originals;
   dt_restore_opts_t restore;
@@ -45,15 +52,33 @@ gboolean dt_restore_job_size(const dt_restore_job_t *job, int width, int height,
  * @param input  NULL: FALSE without an error when that would be needed */
 gboolean dt_restore_job_factor(const dt_restore_job_t *job, const char *input, int *factor, GError **error);
 
-/** Where the result of @p input goes: `<stem>_denoise.tif` in job->output when that is a directory or
- * beside the input when it is NULL; job->output itself otherwise (transfer full). */
+/** Where the result of @p input goes: `<stem>_denoise.tif` (or as the format has it) in job->output when
+ * that is a directory or beside the input when it is NULL; job->output itself otherwise (transfer full). */
 char *dt_restore_job_output(const dt_restore_job_t *job, const char *input);
+
+/** The extension of outputs that are given no name: "tif", or the format's (transfer none). */
+const char *dt_restore_job_extension(const dt_restore_job_t *job);
+
+/** Whether a picture has been through the task already, by the stamp in its XMP (imageio/provenance.h). Unless
+ * job->force is set, plan and run refuse it then with DT_AI_ERROR_USAGE. */
+gboolean dt_restore_job_is_repeat(const dt_restore_job_t *job, const dt_imageio_reader_t *reader);
+
+/** Whether the picture @p output, which is there, is what restoring @p input would make, by its stamp: task, model and
+ * its digest, strength, noise level, scale. Without a stamp the name has to do: TRUE. */
+gboolean dt_restore_job_is_same(const dt_restore_context_t *ctx, const dt_restore_job_t *job,
+                                const char *input, const char *output);
 
 /** What will be done with @p input, without writing anything. Fails where @p output would replace an original.
  * @param reader  receives the opened input (transfer full), may be NULL */
 gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
                              const char *output, dt_restore_plan_t *plan, dt_imageio_reader_t **reader,
                              GError **error);
+
+/** What the opened picture becomes as @p output.
+ * @param bytes  receives the size of its samples; compressed they are fewer, the metadata come on top
+ * @return FALSE as dt_restore_job_size() */
+gboolean dt_restore_job_result(const dt_restore_job_t *job, const dt_imageio_reader_t *reader,
+                               const char *output, int *width, int *height, guint64 *bytes, GError **error);
 
 /** Restores @p input into @p output (see dt_restore_job_output()); @p ctx has the factor of dt_restore_job_size().
  * @param note  NULL, or receives (transfer full) what of the metadata the format could not hold, or NULL

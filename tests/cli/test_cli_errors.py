@@ -53,7 +53,7 @@ class BadInput(CliTest):
 
     def test_not_a_regular_file(self):
         os.mkdir(self.file("dir.tif"))
-        self.check(self.file("dir.tif"), "not a regular file")
+        self.check(self.file("dir.tif"), "no pictures")
         os.mkfifo(self.file("fifo.tif"))
         self.check(self.file("fifo.tif"), "not a regular file")
         with socket.socket(socket.AF_UNIX) as s:

@@ -59,7 +59,7 @@ class WebGPU(runtimes.RuntimeTest):
     def compare(self, model, picture):
         expected, wanted = self.floats(picture, "CPU", "--model", model)
         result, got = self.floats(picture, "WebGPU", "--model", model, timeout=900)
-        self.assertRegex(result.err, r"(?m)^darktable-ai: .*: %s on WebGPU \(%s; nodes WebGpu \d+(, CPU \d+)?\), "
+        self.assertRegex(result.err, r"(?m)^darktable-ai: .*: %s on WebGPU \(%s; nodes WebGPU \d+(, CPU \d+)?\), "
                          % (model, DEVICE), "the last line names provider, device and nodes")
         self.assertIn("%s on CPU, " % model, expected.err)
         self.assert_close(wanted, got, LIMIT, "%s on %s" % (model, os.path.basename(picture)))
@@ -85,7 +85,7 @@ class WebGPU(runtimes.RuntimeTest):
         done = json.loads(result.out)
         self.assertEqual((done["provider"], done["fallback"]), ("WebGPU", ""))
         self.assertRegex(done["device"], "^%s$" % DEVICE)
-        self.assertRegex(done["nodes"], r"^WebGpu \d+")
+        self.assertRegex(done["nodes"], r"^WebGPU \d+")
         self.assertEqual(result.err, "")
 
     def test_auto_never_takes_it(self):

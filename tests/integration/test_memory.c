@@ -3,6 +3,7 @@
  * of the picture. */
 #include "support.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,21 +43,36 @@ static char *_make_picture(const char *name, int width, int height)
   return path;
 }
 
-/* Peak bytes of denoising @p input, by the command's own account. */
-static double _peak(const char *input, const char *memory)
+/* Peak bytes of a task on @p input, by the command's own account; the result is left in out.tif. */
+static double _peak_of(const char *const *task, const char *input, const char *memory)
 {
   char *out = g_build_filename(_world, "out.tif", NULL);
-  const char *const argv[] = {
-    DT_TEST_PROGRAM, "--configdir",   _world,     "--cachedir", _world, "denoise", "--json", "--overwrite",
-    "--model",       "denoise-conv3", "--memory", memory,       "-o",   out,       input,    NULL
-  };
+  const char *argv[24] = { DT_TEST_PROGRAM, "--configdir", _world, "--cachedir", _world };
+  int n = 5;
+  while(*task) argv[n++] = *task++;
+  const char *const more[] = { "--json", "--overwrite", "--memory", memory, "-o", out, input };
+  for(size_t i = 0; i < G_N_ELEMENTS(more); i++) argv[n++] = more[i];
   char *json = _spawn(argv);
   const double peak = _field(json, "peak_memory");
-  print_message("%s with --memory %s: %.0f MiB, %.1f s\n", input, memory, peak / 1048576,
+  print_message("%s %s with --memory %s: %.0f MiB, %.1f s\n", argv[5], input, memory, peak / 1048576,
                 _field(json, "seconds"));
-  unlink(out);
   g_free(json);
   g_free(out);
+  return peak;
+}
+
+static void _remove_result(void)
+{
+  char *out = g_build_filename(_world, "out.tif", NULL);
+  unlink(out);
+  g_free(out);
+}
+
+static double _peak(const char *input, const char *memory)
+{
+  static const char *const task[] = { "denoise", "--model", "denoise-conv3", NULL };
+  const double peak = _peak_of(task, input, memory);
+  _remove_result();
   return peak;
 }
 
@@ -92,6 +108,73 @@ static void test_budget_is_kept(void **state)
   g_free(path);
 }
 
+static char *_hash_result(void)
+{
+  char *out = g_build_filename(_world, "out.tif", NULL);
+  GMappedFile *file = g_mapped_file_new(out, FALSE, NULL);
+  assert_non_null(file);
+  char *hash = g_compute_checksum_for_data(
+      G_CHECKSUM_SHA256, (const guchar *)g_mapped_file_get_contents(file), g_mapped_file_get_length(file));
+  g_mapped_file_unref(file);
+  g_free(out);
+  return hash;
+}
+
+/* Four times the size within a budget, and the same pixels whatever it is; 96 MP in the long run. */
+static void test_enlarging_keeps_the_budget(void **state)
+{
+  (void)state;
+  if(test_is_sanitized()) skip();
+  static const char *const task[] = { "upscale", "--scale", "4", "--model", "upscale-x4", NULL };
+  static const struct
+  {
+    const char *text;
+    double bytes;
+  } budgets[] = { { "300M", 300 << 20 }, { "512M", 512 << 20 }, { "1G", 1 << 30 }, { "4G", 4294967296.0 } };
+  char *path = test_is_long() ? _make_picture("6.tif", 3000, 2000) : _make_picture("1.tif", 1000, 700);
+  char *first = NULL;
+  for(size_t i = test_is_long() ? 1 : 0; i < (test_is_long() ? 4 : 3); i++)
+  {
+    assert_true(_peak_of(task, path, budgets[i].text) <= budgets[i].bytes * 1.05);
+    char *hash = _hash_result();
+    if(first) assert_string_equal(hash, first);
+    g_free(first);
+    first = hash;
+  }
+  _remove_result();
+  unlink(path);
+  g_free(first);
+  g_free(path);
+}
+
+/* More than 4 GiB in one file: written, and read back to the last row. */
+static void test_big_tiff(void **state)
+{
+  (void)state;
+  if(test_is_sanitized() || !test_is_long()) skip();
+  static const char *const task[] = { "upscale",    "--scale",     "4",  "--model",
+                                      "upscale-x4", "--bit-depth", "32", "--compression",
+                                      "none",       NULL };
+  char *path = _make_picture("23.tif", 4800, 4800), *out = g_build_filename(_world, "out.tif", NULL);
+  char *back = g_build_filename(_world, "back.jpg", NULL);
+  _peak_of(task, path, "1G");
+  GStatBuf status;
+  assert_int_equal(g_stat(out, &status), 0);
+  assert_true((double)status.st_size > 4294967296.0);
+  const char *const read[] = {
+    DT_TEST_PROGRAM, "--configdir", _world, "--cachedir", _world, "denoise", "--model",
+    "denoise-conv3", "--strength",  "0",    "-o",         back,   out,       NULL
+  };
+  g_free(_spawn(read));
+  assert_int_equal(g_stat(back, &status), 0);
+  unlink(back);
+  unlink(path);
+  _remove_result();
+  g_free(back);
+  g_free(out);
+  g_free(path);
+}
+
 static int _setup(void **state)
 {
   (void)state;
@@ -119,6 +202,8 @@ static int _teardown(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = { cmocka_unit_test(test_height_does_not_matter),
-                                      cmocka_unit_test(test_budget_is_kept) };
+                                      cmocka_unit_test(test_budget_is_kept),
+                                      cmocka_unit_test(test_enlarging_keeps_the_budget),
+                                      cmocka_unit_test(test_big_tiff) };
   return cmocka_run_group_tests_name("memory", tests, _setup, _teardown);
 }
