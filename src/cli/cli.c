@@ -7,6 +7,7 @@
 #include "common/paths.h"
 #include "imageio/imageio.h"
 
+#include <fcntl.h>
 #include <json-glib/json-glib.h>
 #include <pthread.h>
 #include <signal.h>
@@ -62,6 +63,18 @@ int dt_cli_fail(GError *error)
   dt_cli_say("%s", error->message);
   g_error_free(error);
   return code;
+}
+
+void dt_cli_keep_stdout(void)
+{
+#if defined(__GLIBC__)
+  const int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  FILE *own = fd >= 0 ? fdopen(fd, "w") : NULL;
+  if(own && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+    stdout = own;
+  else if(own)
+    fclose(own);
+#endif
 }
 
 void dt_cli_print_json_string(const char *text)

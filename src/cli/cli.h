@@ -94,6 +94,10 @@ void dt_cli_progress_begin(dt_cli_progress_t *progress, const char *label);
 void dt_cli_progress_update(double fraction, double amount, void *progress);
 void dt_cli_progress_end(dt_cli_progress_t *progress);
 
+/** Keeps results to themselves: from here on stdout has a descriptor of its own, and what libraries and drivers print to
+ * descriptor 1 goes to stderr. Where the C library does not let stdout be replaced nothing changes. */
+void dt_cli_keep_stdout(void);
+
 /** Prints one JSON string literal on stdout. */
 void dt_cli_print_json_string(const char *text);
 

@@ -49,7 +49,11 @@ int main(int argc, char **argv)
   g_free(overview);
   if(!go_on) return code;
   const dt_cli_command_t *command = argc > 1 ? _find(argv[1]) : NULL;
-  if(command) return _check_stdout(command->run(argc - 1, argv + 1));
+  if(command)
+  {
+    dt_cli_keep_stdout();
+    return _check_stdout(command->run(argc - 1, argv + 1));
+  }
   if(argc > 1)
     dt_cli_say("there is no command \"%s\". See: darktable-ai --help", argv[1]);
   else

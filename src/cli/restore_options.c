@@ -268,7 +268,7 @@ static gboolean _check_streams(const dt_cli_restore_t *r, GError **error)
                  "output.");
   if(!_is_stream(r->job.output) || r->dry_run) return TRUE;
   if(r->json) return _usage(error, "--json and -o - both want the standard output; choose one.");
-  return !isatty(STDOUT_FILENO)
+  return !isatty(fileno(stdout))
          || _usage(
              error,
              "-o - would write a picture to a terminal. Give the name of a file, or pipe it into a command.");
@@ -278,7 +278,7 @@ static gboolean _check_streams(const dt_cli_restore_t *r, GError **error)
 static void _take_stdout(dt_restore_job_t *job)
 {
   fflush(stdout);
-  const int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  const int fd = fcntl(fileno(stdout), F_DUPFD_CLOEXEC, 3);
   if(fd < 0) return;
   dup2(STDERR_FILENO, STDOUT_FILENO);
   signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error like a full disk */

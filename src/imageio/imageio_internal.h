@@ -143,9 +143,9 @@ typedef struct dt_encode_spec_t
   const double *chromaticities; ///< of the linear light in an OpenEXR; NULL: grey
   dt_imageio_compression_t compression;
   int quality;
-  const dt_metadata_t *metadata; ///< never NULL; as it is to be written, icc included
+  const dt_metadata_t *metadata;     ///< never NULL; as it is to be written, icc included
   const dt_provenance_t *provenance; ///< to be written down; NULL: nothing
-  GString *note;                 ///< receives sentences about what could not be carried
+  GString *note;                     ///< receives sentences about what could not be carried
 } dt_encode_spec_t;
 
 typedef struct dt_encoder_t dt_encoder_t;

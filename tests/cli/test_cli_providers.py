@@ -356,7 +356,6 @@ class Probing(FakeRuntimeTest):
         result = self.run_cli("providers")
         self.assertNotIn("fake driver", result.out + result.err)
 
-    @harness.open_bug("what a driver prints while it works in this process goes to our stdout")
     def test_chatter_at_work(self):
         self.place.script("[CUDA]\nsession=noise\nrun=noise\n", providers=["CUDA"])
         result = self.assert_ok(self.denoise("--json", "-o", self.out, self.picture))

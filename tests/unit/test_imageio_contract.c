@@ -571,6 +571,41 @@ static void test_copyright_of_two(void **state)
   dt_metadata_clear(&metadata);
 }
 
+/** The directory of a BigTIFF, which gexiv2 cannot open: what was there and what is added. */
+static void test_big_tiff_directory(void **state)
+{
+  (void)state;
+  static const char artist[] = "somebody", model[] = "a longer name than eight";
+  static const guint8 head[16] = { 'I', 'I', 43, 0, 8, 0, 0, 0, 16 };
+  static const guint8 table[40] = {
+    0x0f, 1, 2, 0, 3, 0, 0, 0, 0, 0, 0, 0, 'm', 'e', 0, 0, 0, 0, 0, 0, // Make
+    0x12, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 6,   0,   0, 0, 0, 0, 0, 0
+  }; // Orientation
+  if(G_BYTE_ORDER != G_LITTLE_ENDIAN) skip();
+  dt_exif_t *exif = dt_exif_create();
+  dt_exif_set_bytes(exif, DT_IFD_MAIN, 315, DT_TYPE_ASCII, sizeof(artist),
+                    g_bytes_new(artist, sizeof(artist)));
+  dt_exif_set_bytes(exif, DT_IFD_MAIN, 272, DT_TYPE_ASCII, sizeof(model), g_bytes_new(model, sizeof(model)));
+  dt_exif_set_number(exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, DT_TYPE_SHORT, 1);
+  GBytes *directory = dt_exif_extend_directory(exif, table, 2, 16, TRUE);
+  GByteArray *file = g_byte_array_new();
+  gsize size;
+  const guint8 *data = g_bytes_get_data(directory, &size);
+  g_byte_array_append(file, head, sizeof(head));
+  g_byte_array_append(file, data, (guint)size);
+  GBytes *bytes = g_byte_array_free_to_bytes(file);
+  dt_exif_t *back = dt_exif_read_bytes(bytes);
+  assert_int_equal(back->ifds[DT_IFD_MAIN]->len, 4);
+  assert_string_equal(g_bytes_get_data(dt_exif_find(back, DT_IFD_MAIN, 271)->value, NULL), "me");
+  assert_string_equal(g_bytes_get_data(dt_exif_find(back, DT_IFD_MAIN, 272)->value, NULL), model);
+  assert_string_equal(g_bytes_get_data(dt_exif_find(back, DT_IFD_MAIN, 315)->value, NULL), artist);
+  assert_true(dt_exif_get_number(back, DT_IFD_MAIN, DT_TAG_ORIENTATION, 0.0) == 6.0); // what was there counts
+  dt_exif_destroy(back);
+  dt_exif_destroy(exif);
+  g_bytes_unref(bytes);
+  g_bytes_unref(directory);
+}
+
 /** Steps are appended, and what was there stays as it is. */
 static void test_steps_add_up(void **state)
 {
@@ -636,6 +671,7 @@ int main(void)
     cmocka_unit_test(test_pixels_per_millimetre_follow_the_size),
     cmocka_unit_test(test_no_stale_previews),
     cmocka_unit_test(test_copyright_of_two),
+    cmocka_unit_test(test_big_tiff_directory),
     cmocka_unit_test(test_steps_add_up),
     cmocka_unit_test(test_stamp_survives_other_programs),
   };
