@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # bash completion for darktable-ai
 
-_darktable_ai_commands="denoise models providers runtime cache prefs enable disable doctor"
+_darktable_ai_commands="denoise upscale models providers runtime cache prefs enable disable bench doctor"
 _darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --help"
 _darktable_ai_help="--help-all --help-global"
-_darktable_ai_denoise="-o --output --model --provider --sigma --memory --bit-depth --compression --quality
-  --icc --assume-profile --threads --force --overwrite --skip-existing --dry-run --json --progress
+_darktable_ai_denoise="--strength --mask --sigma"
+_darktable_ai_upscale="--scale --long-edge --size"
+_darktable_ai_bench="--task --model --provider --scale --megapixels --runs --memory --threads --json --compare"
+_darktable_ai_restore="-o --output --model --provider --preserve-wide-gamut --no-preserve-wide-gamut --memory --format --bit-depth --no-dither --compression --quality
+  --icc --intent --assume-profile --threads --force --overwrite --skip-existing --dry-run --json --progress
   -r --recursive --keep-going --fail-fast --resume --journal --shard"
 _darktable_ai_models="--json --remote --default --all --dry-run -o --output --overwrite --progress"
 _darktable_ai_runtime="--json -y --yes --use --strict --dry-run --progress"
@@ -67,6 +70,8 @@ _darktable_ai_value()
     --provider)
       COMPREPLY=($(compgen -W "auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU" -- "$current"))
       ;;
+    --format) COMPREPLY=($(compgen -W "tiff png jpeg exr pfm" -- "$current")) ;;
+    --intent) COMPREPLY=($(compgen -W "relative perceptual" -- "$current")) ;;
     --bit-depth) COMPREPLY=($(compgen -W "8 16 32" -- "$current")) ;;
     --compression) COMPREPLY=($(compgen -W "none deflate deflate-predictor" -- "$current")) ;;
     --progress) COMPREPLY=($(compgen -W "auto bar plain json none" -- "$current")) ;;
@@ -123,7 +128,9 @@ _darktable_ai()
 
   case $command in
     "") options="$_darktable_ai_global $_darktable_ai_commands" ;;
-    denoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_denoise" ;;
+    denoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_restore $_darktable_ai_denoise" ;;
+    upscale) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_restore $_darktable_ai_upscale" ;;
+    bench) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_bench" ;;
     models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
     runtime) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_runtime" ;;
     providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
@@ -146,7 +153,7 @@ _darktable_ai()
       fi
       ;;
     prefs:get | prefs:set | prefs:reset) options=$(_darktable_ai_keys) ;;
-    denoise:*)
+    denoise:* | upscale:*)
       if [[ $current != -* ]]; then
         COMPREPLY=($(compgen -f -- "$current"))
         return

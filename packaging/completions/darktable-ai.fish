@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # fish completion for darktable-ai
 # The long options in full: --debug --configdir --cachedir --conf --version --help --help-all --help-global
-# --output --model --provider --sigma --memory --bit-depth --compression --quality --icc --assume-profile
+# --output --model --provider --sigma --memory --format --intent --no-dither --bit-depth --compression --quality --icc --assume-profile
 # --threads --force --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
-set -l commands denoise models providers runtime cache prefs enable disable doctor
+set -l commands denoise upscale models providers runtime cache prefs enable disable bench doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
@@ -39,6 +39,8 @@ complete -c darktable-ai -n "__fish_seen_subcommand_from $commands" -l help-glob
 
 # commands
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a denoise -d 'Remove noise from photographs'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a upscale -d 'Enlarge photographs'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure how fast a model is here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a cache -d 'Show and clear compiled graphs and verdicts'
@@ -49,30 +51,50 @@ complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a disab
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'Show versions, directories and what is wrong'
 
 # denoise
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -F
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -s o -l output -r -F -d 'Where to write'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l model -x -a '(__darktable_ai_installed)' -d 'Use this model'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU' -d 'Run on this provider or not at all'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -F
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -s o -l output -r -F -d 'Where to write'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l model -x -a '(__darktable_ai_installed)' -d 'Use this model'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU' -d 'Run on this provider or not at all'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l sigma -x -d 'Noise level 1 to 255'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l memory -x -d 'Stay within this much memory'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l bit-depth -x -a '8 16 32' -d 'Bits per sample'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l compression -x -a 'none deflate deflate-predictor' -d 'TIFF compression'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l quality -x -d 'JPEG quality 1 to 100'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l icc -r -F -a "$profiles" -d 'Output colour profile'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l assume-profile -r -F -a "$profiles" -d 'Read the input with this profile'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l threads -x -d 'Threads for the network'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l force -d 'Also files that this was done to already'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l overwrite -d 'Replace existing outputs'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l skip-existing -d 'Leave existing outputs alone'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -s r -l recursive -d 'Of a directory, those below it as well'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l keep-going -d 'A file that fails does not end the batch'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l fail-fast -d 'The first that fails does'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l resume -d 'Keep a journal, go on with what is not done'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l journal -r -F -d 'Keep it in this file'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l shard -x -d 'Only this part of the files, such as 1/4'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l dry-run -d 'Print the plan and write nothing'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l json -d 'Print one JSON object per file'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l strength -x -d '0 to 100: below it texture returns'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l mask -r -F -d 'Map of the strength'
+complete -c darktable-ai -n '__fish_seen_subcommand_from upscale' -l scale -x -d 'So many times the size'
+complete -c darktable-ai -n '__fish_seen_subcommand_from upscale' -l long-edge -x -d 'Pixels of the longer side'
+complete -c darktable-ai -n '__fish_seen_subcommand_from upscale' -l size -x -d 'WxH to fit into'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l preserve-wide-gamut -d 'Keep colours outside sRGB'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l no-preserve-wide-gamut -d 'Clip them'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l task -x -a 'denoise upscale' -d 'Which task'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l megapixels -x -d 'Size of the picture'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l runs -x -d 'How often'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l compare -r -F -d 'A kept run'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l scale -x -a '2 4' -d 'For upscale'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l json -d 'Print a JSON object'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l model -x -a '(__darktable_ai_installed)' -d 'Use this model'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l memory -x -d 'Stay within this much memory'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l threads -x -d 'Threads for the network'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU' -d 'Run on this provider'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l memory -x -d 'Stay within this much memory'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l format -x -a 'tiff png jpeg exr pfm' -d 'Format where the name does not tell it'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l no-dither -d 'Round to 8 bits without dither'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l intent -x -a 'relative perceptual' -d 'For output profiles with tables'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l bit-depth -x -a '8 16 32' -d 'Bits per sample'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l compression -x -a 'none deflate deflate-predictor' -d 'TIFF compression'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l quality -x -d 'JPEG quality 1 to 100'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l icc -r -F -a "$profiles" -d 'Output colour profile'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l assume-profile -r -F -a "$profiles" -d 'Read the input with this profile'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l threads -x -d 'Threads for the network'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l force -d 'Also files that this was done to already'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l overwrite -d 'Replace existing outputs'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l skip-existing -d 'Leave existing outputs alone'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -s r -l recursive -d 'Of a directory, those below it as well'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l keep-going -d 'A file that fails does not end the batch'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l fail-fast -d 'The first that fails does'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l resume -d 'Keep a journal, go on with what is not done'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l journal -r -F -d 'Keep it in this file'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l shard -x -d 'Only this part of the files, such as 1/4'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l dry-run -d 'Print the plan and write nothing'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l json -d 'Print one JSON object per file'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 
 # models, providers, cache, prefs
 complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear'

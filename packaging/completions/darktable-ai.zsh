@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # zsh completion for darktable-ai; install as _darktable-ai in a directory of $fpath
 
-local -a global help_options commands profiles
+local -a global help_options commands profiles own
 global=(
   '*'{-d+,--debug=}'[print diagnostics]:topic:(ai opencl perf pipe tiling memory all)'
   '--configdir=[settings and models live here]:directory:_files -/'
@@ -17,6 +17,7 @@ help_options=(
 )
 commands=(
   'denoise:remove noise from photographs'
+  'upscale:enlarge photographs'
   'models:list, install, download and choose models'
   'providers:show which execution providers work here'
   'runtime:show, find, choose and install ONNX Runtime'
@@ -24,6 +25,7 @@ commands=(
   'prefs:show and change settings'
   'enable:switch AI features on'
   'disable:switch AI features off'
+  'bench:measure how fast a model is here'
   'doctor:show versions, directories and what is wrong'
 )
 profiles=(srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear
@@ -83,13 +85,26 @@ case $state in
   argument)
     curcontext="${curcontext%:*}-$words[1]:"
     case $words[1] in
-      denoise)
-        _arguments -S $global $help_options \
+      denoise|upscale)
+        if [[ $words[1] == upscale ]]; then
+          own=('(--long-edge --size)--scale=[so many times the size]:factor:'
+            '(--scale --size)--long-edge=[pixels of the longer side]:pixels:'
+            '(--scale --long-edge)--size=[as large as fits into this]:WxH:')
+        else
+          own=('--strength=[0 to 100: below it texture returns]:strength:'
+            '--mask=[map of the strength]:file:_files'
+            '--sigma=[noise level 1 to 255, for models that take one]:level:')
+        fi
+        _arguments -S $global $help_options $own \
           '(-o --output)'{-o+,--output=}'[where to write]:file or directory:_files' \
           '--model=[use this model instead of the active one]:model:_darktable_ai_installed' \
           '--provider=[run on this execution provider or not at all]:provider:(auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU)' \
-          '--sigma=[noise level 1 to 255, for models that take one]:level:' \
+          '(--no-preserve-wide-gamut)--preserve-wide-gamut[keep colours outside sRGB]' \
+          '(--preserve-wide-gamut)--no-preserve-wide-gamut[clip them]' \
           '--memory=[stay within this much memory]:size:' \
+          '--format=[format where the name does not tell it]:format:(tiff png jpeg exr pfm)' \
+          '--no-dither[round to 8 bits without dither]' \
+          '--intent=[for output profiles with tables]:intent:(relative perceptual)' \
           '--bit-depth=[bits per sample]:bits:(8 16 32)' \
           '--compression=[TIFF compression]:compression:(none deflate deflate-predictor)' \
           '--quality=[JPEG quality 1 to 100]:quality:' \
@@ -109,6 +124,16 @@ case $state in
           '--json[print one JSON object per file]' \
           '--progress=[how progress is shown]:mode:(auto bar plain json none)' \
           '*:photograph:_files'
+        ;;
+      bench)
+        _arguments -S $global $help_options \
+          '--task=[which task]:task:(denoise upscale)' \
+          '--model=[use this model]:model:_darktable_ai_installed' \
+          '--provider=[run on this execution provider]:provider:(auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU)' \
+          '--scale=[upscale: factor]:factor:(2 4)' '--megapixels=[size of the picture]:size:' \
+          '--runs=[how often]:number:' '--memory=[stay within this much memory]:size:' \
+          '--threads=[threads for the network]:number:' '--json[print a JSON object]' \
+          '--compare=[a kept run]:file:_files'
         ;;
       models)
         _arguments -S $global $help_options \

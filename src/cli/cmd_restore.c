@@ -64,8 +64,12 @@ static gboolean _find_model(_run_t *run, GError **error)
                        : dt_ai_env_get_active_model(run->env, r->job.task);
   if(run->info && strcmp(run->info->task_type, r->job.task) == 0) return TRUE;
   dt_restore_context_t *ctx = dt_restore_load(run->env, r->job.task, r->model, &run->r->load, error);
-  dt_restore_free(ctx); /* it is an error, or there was none to be found */
-  return ctx != NULL && run->info != NULL;
+  const gboolean found = ctx && run->info;
+  if(ctx && !found)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
+                "There is no model for this. See what is installed: darktable-ai models list");
+  dt_restore_free(ctx);
+  return found;
 }
 
 /* --- names --- */
@@ -111,8 +115,7 @@ static gboolean _claim_output(_run_t *run, const char *output, GError **error)
   if(g_hash_table_add(run->claimed, g_canonicalize_filename(output, NULL))) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
               "%s: another file of this batch goes there as well. Give each a name of its own: -o with a "
-              "pattern such "
-              "as '{dir}/{name}_{counter}.{ext}', or with {relative}.",
+              "pattern such as '{dir}/{name}_{counter}.{ext}', or with {relative}.",
               output);
   return FALSE;
 }

@@ -89,10 +89,9 @@ dt_journal_t *dt_cli_restore_open_journal(const dt_cli_restore_t *r, const dt_ai
   json_object_set_string_member(settings, "digest of the model", digest);
   g_free(digest);
   char *path = r->journal ? g_strdup(r->journal) : _default_path(r, settings, error);
-  const dt_journal_mode_t mode = r->dry_run  ? DT_JOURNAL_LOOK
-                                 : r->resume ? DT_JOURNAL_RESUME
-                                             : DT_JOURNAL_NEW;
-  dt_journal_t *journal = path ? dt_journal_open(path, mode, settings, note, error) : NULL;
+  dt_journal_t *journal = path ? dt_journal_open(path, r->resume ? DT_JOURNAL_RESUME : DT_JOURNAL_NEW,
+                                                 r->dry_run, settings, note, error)
+                               : NULL;
   g_free(path);
   json_object_unref(settings);
   return journal;

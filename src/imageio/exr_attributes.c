@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The standard attributes of OpenEXR and what they are called in EXIF. OpenEXR has no place for EXIF as a whole, XMP,
- * IPTC or the orientation. */
+/* The standard attributes of OpenEXR and what they are called in EXIF, and XMP in an attribute of its own, as darktable
+ * writes it. OpenEXR has no place for EXIF as a whole, IPTC or the orientation. */
 #include "imageio/exr_internal.h"
 
 #include <math.h>
@@ -168,6 +168,14 @@ static GBytes *_make_profile(exr_const_context_t file, int part, int colours, do
   return dt_profile_load("srgb-linear", colours, NULL);
 }
 
+static void _read_xmp(exr_const_context_t file, int part, dt_metadata_t *metadata)
+{
+  int32_t length = 0;
+  const char *text = NULL;
+  if(exr_attr_get_string(file, part, "xmp", &length, &text) == EXR_ERR_SUCCESS && text && length > 0)
+    metadata->xmp = g_bytes_new(text, (gsize)length);
+}
+
 void dt_exr_read_attributes(exr_const_context_t file, int part, int colours, dt_metadata_t *metadata)
 {
   double density;
@@ -180,6 +188,7 @@ void dt_exr_read_attributes(exr_const_context_t file, int part, int colours, dt_
     metadata->yres = aspect > 0.01f && aspect < 100.0f ? density * (double)aspect : density;
   }
   _read_exif(file, part, metadata);
+  _read_xmp(file, part, metadata);
 }
 
 // --- From EXIF
@@ -270,6 +279,18 @@ static void _write_exif(exr_context_t file, int part, const dt_exif_t *exif)
   _write_place(file, part, exif);
 }
 
+static void _write_xmp(exr_context_t file, int part, const dt_encode_spec_t *spec)
+{
+  GBytes *xmp = dt_metadata_make_xmp(spec, DT_IMAGEIO_MAX_BLOB);
+  if(!xmp) return;
+  gsize size;
+  const char *data = g_bytes_get_data(xmp, &size);
+  char *text = g_strndup(data, size);
+  exr_attr_set_string(file, part, "xmp", text);
+  g_free(text);
+  g_bytes_unref(xmp);
+}
+
 void dt_exr_write_attributes(exr_context_t file, int part, const dt_encode_spec_t *spec)
 {
   const dt_metadata_t *metadata = spec->metadata;
@@ -284,10 +305,11 @@ void dt_exr_write_attributes(exr_context_t file, int part, const dt_encode_spec_
   dt_exif_t *exif = metadata->exif ? dt_exif_read_bytes(metadata->exif) : NULL;
   if(exif) _write_exif(file, part, exif);
   dt_exif_destroy(exif);
-  if(metadata->exif || metadata->xmp || metadata->iptc)
+  _write_xmp(file, part, spec);
+  if(metadata->exif || metadata->iptc)
     dt_metadata_note(
-        spec, "OpenEXR has no place for EXIF as a whole, XMP and IPTC; only what it has attributes for "
-              "went along (description, copyright, date, exposure, place).");
+        spec, "OpenEXR has no place for EXIF as a whole and IPTC; of EXIF what it has attributes for went "
+              "along (description, copyright, date, exposure, place).");
   if(metadata->orientation != 1)
     dt_metadata_note(spec, "OpenEXR knows no orientation: the picture lies as the camera stored it.");
 }

@@ -8,7 +8,7 @@
 #include <libheif/heif.h>
 
 /** What the library holds while it decodes, a pixel: its planes, and the same as RGB. */
-#define BYTES_PER_PIXEL 16
+#define BYTES_PER_PIXEL 12
 
 /** A file, opened. */
 typedef struct _heif_t

@@ -388,9 +388,8 @@ static cmsHTRANSFORM _create_transform(const dt_icc_t *icc, gboolean decode)
       decode || icc->intent == DT_IMAGEIO_RELATIVE ? INTENT_RELATIVE_COLORIMETRIC : INTENT_PERCEPTUAL;
   cmsHPROFILE rows = _create_rows_profile(icc);
   if(!rows) return NULL;
-  cmsHTRANSFORM transform =
-      cmsCreateTransformTHR(icc->context, decode ? icc->profile : rows, format, decode ? rows : icc->profile,
-                            format, intent, flags);
+  cmsHTRANSFORM transform = cmsCreateTransformTHR(icc->context, decode ? icc->profile : rows, format,
+                                                  decode ? rows : icc->profile, format, intent, flags);
   cmsCloseProfile(rows);
   return transform;
 }

@@ -379,7 +379,7 @@ static void _create_encoder(_sink_t *self, const dt_imageio_write_opts_t *opts, 
                             GError **error)
 {
   self->encoder = dt_format_get(opts->format)->create(spec, error);
-  if(spec->provenance && (opts->format == DT_IMAGEIO_PFM || opts->format == DT_IMAGEIO_EXR))
+  if(spec->provenance && opts->format == DT_IMAGEIO_PFM)
     dt_metadata_note(spec, "This format has no place for a record of what was done to the picture.");
   char *text = g_string_free(spec->note, spec->note->len == 0);
   if(opts->note)

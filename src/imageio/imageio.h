@@ -30,7 +30,6 @@ typedef enum dt_imageio_format_t
 /** The name that stands for the standard input when reading and for a stream when writing. */
 #define DT_IMAGEIO_STREAM "-"
 
-
 /** How the samples of a TIFF are stored. */
 typedef enum dt_imageio_compression_t
 {
@@ -50,12 +49,12 @@ typedef enum dt_imageio_intent_t
 /** Metadata as blobs, ready to be embedded; any member may be NULL. */
 typedef struct dt_metadata_t
 {
-  GBytes *icc;       ///< ICC profile of the pixels in the file
-  GBytes *exif;      ///< a TIFF structure ("II*\0…" or "MM\0*…"), without the "Exif\0\0" prefix
-  GBytes *xmp;       ///< the XMP packet, UTF-8
-  GBytes *iptc;      ///< the IPTC-IIM data sets
-  int orientation;   ///< EXIF orientation 1..8; the pixels are NOT rotated
-  double xres, yres; ///< pixels per inch, 0 = unknown
+  GBytes *icc;              ///< ICC profile of the pixels in the file
+  GBytes *exif;             ///< a TIFF structure ("II*\0…" or "MM\0*…"), without the "Exif\0\0" prefix
+  GBytes *xmp;              ///< the XMP packet, UTF-8
+  GBytes *iptc;             ///< the IPTC-IIM data sets
+  int orientation;          ///< EXIF orientation 1..8; the pixels are NOT rotated
+  double xres, yres;        ///< pixels per inch, 0 = unknown
   double chromaticities[8]; ///< of red, green, blue and white, exactly what `icc` rounds; all 0: not known
 } dt_metadata_t;
 
@@ -94,7 +93,7 @@ dt_imageio_reader_t *dt_imageio_open(const char *path, const char *assume_profil
 /** How to write. Zero-initialise for the defaults. */
 typedef struct dt_imageio_write_opts_t
 {
-  dt_imageio_format_t format;           ///< UNKNOWN: from the file name's extension
+  dt_imageio_format_t format; ///< UNKNOWN: from the file name's extension
   int bits; ///< 8, 16 or 32 (float; half float is OpenEXR with 16); 0: 16 for TIFF and OpenEXR, 32 for PFM, else 8
   dt_imageio_compression_t compression; ///< TIFF only
   int quality;                          ///< JPEG 1..100; 0: 95
@@ -104,8 +103,8 @@ typedef struct dt_imageio_write_opts_t
   gboolean alpha_linear;                ///< and was so in linear light: TIFF is written straight then, too
   gboolean dither;                      ///< spread what 8 bits cannot hold over neighbouring pixels
   dt_imageio_intent_t intent;
-  gboolean overwrite; ///< FALSE: an existing target is an error
-  int stream;         ///< where the path `-` goes; 0: the standard output
+  gboolean overwrite;                ///< FALSE: an existing target is an error
+  int stream;                        ///< where the path `-` goes; 0: the standard output
   const dt_provenance_t *provenance; ///< what was done to the picture, to be written down; NULL: nothing
   char **note; ///< NULL, or receives (transfer full) sentences about metadata the format could not
                ///< hold; set to NULL when everything goes along

@@ -176,7 +176,8 @@ typedef struct dt_format_t
   const char *library;       ///< that it takes, NULL for those that every build has
   gboolean writable;         ///< where it is built in
   gboolean in_order;         ///< is written from the first byte to the last, so that a pipe can be written to
-  dt_decoder_t *(*open)(const dt_input_t *input, dt_metadata_t *metadata, GError **error); ///< NULL: not built in
+  dt_decoder_t *(*open)(const dt_input_t *input, dt_metadata_t *metadata,
+                        GError **error); ///< NULL: not built in
   dt_encoder_t *(*create)(const dt_encode_spec_t *spec, GError **error);
 } dt_format_t;
 

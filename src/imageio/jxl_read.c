@@ -7,8 +7,8 @@
 
 #include <jxl/decode.h>
 
-/** What the library holds while it decodes, a pixel: three floats, some of them twice. */
-#define BYTES_PER_PIXEL 32
+/** What the library holds while it decodes, a pixel: three floats, and as many in between. */
+#define BYTES_PER_PIXEL 20
 /** Room for a box of metadata at first; it grows. */
 #define BOX_ROOM ((size_t)64 << 10)
 

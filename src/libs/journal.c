@@ -25,7 +25,7 @@
 typedef struct _entry_t
 {
   dt_journal_state_t state;
-  gboolean fresh; /* nothing was there when its output was begun */
+  gboolean fresh; /* nothing was there when its output was begun, or only what was ours */
   char *output;
   gint64 size, mtime, output_size;
 } _entry_t;
@@ -183,7 +183,8 @@ static void _learn(dt_journal_t *j, JsonObject *line, const char *state)
   entry->size = _get_number(line, "size");
   entry->mtime = _get_number(line, "mtime");
   entry->output_size = _get_number(line, "output_size");
-  /* what failed has left nothing; what is there then is somebody else's */
+  /* what failed has left nothing new: what is there is somebody else's, or what it was to replace */
+  if(strcmp(state, "failed") == 0 && entry->fresh) entry->state = DT_JOURNAL_BEGUN;
   if(entry->state != DT_JOURNAL_UNKNOWN) g_hash_table_add(j->outputs, g_strdup(output));
   entry->output = output;
   g_hash_table_replace(j->entries, input, entry);
@@ -338,10 +339,9 @@ static gboolean _fail_to_lock(const dt_journal_t *j, int number, GError **error)
   return FALSE;
 }
 
-static gboolean _open_file(dt_journal_t *j, dt_journal_mode_t mode, GError **error)
+static gboolean _open_file(dt_journal_t *j, GError **error)
 {
   struct stat status;
-  if(mode == DT_JOURNAL_LOOK) return TRUE;
   j->fd = open(j->path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0666); /* less the umask */
   if(j->fd < 0) return _fail_to_write(error, j->path, errno);
   if(fstat(j->fd, &status) != 0 || !S_ISREG(status.st_mode))
@@ -413,8 +413,8 @@ static gboolean _load(dt_journal_t *j, dt_journal_mode_t mode, JsonObject *setti
   return (!empty || _append(j, _new_header(settings), error)) && _write_run(j, error);
 }
 
-dt_journal_t *dt_journal_open(const char *path, dt_journal_mode_t mode, JsonObject *settings, char **note,
-                              GError **error)
+dt_journal_t *dt_journal_open(const char *path, dt_journal_mode_t mode, gboolean look, JsonObject *settings,
+                              char **note, GError **error)
 {
   dt_journal_t *j = g_new0(dt_journal_t, 1);
   *note = NULL;
@@ -422,7 +422,8 @@ dt_journal_t *dt_journal_open(const char *path, dt_journal_mode_t mode, JsonObje
   j->fd = -1;
   j->entries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, _free_entry);
   j->outputs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  if(!_open_file(j, mode, error) || !_load(j, mode, settings, error)) g_clear_pointer(&j, dt_journal_close);
+  if((!look && !_open_file(j, error)) || !_load(j, mode, settings, error))
+    g_clear_pointer(&j, dt_journal_close);
   if(j && j->damaged)
     *note = g_strdup_printf(
         "the journal %s is damaged: %d of its lines cannot be read, the first is line %d. What "
@@ -520,6 +521,7 @@ gboolean dt_journal_failed(dt_journal_t *j, const char *input, const char *outpu
 {
   char *words = g_utf8_make_valid(message, -1);
   JsonObject *line = _new_line("failed", input, output);
+  json_object_set_boolean_member(line, "fresh", dt_journal_get_state(j, input, output) == DT_JOURNAL_BEGUN);
   json_object_set_int_member(line, "exit_code", exit_code);
   json_object_set_string_member(line, "message", words);
   _add_time(line);

@@ -19,7 +19,6 @@ typedef enum dt_journal_mode_t
 {
   DT_JOURNAL_NEW,    ///< there must be none yet
   DT_JOURNAL_RESUME, ///< one that is there is gone on with
-  DT_JOURNAL_LOOK,   ///< as RESUME, but nothing is written or locked
 } dt_journal_mode_t;
 
 /** What is known of a picture. */
@@ -32,12 +31,13 @@ typedef enum dt_journal_state_t
 
 /** Opens the journal @p path, makes it when there is none.
  *
+ * @param look      only look: nothing is written or locked
  * @param settings  what decides the results, members of type string; a journal that was begun with others is refused
  * @param note      receives (transfer full) what a person should know, damaged lines, or NULL
  * @return transfer full, or NULL with DT_AI_ERROR_USAGE (no journal, or one of another command) or
  *         DT_AI_ERROR_OUTPUT (cannot be written; another run holds it, and which; NEW: it exists) */
-dt_journal_t *dt_journal_open(const char *path, dt_journal_mode_t mode, JsonObject *settings, char **note,
-                              GError **error);
+dt_journal_t *dt_journal_open(const char *path, dt_journal_mode_t mode, gboolean look, JsonObject *settings,
+                              char **note, GError **error);
 /** NULL is fine. */
 void dt_journal_close(dt_journal_t *journal);
 

@@ -10,7 +10,7 @@ import unittest
 import harness
 from harness import CliTest, open_bug
 
-COMMANDS = ("denoise", "models", "providers", "runtime", "cache", "prefs", "enable", "disable", "doctor")
+COMMANDS = ("denoise", "upscale", "models", "providers", "runtime", "cache", "prefs", "enable", "disable", "bench", "doctor")
 OFF = "AI features are switched off. Switch them on with: darktable-ai enable"
 
 

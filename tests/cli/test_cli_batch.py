@@ -543,7 +543,8 @@ class Journal(BatchTest):
         args = ("--journal", self.journal, "-o", "o/{name}.{ext}", "p")
         self.assert_ok(self.denoise(*args))
         before = self.snapshot()
-        self.assert_fails(self.denoise(*args), 4, "j.journal", "exists already", "--resume")
+        for extra in ([], ["--dry-run"]):
+            self.assert_fails(self.denoise(*extra, *args), 4, "j.journal", "exists already", "--resume")
         self.assertEqual(self.snapshot(), before)
 
     def test_dry_run_only_looks(self):
@@ -594,6 +595,23 @@ class Journal(BatchTest):
         for name in self.below("o"):
             os.remove(self.file("o", name))
         self.assertEqual(len(self.go().out.splitlines()), 5)
+        self.assertEqual(self.contents("o"), whole)
+
+    def test_a_failure_after_a_crash(self):
+        """The output is there, the line about it is not, and making it again fails at first."""
+        self.go()
+        whole = self.contents("o")
+        lines = self.lines()
+        self.write_journal(lines[:-2] + [b""])
+        size = os.path.getsize(self.journal) + 1000
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        self.assertLess(size, len(whole["4.tif"]))
+        self.go(code=9, preexec_fn=limit)
+        self.assertEqual(json.loads(self.lines()[-2])["state"], "failed")
+        self.assertEqual(self.contents("o"), whole)
+        self.assertEqual(self.outputs(self.go()), ["o/4.tif"])
         self.assertEqual(self.contents("o"), whole)
 
     def test_garbage_in_the_middle(self):

@@ -373,7 +373,12 @@ static void test_exr_attributes(void **state)
   if(!_is_built_in("OpenEXR")) skip();
   char *note = NULL;
   const float rows[3] = { 0.1f, 0.2f, 0.3f };
-  dt_metadata_t metadata = { .orientation = 6, .exif = _make_exif(), .xres = 300.0, .yres = 300.0 };
+  static const char xmp[] = "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"/>";
+  dt_metadata_t metadata = { .orientation = 6,
+                             .exif = _make_exif(),
+                             .xmp = g_bytes_new_static(xmp, sizeof(xmp) - 1),
+                             .xres = 300.0,
+                             .yres = 300.0 };
   const char *path = in_directory("attributes.exr");
   _write_rows(path, 1, 1, 3, rows,
               &(dt_imageio_write_opts_t){ .metadata = &metadata, .overwrite = TRUE, .note = &note });
@@ -382,6 +387,8 @@ static void test_exr_attributes(void **state)
   g_free(note);
   dt_imageio_reader_t *reader = _open(path);
   assert_true(reader->metadata.xres == 300.0);
+  assert_non_null(reader->metadata.xmp);
+  assert_true(g_bytes_equal(reader->metadata.xmp, metadata.xmp));
   assert_non_null(reader->metadata.exif);
   dt_exif_t *exif = dt_exif_read_bytes(reader->metadata.exif);
   _assert_text(exif, DT_IFD_MAIN, 270, "A gull");
