@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* runtime in a build without AI support: says so. */
+/* What a build without AI support has in place of runtime and of the AI part of doctor. */
 #include "ai/backend.h"
 #include "cli/cli.h"
+#include "cli/doctor.h"
+
+int dt_cli_doctor_print_ai(void)
+{
+  dt_cli_doctor_print("AI", "%s", dt_ai_last_error()->message);
+  return DT_EXIT_OK;
+}
 
 static int _runtime(int argc, char **argv)
 {
