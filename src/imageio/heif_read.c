@@ -1,11 +1,53 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reads HEIF (HEIC, AVIF): the primary picture, 8 to 16 bits, RGB with or without alpha. The library turns and mirrors
  * pictures as the file says and leaves nothing to be turned, so the orientation is 1 whatever EXIF says. */
+#include "imageio/late_library.h"
 #include "imageio/whole_image.h"
 
 #include <string.h>
 
 #include <libheif/heif.h>
+
+#define FUNCTIONS                                                                                            \
+  F(context_alloc)                                                                                           \
+  F(context_free)                                                                                            \
+  F(context_get_primary_image_handle)                                                                        \
+  F(context_read_from_memory_without_copy)                                                                   \
+  F(decode_image)                                                                                            \
+  F(decoding_options_alloc)                                                                                  \
+  F(decoding_options_free)                                                                                   \
+  F(image_get_bits_per_pixel_range)                                                                          \
+  F(image_get_height)                                                                                        \
+  F(image_get_plane_readonly)                                                                                \
+  F(image_get_width)                                                                                         \
+  F(image_handle_get_color_profile_type)                                                                     \
+  F(image_handle_get_height)                                                                                 \
+  F(image_handle_get_list_of_metadata_block_IDs)                                                             \
+  F(image_handle_get_luma_bits_per_pixel)                                                                    \
+  F(image_handle_get_metadata)                                                                               \
+  F(image_handle_get_metadata_content_type)                                                                  \
+  F(image_handle_get_metadata_size)                                                                          \
+  F(image_handle_get_metadata_type)                                                                          \
+  F(image_handle_get_nclx_color_profile)                                                                     \
+  F(image_handle_get_raw_color_profile)                                                                      \
+  F(image_handle_get_raw_color_profile_size)                                                                 \
+  F(image_handle_get_width)                                                                                  \
+  F(image_handle_has_alpha_channel)                                                                          \
+  F(image_handle_is_premultiplied_alpha)                                                                     \
+  F(image_handle_release)                                                                                    \
+  F(image_release)                                                                                           \
+  F(nclx_color_profile_free)
+
+#define F(name) __typeof__(heif_##name) *name;
+static struct
+{
+  FUNCTIONS
+} _heif;
+#undef F
+#define F(name) "heif_" #name,
+static const char *const _names[] = { FUNCTIONS NULL };
+#undef F
+static dt_late_library_t _library = { .file = DT_HEIF_LIBRARY, .names = _names, .functions = &_heif };
 
 /** What the library holds while it decodes, a pixel: its planes, and the same as RGB. */
 #define BYTES_PER_PIXEL 12
@@ -21,19 +63,19 @@ static gboolean _open(_heif_t *self, const dt_whole_t *whole, char *reason)
 {
   gsize size;
   const void *data = g_bytes_get_data(whole->file, &size);
-  self->context = heif_context_alloc();
+  self->context = _heif.context_alloc();
   if(!self->context) return FALSE;
-  struct heif_error result = heif_context_read_from_memory_without_copy(self->context, data, size, NULL);
+  struct heif_error result = _heif.context_read_from_memory_without_copy(self->context, data, size, NULL);
   if(result.code == heif_error_Ok)
-    result = heif_context_get_primary_image_handle(self->context, &self->handle);
+    result = _heif.context_get_primary_image_handle(self->context, &self->handle);
   if(result.code != heif_error_Ok && result.message) g_strlcpy(reason, result.message, 160);
   return result.code == heif_error_Ok;
 }
 
 static void _close(_heif_t *self)
 {
-  if(self->handle) heif_image_handle_release(self->handle);
-  if(self->context) heif_context_free(self->context);
+  if(self->handle) _heif.image_handle_release(self->handle);
+  if(self->context) _heif.context_free(self->context);
 }
 
 // --- Pixels
@@ -59,11 +101,11 @@ static gboolean _take_pixels(dt_whole_t *whole, const struct heif_image *image)
 {
   const dt_decoder_t *decoder = &whole->decoder;
   int stride = 0;
-  const uint8_t *plane = heif_image_get_plane_readonly(image, heif_channel_interleaved, &stride);
-  const int bits = heif_image_get_bits_per_pixel_range(image, heif_channel_interleaved);
+  const uint8_t *plane = _heif.image_get_plane_readonly(image, heif_channel_interleaved, &stride);
+  const int bits = _heif.image_get_bits_per_pixel_range(image, heif_channel_interleaved);
   if(!plane || stride < 0 || (size_t)stride < whole->row_bytes || bits < 8 || bits > 16
-     || heif_image_get_width(image, heif_channel_interleaved) != decoder->width
-     || heif_image_get_height(image, heif_channel_interleaved) != decoder->height)
+     || _heif.image_get_width(image, heif_channel_interleaved) != decoder->width
+     || _heif.image_get_height(image, heif_channel_interleaved) != decoder->height)
     return FALSE;
   for(int y = 0; y < decoder->height; y++)
   {
@@ -79,18 +121,18 @@ static gboolean _decode(dt_whole_t *whole, char *reason)
 {
   _heif_t heif = { 0 };
   struct heif_image *image = NULL;
-  struct heif_decoding_options *options = heif_decoding_options_alloc();
+  struct heif_decoding_options *options = _heif.decoding_options_alloc();
   if(options && options->version >= 3) options->strict_decoding = 1; // half a picture is none
   gboolean done = options && _open(&heif, whole, reason);
   if(done)
   {
     const struct heif_error result =
-        heif_decode_image(heif.handle, &image, heif_colorspace_RGB, _get_chroma(&whole->decoder), options);
+        _heif.decode_image(heif.handle, &image, heif_colorspace_RGB, _get_chroma(&whole->decoder), options);
     done = result.code == heif_error_Ok && _take_pixels(whole, image);
     if(result.code != heif_error_Ok && result.message) g_strlcpy(reason, result.message, 160);
   }
-  if(image) heif_image_release(image);
-  if(options) heif_decoding_options_free(options);
+  if(image) _heif.image_release(image);
+  if(options) _heif.decoding_options_free(options);
   _close(&heif);
   return done;
 }
@@ -143,20 +185,20 @@ static gboolean _make_profile(const dt_whole_t *whole, const struct heif_color_p
 static gboolean _read_nclx(const dt_whole_t *whole, const _heif_t *heif, GBytes **icc, GError **error)
 {
   struct heif_color_profile_nclx *nclx = NULL;
-  const struct heif_error result = heif_image_handle_get_nclx_color_profile(heif->handle, &nclx);
+  const struct heif_error result = _heif.image_handle_get_nclx_color_profile(heif->handle, &nclx);
   const gboolean done = result.code != heif_error_Ok || !nclx || _make_profile(whole, nclx, icc, error);
-  if(nclx) heif_nclx_color_profile_free(nclx);
+  if(nclx) _heif.nclx_color_profile_free(nclx);
   return done;
 }
 
 static gboolean _read_colour(const dt_whole_t *whole, const _heif_t *heif, GBytes **icc, GError **error)
 {
-  const enum heif_color_profile_type type = heif_image_handle_get_color_profile_type(heif->handle);
+  const enum heif_color_profile_type type = _heif.image_handle_get_color_profile_type(heif->handle);
   if(type == heif_color_profile_type_nclx) return _read_nclx(whole, heif, icc, error);
-  const size_t size = heif_image_handle_get_raw_color_profile_size(heif->handle);
+  const size_t size = _heif.image_handle_get_raw_color_profile_size(heif->handle);
   if(type == heif_color_profile_type_not_present || size == 0 || size > DT_IMAGEIO_MAX_BLOB) return TRUE;
   guint8 *data = g_malloc(size);
-  if(heif_image_handle_get_raw_color_profile(heif->handle, data).code == heif_error_Ok)
+  if(_heif.image_handle_get_raw_color_profile(heif->handle, data).code == heif_error_Ok)
     *icc = g_bytes_new_take(data, size);
   else
     g_free(data);
@@ -167,9 +209,9 @@ static gboolean _read_colour(const dt_whole_t *whole, const _heif_t *heif, GByte
 
 static GBytes *_get_block(const _heif_t *heif, heif_item_id id)
 {
-  const size_t size = heif_image_handle_get_metadata_size(heif->handle, id);
+  const size_t size = _heif.image_handle_get_metadata_size(heif->handle, id);
   guint8 *data = size > 0 && size <= DT_IMAGEIO_MAX_BLOB ? g_malloc(size) : NULL;
-  if(data && heif_image_handle_get_metadata(heif->handle, id, data).code == heif_error_Ok)
+  if(data && _heif.image_handle_get_metadata(heif->handle, id, data).code == heif_error_Ok)
     return g_bytes_new_take(data, size);
   g_free(data);
   return NULL;
@@ -190,11 +232,11 @@ static void _read_metadata(const _heif_t *heif, dt_metadata_t *metadata)
 {
   heif_item_id ids[64];
   const int count =
-      heif_image_handle_get_list_of_metadata_block_IDs(heif->handle, NULL, ids, G_N_ELEMENTS(ids));
+      _heif.image_handle_get_list_of_metadata_block_IDs(heif->handle, NULL, ids, G_N_ELEMENTS(ids));
   for(int i = 0; i < count; i++)
   {
-    const char *type = heif_image_handle_get_metadata_type(heif->handle, ids[i]);
-    const char *content = heif_image_handle_get_metadata_content_type(heif->handle, ids[i]);
+    const char *type = _heif.image_handle_get_metadata_type(heif->handle, ids[i]);
+    const char *content = _heif.image_handle_get_metadata_content_type(heif->handle, ids[i]);
     if(g_strcmp0(type, "Exif") == 0 && !metadata->exif)
       _take_exif(metadata, _get_block(heif, ids[i]));
     else if(g_strcmp0(type, "mime") == 0 && g_strcmp0(content, "application/rdf+xml") == 0 && !metadata->xmp)
@@ -207,16 +249,16 @@ static void _read_metadata(const _heif_t *heif, dt_metadata_t *metadata)
 
 static gboolean _measure(dt_whole_t *whole, const _heif_t *heif, GError **error)
 {
-  const int bits = heif_image_handle_get_luma_bits_per_pixel(heif->handle);
+  const int bits = _heif.image_handle_get_luma_bits_per_pixel(heif->handle);
   dt_decoder_t *decoder = &whole->decoder;
   if(bits < 1 || bits > 16) return dt_whole_fail_damaged(whole, error, "");
-  decoder->width = heif_image_handle_get_width(heif->handle);
-  decoder->height = heif_image_handle_get_height(heif->handle);
-  decoder->channels = heif_image_handle_has_alpha_channel(heif->handle) ? DT_ROW_RGBA : DT_ROW_RGB;
+  decoder->width = _heif.image_handle_get_width(heif->handle);
+  decoder->height = _heif.image_handle_get_height(heif->handle);
+  decoder->channels = _heif.image_handle_has_alpha_channel(heif->handle) ? DT_ROW_RGBA : DT_ROW_RGB;
   decoder->bits = MAX(bits, 8);
   decoder->sample = bits > 8 ? DT_SAMPLE_U16 : DT_SAMPLE_U8;
   decoder->alpha_associated =
-      decoder->channels == DT_ROW_RGBA && heif_image_handle_is_premultiplied_alpha(heif->handle);
+      decoder->channels == DT_ROW_RGBA && _heif.image_handle_is_premultiplied_alpha(heif->handle);
   return dt_whole_measure(whole, BYTES_PER_PIXEL, error);
 }
 
@@ -233,7 +275,7 @@ static gboolean _read_header(dt_whole_t *whole, dt_metadata_t *metadata, GError 
 
 dt_decoder_t *dt_heif_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error)
 {
-  dt_whole_t *whole = dt_whole_create(input, "HEIF", _decode, error);
+  dt_whole_t *whole = dt_whole_create(input, "HEIF", &_library, _decode, error);
   if(!whole) return NULL;
   if(_read_header(whole, metadata, error)) return &whole->decoder;
   whole->decoder.destroy(&whole->decoder);

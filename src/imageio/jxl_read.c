@@ -1,11 +1,52 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reads JPEG XL: grey and RGB with or without alpha, whole numbers and floating point, in the profile that the file has.
  * The file is gone through twice: for what it says about itself, and later for the pixels. */
+#include "imageio/late_library.h"
 #include "imageio/whole_image.h"
 
 #include <string.h>
 
 #include <jxl/decode.h>
+#include <jxl/version.h>
+
+#define FUNCTIONS                                                                                            \
+  F(CloseInput)                                                                                              \
+  F(Create)                                                                                                  \
+  F(Destroy)                                                                                                 \
+  F(GetBasicInfo)                                                                                            \
+  F(GetBoxType)                                                                                              \
+  F(GetColorAsICCProfile)                                                                                    \
+  F(GetExtraChannelInfo)                                                                                     \
+  F(GetICCProfileSize)                                                                                       \
+  F(ImageOutBufferSize)                                                                                      \
+  F(ProcessInput)                                                                                            \
+  F(ReleaseBoxBuffer)                                                                                        \
+  F(ReleaseInput)                                                                                            \
+  F(SetBoxBuffer)                                                                                            \
+  F(SetDecompressBoxes)                                                                                      \
+  F(SetImageOutBuffer)                                                                                       \
+  F(SetInput)                                                                                                \
+  F(SetKeepOrientation)                                                                                      \
+  F(SetUnpremultiplyAlpha)                                                                                   \
+  F(SubscribeEvents)
+
+#define F(name) __typeof__(JxlDecoder##name) *name;
+static struct
+{
+  FUNCTIONS
+} _jxl;
+#undef F
+#define F(name) "JxlDecoder" #name,
+static const char *const _names[] = { FUNCTIONS NULL };
+#undef F
+static dt_late_library_t _library = { .file = DT_JXL_LIBRARY, .names = _names, .functions = &_jxl };
+
+// before 0.9 two functions were told a format that they do not use
+#if JPEGXL_NUMERIC_VERSION < JPEGXL_COMPUTE_NUMERIC_VERSION(0, 9, 0)
+#define FORMAT(format) (format),
+#else
+#define FORMAT(format)
+#endif
 
 /** What the library holds while it decodes, a pixel: three floats, and as many in between. */
 #define BYTES_PER_PIXEL 20
@@ -37,14 +78,14 @@ static JxlDecoder *_start(const dt_whole_t *whole, int events)
 {
   gsize size;
   const uint8_t *data = g_bytes_get_data(whole->file, &size);
-  JxlDecoder *decoder = JxlDecoderCreate(NULL);
+  JxlDecoder *decoder = _jxl.Create(NULL);
   // pixels lie as in the file; the orientation goes along as that of the other formats does
-  if(decoder && JxlDecoderSubscribeEvents(decoder, events) == JXL_DEC_SUCCESS
-     && JxlDecoderSetKeepOrientation(decoder, JXL_TRUE) == JXL_DEC_SUCCESS
-     && JxlDecoderSetUnpremultiplyAlpha(decoder, JXL_TRUE) == JXL_DEC_SUCCESS
-     && JxlDecoderSetInput(decoder, data, size) == JXL_DEC_SUCCESS)
+  if(decoder && _jxl.SubscribeEvents(decoder, events) == JXL_DEC_SUCCESS
+     && _jxl.SetKeepOrientation(decoder, JXL_TRUE) == JXL_DEC_SUCCESS
+     && _jxl.SetUnpremultiplyAlpha(decoder, JXL_TRUE) == JXL_DEC_SUCCESS
+     && _jxl.SetInput(decoder, data, size) == JXL_DEC_SUCCESS)
     return decoder; // the input is not closed: an early end would be printed
-  if(decoder) JxlDecoderDestroy(decoder);
+  if(decoder) _jxl.Destroy(decoder);
   return NULL;
 }
 
@@ -74,8 +115,8 @@ static gboolean _give_room(JxlDecoder *decoder, const dt_whole_t *whole)
   const JxlPixelFormat format = _get_format(&whole->decoder);
   const size_t room = whole->row_bytes * (size_t)whole->decoder.height;
   size_t size = 0;
-  return JxlDecoderImageOutBufferSize(decoder, &format, &size) == JXL_DEC_SUCCESS && size == room
-         && JxlDecoderSetImageOutBuffer(decoder, &format, whole->pixels, room) == JXL_DEC_SUCCESS;
+  return _jxl.ImageOutBufferSize(decoder, &format, &size) == JXL_DEC_SUCCESS && size == room
+         && _jxl.SetImageOutBuffer(decoder, &format, whole->pixels, room) == JXL_DEC_SUCCESS;
 }
 
 static gboolean _decode(dt_whole_t *whole, char *reason)
@@ -84,10 +125,10 @@ static gboolean _decode(dt_whole_t *whole, char *reason)
   JxlDecoderStatus status = decoder ? JXL_DEC_SUCCESS : JXL_DEC_ERROR;
   for(gboolean more = decoder != NULL; more;)
   {
-    status = JxlDecoderProcessInput(decoder);
+    status = _jxl.ProcessInput(decoder);
     more = status == JXL_DEC_NEED_IMAGE_OUT_BUFFER && _give_room(decoder, whole);
   }
-  if(decoder) JxlDecoderDestroy(decoder);
+  if(decoder) _jxl.Destroy(decoder);
   if(status == JXL_DEC_NEED_MORE_INPUT) g_strlcpy(reason, "it ends early", 160);
   return status == JXL_DEC_FULL_IMAGE;
 }
@@ -98,7 +139,7 @@ static gboolean _decode(dt_whole_t *whole, char *reason)
 static void _end_box(_scan_t *self)
 {
   if(!self->place) return;
-  const size_t unused = JxlDecoderReleaseBoxBuffer(self->decoder);
+  const size_t unused = _jxl.ReleaseBoxBuffer(self->decoder);
   const size_t size = self->box->len - MIN(unused, (size_t)self->box->len);
   if(size > 0 && !*self->place) *self->place = g_bytes_new(self->box->data, size);
   self->place = NULL;
@@ -108,22 +149,20 @@ static void _begin_box(_scan_t *self)
 {
   JxlBoxType type;
   _end_box(self);
-  if(JxlDecoderGetBoxType(self->decoder, type, JXL_TRUE) != JXL_DEC_SUCCESS) return;
+  if(_jxl.GetBoxType(self->decoder, type, JXL_TRUE) != JXL_DEC_SUCCESS) return;
   if(memcmp(type, "Exif", 4) == 0) self->place = &self->exif;
   if(memcmp(type, "xml ", 4) == 0) self->place = &self->metadata->xmp;
   if(!self->place) return;
   g_byte_array_set_size(self->box, BOX_ROOM);
-  if(JxlDecoderSetBoxBuffer(self->decoder, self->box->data, self->box->len) != JXL_DEC_SUCCESS)
-    self->place = NULL;
+  if(_jxl.SetBoxBuffer(self->decoder, self->box->data, self->box->len) != JXL_DEC_SUCCESS) self->place = NULL;
 }
 
 static gboolean _grow_box(_scan_t *self)
 {
-  const size_t unused = JxlDecoderReleaseBoxBuffer(self->decoder), used = self->box->len - unused;
+  const size_t unused = _jxl.ReleaseBoxBuffer(self->decoder), used = self->box->len - unused;
   if(self->box->len > DT_IMAGEIO_MAX_BLOB / 2) return FALSE;
   g_byte_array_set_size(self->box, self->box->len * 2);
-  return JxlDecoderSetBoxBuffer(self->decoder, self->box->data + used, self->box->len - used)
-         == JXL_DEC_SUCCESS;
+  return _jxl.SetBoxBuffer(self->decoder, self->box->data + used, self->box->len - used) == JXL_DEC_SUCCESS;
 }
 
 /** The box begins with the distance to the TIFF structure; the orientation that counts is the codestream's. */
@@ -155,11 +194,11 @@ static gboolean _read_info(_scan_t *self)
 {
   dt_decoder_t *decoder = &self->whole->decoder;
   const JxlBasicInfo *info = &self->info;
-  if(JxlDecoderGetBasicInfo(self->decoder, &self->info) != JXL_DEC_SUCCESS) return FALSE;
+  if(_jxl.GetBasicInfo(self->decoder, &self->info) != JXL_DEC_SUCCESS) return FALSE;
   for(uint32_t i = 0; i < info->num_extra_channels; i++)
   {
     JxlExtraChannelInfo extra;
-    if(JxlDecoderGetExtraChannelInfo(self->decoder, i, &extra) != JXL_DEC_SUCCESS) return FALSE;
+    if(_jxl.GetExtraChannelInfo(self->decoder, i, &extra) != JXL_DEC_SUCCESS) return FALSE;
     self->has_black |= extra.type == JXL_CHANNEL_BLACK;
   }
   self->has_info = TRUE;
@@ -172,14 +211,13 @@ static gboolean _read_info(_scan_t *self)
 
 static gboolean _read_profile(_scan_t *self)
 {
-  const JxlPixelFormat format = _get_format(&self->whole->decoder);
   const JxlColorProfileTarget target = JXL_COLOR_PROFILE_TARGET_DATA;
   size_t size = 0;
-  if(JxlDecoderGetICCProfileSize(self->decoder, &format, target, &size) != JXL_DEC_SUCCESS || size == 0)
+  if(_jxl.GetICCProfileSize(self->decoder, FORMAT(NULL) target, &size) != JXL_DEC_SUCCESS || size == 0)
     return TRUE;
   if(size > DT_IMAGEIO_MAX_BLOB) return FALSE;
   guint8 *icc = g_malloc(size);
-  if(JxlDecoderGetColorAsICCProfile(self->decoder, &format, target, icc, size) == JXL_DEC_SUCCESS)
+  if(_jxl.GetColorAsICCProfile(self->decoder, FORMAT(NULL) target, icc, size) == JXL_DEC_SUCCESS)
     self->metadata->icc = g_bytes_new_take(icc, size);
   else
     g_free(icc);
@@ -189,8 +227,8 @@ static gboolean _read_profile(_scan_t *self)
 /** Where the input of a container ends, all has been seen, or a box that lasts until there. */
 static gboolean _close(_scan_t *self)
 {
-  if(self->closed || JxlDecoderReleaseInput(self->decoder) > 0) return FALSE;
-  JxlDecoderCloseInput(self->decoder);
+  if(self->closed || _jxl.ReleaseInput(self->decoder) > 0) return FALSE;
+  _jxl.CloseInput(self->decoder);
   self->closed = TRUE;
   return TRUE;
 }
@@ -198,7 +236,7 @@ static gboolean _close(_scan_t *self)
 /** One step of the library; FALSE at the end, with *@p fine set when it was reached well. */
 static gboolean _step(_scan_t *self, gboolean *fine)
 {
-  switch(JxlDecoderProcessInput(self->decoder))
+  switch(_jxl.ProcessInput(self->decoder))
   {
   case JXL_DEC_BASIC_INFO: return _read_info(self);
   case JXL_DEC_COLOR_ENCODING:
@@ -231,11 +269,11 @@ static gboolean _scan(dt_whole_t *whole, dt_metadata_t *metadata, GError **error
   const int events = JXL_DEC_BASIC_INFO | JXL_DEC_COLOR_ENCODING;
   if(_has_whole_boxes(whole, &self.container))
     self.decoder = _start(whole, events | (self.container ? JXL_DEC_BOX : 0));
-  if(self.decoder) JxlDecoderSetDecompressBoxes(self.decoder, JXL_TRUE);
+  if(self.decoder) _jxl.SetDecompressBoxes(self.decoder, JXL_TRUE);
   while(self.decoder && _step(&self, &fine)) continue;
   if(fine) _end_box(&self);
   if(fine) _take_exif(&self);
-  if(self.decoder) JxlDecoderDestroy(self.decoder);
+  if(self.decoder) _jxl.Destroy(self.decoder);
   g_clear_pointer(&self.exif, g_bytes_unref);
   g_byte_array_unref(self.box);
   return fine ? _check_kind(&self, error) : dt_whole_fail_damaged(whole, error, "");
@@ -243,7 +281,7 @@ static gboolean _scan(dt_whole_t *whole, dt_metadata_t *metadata, GError **error
 
 dt_decoder_t *dt_jxl_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error)
 {
-  dt_whole_t *whole = dt_whole_create(input, "JPEG XL", _decode, error);
+  dt_whole_t *whole = dt_whole_create(input, "JPEG XL", &_library, _decode, error);
   if(!whole) return NULL;
   if(_scan(whole, metadata, error)) return &whole->decoder;
   whole->decoder.destroy(&whole->decoder);

@@ -80,7 +80,7 @@ static gboolean _read_header(dt_whole_t *whole, GError **error)
 
 dt_decoder_t *dt_webp_decoder_create(const dt_input_t *input, dt_metadata_t *metadata, GError **error)
 {
-  dt_whole_t *whole = dt_whole_create(input, "WebP", _decode, error);
+  dt_whole_t *whole = dt_whole_create(input, "WebP", NULL, _decode, error);
   if(!whole) return NULL;
   if(!_read_header(whole, error))
   {

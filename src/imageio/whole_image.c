@@ -67,9 +67,18 @@ static GBytes *_read_file(const dt_input_t *input)
   return NULL;
 }
 
-dt_whole_t *dt_whole_create(const dt_input_t *input, const char *name,
+dt_whole_t *dt_whole_create(const dt_input_t *input, const char *name, dt_late_library_t *library,
                             gboolean (*decode)(dt_whole_t *whole, char *reason), GError **error)
 {
+  if(library && !dt_late_library_load(library))
+  {
+    dt_imageio_set_error(
+        error, DT_AI_ERROR_INPUT, input->name,
+        "%s is read by %s, which is not there or too old; install it, or convert the file to TIFF, PNG "
+        "or JPEG",
+        name, library->file);
+    return NULL;
+  }
   dt_whole_t *whole = g_new0(dt_whole_t, 1);
   whole->decoder.read_row = _read_row;
   whole->decoder.destroy = _destroy;

@@ -6,6 +6,7 @@
 #ifndef DT_IMAGEIO_WHOLE_IMAGE_H
 #define DT_IMAGEIO_WHOLE_IMAGE_H
 
+#include "imageio/late_library.h"
 #include "imageio/metadata.h"
 
 typedef struct dt_whole_t dt_whole_t;
@@ -23,8 +24,9 @@ struct dt_whole_t
   gboolean (*decode)(dt_whole_t *whole, char *reason);
 };
 
-/** Creates one that holds the bytes of @p input; NULL with an error when they cannot be held. */
-dt_whole_t *dt_whole_create(const dt_input_t *input, const char *name,
+/** Creates one that holds the bytes of @p input; NULL with an error when they cannot be held.
+ * @param library  NULL, or to be loaded first */
+dt_whole_t *dt_whole_create(const dt_input_t *input, const char *name, dt_late_library_t *library,
                             gboolean (*decode)(dt_whole_t *whole, char *reason), GError **error);
 /** Once width, height, channels and sample are known: checks them and counts the memory.
  * @param per_pixel  bytes that the library needs for each pixel while it decodes
