@@ -407,7 +407,7 @@ static gboolean _check_finite(const _job_t *job, const float *plane, int y, GErr
 /* Row @p y of the output, which the band has at @p band_index, is decided. */
 static gboolean _finish_row(_job_t *job, int y, int band_index, GError **error)
 {
-  float *planes[4], *red = _band_row(job, 0, band_index);
+  float *red = _band_row(job, 0, band_index), *planes[4] = { red, red, red, red };
   const float *originals[4] = { NULL };
   if(job->colours == 1)
   {

@@ -16,12 +16,18 @@ static double _snap(double value)
   return fabs(scaled - whole) < NEARNESS ? whole / DIGITS : value;
 }
 
+static gboolean _is_linear(const dt_curve_t *c)
+{
+  const dt_curve_t *l = &dt_curve_linear;
+  return c->g == l->g && c->a == l->a && c->b == l->b && c->c == l->c && c->d == l->d && c->e == l->e
+         && c->f == l->f;
+}
+
 gboolean dt_icc_is_linear(const dt_icc_t *icc)
 {
   if(icc->is_general) return FALSE;
   for(int i = 0; i < (icc->one_curve ? 1 : 3); i++)
-    if(icc->trc[i].size || memcmp(&icc->trc[i].curve, &dt_curve_linear, sizeof(dt_curve_t)) != 0)
-      return FALSE;
+    if(icc->trc[i].size || !_is_linear(&icc->trc[i].curve)) return FALSE;
   return TRUE;
 }
 

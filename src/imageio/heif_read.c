@@ -38,6 +38,7 @@
   F(image_release)                                                                                           \
   F(nclx_color_profile_free)
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): it declares */
 #define F(name) __typeof__(heif_##name) *name;
 static struct
 {

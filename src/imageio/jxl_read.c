@@ -30,6 +30,7 @@
   F(SetUnpremultiplyAlpha)                                                                                   \
   F(SubscribeEvents)
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): it declares */
 #define F(name) __typeof__(JxlDecoder##name) *name;
 static struct
 {
