@@ -23,6 +23,9 @@ static const float _thresholds[BANDS] = { 0.25f, 0.15f, 0.05f, 0.02f, 0.01f };
 static const float _luminance[] = { 0.2126f, 0.7152f, 0.0722f };
 /* below this strength chroma noise begins to return */
 #define CHROMA_STRENGTH 0.2f
+/* beyond it a value is some highlight of which the network has seen no more than that it is one: what it took there
+ * would be rounding, or no number for an infinity, and would spread as far as the filter reaches */
+#define BRIGHTEST 128.0f
 
 enum
 {
@@ -195,6 +198,12 @@ static void _find_texture(const dt_detail_t *d, int rows)
 
 /* --- blocks --- */
 
+/* What the network took from a sample. */
+static float _taken(float original, float result)
+{
+  return fabsf(original) <= BRIGHTEST ? original - result : 0.0f;
+}
+
 /* The luminance of what the network took from picture row @p y. */
 static void _subtract_row(const dt_detail_t *d, int y, float *out)
 {
@@ -203,7 +212,7 @@ static void _subtract_row(const dt_detail_t *d, int y, float *out)
   {
     const float *original = _ring_row(d, y, 0, c), *result = _ring_row(d, y, 1, c);
     const float weight = d->colours == 1 ? 1.0f : _luminance[c];
-    for(int x = 0; x < d->width; x++) out[x] += weight * (original[x] - result[x]);
+    for(int x = 0; x < d->width; x++) out[x] += weight * _taken(original[x], result[x]);
   }
 }
 
@@ -219,7 +228,7 @@ static gboolean _emit_row(dt_detail_t *d, int y, const float *texture, GError **
     {
       const float chroma = MAX(0.0f, 1.0f - strength[x] / CHROMA_STRENGTH);
       const float returned =
-          (1.0f - strength[x]) * texture[x] + chroma * chroma * (original[x] - result[x] - texture[x]);
+          (1.0f - strength[x]) * texture[x] + chroma * chroma * (_taken(original[x], result[x]) - texture[x]);
       /* without a detour where nothing is to be changed */
       planes[c][x] = strength[x] >= 1.0f   ? result[x]
                      : strength[x] <= 0.0f ? original[x]

@@ -25,6 +25,7 @@
 /* sigma is given in 8-bit units, the network wants 0..1 */
 #define SIGMA_SCALE (1.0f / 255.0f)
 #define DEFAULT_SIGMA 25.0f
+#define LARGEST_HALF 65504.0f
 /* code and tables of the runtime that become resident with its first run */
 #define RUNTIME_BYTES ((size_t)40 << 20)
 
@@ -79,18 +80,22 @@ static float *_ring_row(const _job_t *job, int y, int channel)
   return job->ring + (row * (size_t)job->channels + (size_t)channel) * (size_t)job->width;
 }
 
-/* One interleaved linear row becomes planar and encoded; a NaN would spread through the network, so
- * it becomes black. */
+/* A NaN would spread through the network, so it becomes black. An infinity is kept beside the network, but cannot be
+ * enlarged: between it and its neighbours there is no number. It becomes the largest of a half float. */
+static float _tame(float v, gboolean finite)
+{
+  if(v != v) return 0.0f;
+  return finite && fabsf(v) > G_MAXFLOAT ? copysignf(LARGEST_HALF, v) : v;
+}
+
+/* One interleaved linear row becomes planar and encoded. */
 static void _encode_row(_job_t *job, const float *row, int y)
 {
   for(int c = 0; c < job->channels; c++)
   {
     float *plane = _ring_row(job, y, c);
     for(int x = 0; x < job->width; x++)
-    {
-      const float v = row[(size_t)x * (size_t)job->channels + (size_t)c];
-      plane[x] = v == v ? v : 0.0f;
-    }
+      plane[x] = _tame(row[(size_t)x * (size_t)job->channels + (size_t)c], job->scale > 1);
     if(c < job->colours) dt_srgb_encode(plane, plane, (size_t)job->width);
   }
 }

@@ -134,7 +134,7 @@ static void _print_json(const dt_restore_context_t *ctx, const dt_restore_report
          "\"threads\":%d,\"runs\":%d",
          dt_ai_runtime_version(NULL), r->plan.scale, r->plan.width, r->plan.height, r->plan.tile_width,
          r->plan.tile_height, r->plan.threads, r->plan.runs);
-  for(size_t i = 0; i < G_N_ELEMENTS(_figures); i++) printf(",\"%s\":%.6g", _figures[i], figures[i]);
+  for(size_t i = 0; i < G_N_ELEMENTS(_figures); i++) printf(",\"%s\":%.10g", _figures[i], figures[i]);
   puts("}");
 }
 
@@ -152,27 +152,56 @@ static void _print_words(const dt_restore_context_t *ctx, const dt_restore_repor
 
 /* --- comparing --- */
 
-static gboolean _print_comparison(const double *figures, GError **error)
+/* The kept run, before anything is measured (transfer full), or NULL. */
+static JsonParser *_load_kept(GError **error)
 {
   JsonParser *parser = json_parser_new();
   GError *cause = NULL;
-  gboolean ok = json_parser_load_from_file(parser, _opt.compare, &cause);
-  JsonNode *root = ok ? json_parser_get_root(parser) : NULL;
-  JsonObject *kept = root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
-  ok = kept && json_object_has_member(kept, _figures[0]);
-  if(!ok)
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
-                "%s is no kept run: %s. Make one: darktable-ai bench --json > FILE", _opt.compare,
-                cause ? cause->message : "there are no figures in it");
-  for(size_t i = 0; ok && i < G_N_ELEMENTS(_figures); i++)
+  JsonNode *root =
+      json_parser_load_from_file(parser, _opt.compare, &cause) ? json_parser_get_root(parser) : NULL;
+  if(root && JSON_NODE_HOLDS_OBJECT(root) && json_object_has_member(json_node_get_object(root), _figures[0]))
+    return parser;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+              "%s is no kept run: %s. Make one: darktable-ai bench --json > FILE", _opt.compare,
+              cause ? cause->message : "there are no figures in it");
+  g_clear_error(&cause);
+  g_object_unref(parser);
+  return NULL;
+}
+
+/* Says where the kept run was another one: then the figures tell of that, not of what was changed. */
+static void _mention_difference(JsonObject *kept, const char *member, const char *is)
+{
+  JsonNode *node = json_object_get_member(kept, member);
+  char *was = node && JSON_NODE_HOLDS_VALUE(node) ? json_to_string(node, FALSE) : NULL;
+  const size_t quote = was && was[0] == '"', length = was ? strlen(was) : 0;
+  if(was && (length - 2 * quote != strlen(is) || strncmp(was + quote, is, strlen(is)) != 0))
+    dt_cli_say("note: not the same: %s is %s and was %.*s in %s", member, is, (int)(length - 2 * quote),
+               was + quote, _opt.compare);
+  g_free(was);
+}
+
+static void _mention_number(JsonObject *kept, const char *member, int is)
+{
+  char text[16];
+  g_snprintf(text, sizeof text, "%d", is);
+  _mention_difference(kept, member, text);
+}
+
+static void _print_comparison(const dt_restore_context_t *ctx, const dt_restore_report_t *r, JsonObject *kept,
+                              const double *figures)
+{
+  _mention_difference(kept, "model", dt_restore_get_model_id(ctx));
+  _mention_difference(kept, "provider", dt_ai_providers[dt_restore_get_provider(ctx)].config_string);
+  _mention_number(kept, "scale", r->plan.scale);
+  _mention_number(kept, "width", r->plan.width);
+  _mention_number(kept, "threads", r->plan.threads);
+  for(size_t i = 0; i < G_N_ELEMENTS(_figures); i++)
   {
     const double was = json_object_get_double_member_with_default(kept, _figures[i], 0);
     dt_cli_say("%-12s %12.6g, was %12.6g: × %.3f", _figures[i], figures[i], was,
                was != 0 ? figures[i] / was : 0);
   }
-  g_clear_error(&cause);
-  g_object_unref(parser);
-  return ok;
 }
 
 /* --- the command --- */
@@ -205,18 +234,21 @@ static gboolean _check(dt_restore_load_opts_t *load, GError **error)
 
 static gboolean _bench(dt_ai_environment_t *env, const dt_restore_load_opts_t *load, GError **error)
 {
+  JsonParser *kept = _opt.compare ? _load_kept(error) : NULL;
+  if(_opt.compare && !kept) return FALSE;
   dt_restore_context_t *ctx =
       dt_restore_load(env, _opt.task ? _opt.task : "denoise", _opt.model, load, error);
   dt_restore_report_t report;
   double figures[G_N_ELEMENTS(_figures)];
-  gboolean ok = ctx && _measure(ctx, &report, error);
+  const gboolean ok = ctx && _measure(ctx, &report, error);
   if(ok)
   {
     _collect(&report, figures);
     (_opt.json ? _print_json : _print_words)(ctx, &report, figures);
-    ok = !_opt.compare || _print_comparison(figures, error);
+    if(kept) _print_comparison(ctx, &report, json_node_get_object(json_parser_get_root(kept)), figures);
   }
   dt_restore_free(ctx);
+  g_clear_object(&kept);
   return ok;
 }
 

@@ -10,6 +10,8 @@
 #define TYPE_LONG8 16
 #define TYPE_IFD8 18
 
+#define TAG_USER_COMMENT 37510
+
 // --- Maker notes
 
 /** Where the directory of a maker note begins if its offsets count from the start of the TIFF
@@ -92,6 +94,18 @@ static void _align(_target_t *target)
   g_byte_array_append(target->bytes, zeros, (8 - target->bytes->len % 8) % 8);
 }
 
+/** The bytes before the numbers of a value, and how large these are. A comment in Unicode is declared as bytes, but its
+ * letters, behind eight bytes with the name of the code, stand in the order of the structure. */
+static size_t _find_words(const dt_exif_entry_t *entry, size_t *word)
+{
+  gsize size;
+  const uint8_t *value = g_bytes_get_data(entry->value, &size);
+  *word = dt_exif_word_size(entry->type);
+  if(entry->tag != TAG_USER_COMMENT || *word != 1 || size < 8 || memcmp(value, "UNICODE", 8) != 0) return 0;
+  *word = 2;
+  return 8;
+}
+
 /** A copy of an entry's value for the target: byte order and maker note offsets adapted. */
 static GByteArray *_copy_value(const dt_exif_t *exif, const dt_exif_entry_t *entry, const _target_t *target,
                                uint64_t position)
@@ -100,9 +114,10 @@ static GByteArray *_copy_value(const dt_exif_t *exif, const dt_exif_entry_t *ent
   const uint8_t *value = g_bytes_get_data(entry->value, &size);
   GByteArray *copy = g_byte_array_sized_new((guint)size);
   g_byte_array_append(copy, value, (guint)size);
-  const size_t word = dt_exif_word_size(entry->type);
+  size_t word;
+  const size_t before = _find_words(entry, &word);
   if(exif->big_endian != target->big_endian && word > 1)
-    for(size_t i = 0; i + word <= size; i += word)
+    for(size_t i = before; i + word <= size; i += word)
       dt_exif_put_uint(copy->data + i, (int)word, target->big_endian,
                        dt_exif_get_uint(value + i, (int)word, exif->big_endian));
   if(entry->tag == DT_TAG_MAKER_NOTE && exif->big_endian == target->big_endian)

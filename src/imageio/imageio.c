@@ -454,16 +454,29 @@ static int _choose_bits(dt_imageio_format_t format)
   return format == DT_IMAGEIO_TIFF || format == DT_IMAGEIO_EXR ? 16 : 8;
 }
 
-dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int channels,
-                                 const dt_imageio_write_opts_t *opts, GError **error)
+/** The options with what the name and the format decide. */
+static dt_imageio_write_opts_t _complete(const char *path, const dt_imageio_write_opts_t *opts)
 {
   static const dt_imageio_write_opts_t defaults = { 0 };
   dt_imageio_write_opts_t chosen = opts ? *opts : defaults;
   if(chosen.format == DT_IMAGEIO_UNKNOWN) chosen.format = dt_imageio_format_for_name(path);
   if(chosen.bits == 0) chosen.bits = _choose_bits(chosen.format);
-  if(!_check_format(path, chosen.format, error)
-     || !_check_arguments(path, width, height, channels, &chosen, error))
-    return NULL;
+  return chosen;
+}
+
+gboolean dt_imageio_can_create(const char *path, int width, int height, int channels,
+                               const dt_imageio_write_opts_t *opts, GError **error)
+{
+  const dt_imageio_write_opts_t chosen = _complete(path, opts);
+  return _check_format(path, chosen.format, error)
+         && _check_arguments(path, width, height, channels, &chosen, error);
+}
+
+dt_row_sink_t *dt_imageio_create(const char *path, int width, int height, int channels,
+                                 const dt_imageio_write_opts_t *opts, GError **error)
+{
+  if(!dt_imageio_can_create(path, width, height, channels, opts, error)) return NULL;
+  const dt_imageio_write_opts_t chosen = _complete(path, opts);
 
   _sink_t *self = g_new0(_sink_t, 1);
   self->name = g_strdup(path);

@@ -110,6 +110,11 @@ typedef struct dt_imageio_write_opts_t
                ///< hold; set to NULL when everything goes along
 } dt_imageio_write_opts_t;
 
+/** Whether the format can hold such a picture and this build can write it: what dt_imageio_create() checks before it
+ * touches a disk. @return FALSE with DT_AI_ERROR_USAGE */
+gboolean dt_imageio_can_create(const char *path, int width, int height, int channels,
+                               const dt_imageio_write_opts_t *opts, GError **error);
+
 /** Creates @p path for writing and returns the sink to push rows into.
  *
  * Rows go into a hidden `.NAME.XXXXXX.part` beside the target; finish() syncs it and renames it onto

@@ -70,19 +70,25 @@ gboolean dt_restore_job_size(const dt_restore_job_t *job, int width, int height,
   return scale > 1 && w <= MAX_SIDE && h <= MAX_SIDE;
 }
 
+/* dt_restore_job_size() of the picture @p in, with its name before what is wrong. */
+static gboolean _measure(const dt_restore_job_t *job, const dt_row_source_t *in, const char *input,
+                         int *width, int *height, int *factor, GError **error)
+{
+  if(dt_restore_job_size(job, in->width, in->height, width, height, factor, error)) return TRUE;
+  g_prefix_error(error, "%s: ", input);
+  return FALSE;
+}
+
 gboolean dt_restore_job_factor(const dt_restore_job_t *job, const char *input, int *factor, GError **error)
 {
-  int width = 1000, height = 1000; /* any will do for a factor */
-  if(job->target.long_edge > 0 || job->target.width > 0)
-  {
-    dt_imageio_reader_t *in = input ? dt_imageio_open(input, job->assume_profile, error) : NULL;
-    if(!in) return FALSE;
-    width = in->source.width;
-    height = in->source.height;
-    dt_row_source_destroy(&in->source);
-  }
   int to_width, to_height;
-  return dt_restore_job_size(job, width, height, &to_width, &to_height, factor, error);
+  if(job->target.long_edge <= 0 && job->target.width <= 0)
+    return dt_restore_job_size(job, 1000, 1000, &to_width, &to_height, factor, error); /* any will do */
+  dt_imageio_reader_t *in = input ? dt_imageio_open(input, job->assume_profile, error) : NULL;
+  if(!in) return FALSE;
+  const gboolean ok = _measure(job, &in->source, input, &to_width, &to_height, factor, error);
+  dt_row_source_destroy(&in->source);
+  return ok;
 }
 
 char *dt_restore_job_output(const dt_restore_job_t *job, const char *input)
@@ -269,6 +275,20 @@ gboolean dt_restore_job_is_same(const dt_restore_context_t *ctx, const dt_restor
   return same;
 }
 
+/* Opens the mask where there is one; it must be as large as the picture @p in. */
+static gboolean _open_mask(const dt_restore_job_t *job, const dt_row_source_t *in, const char *input,
+                           dt_row_source_t **mask, GError **error)
+{
+  *mask = job->mask ? dt_mask_source_open(job->mask, error) : NULL;
+  if(!*mask) return !job->mask;
+  if((*mask)->width == in->width && (*mask)->height == in->height) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+              "%s: the mask %s has %d×%d pixels, and the picture has %d×%d. Give a mask of the same size.",
+              input, job->mask, (*mask)->width, (*mask)->height, in->width, in->height);
+  dt_row_source_destroy(g_steal_pointer(mask));
+  return FALSE;
+}
+
 gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
                              const char *output, dt_restore_plan_t *plan, dt_imageio_reader_t **reader,
                              GError **error)
@@ -277,11 +297,13 @@ gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *
   dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
   if(!in) return FALSE;
   int width, height, factor;
-  const gboolean ok =
-      _allows_repeat(job, in, input, error)
-      && dt_restore_job_size(job, in->source.width, in->source.height, &width, &height, &factor, error)
-      && dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels, &job->restore,
-                         in->source.memory + _writer_memory(width), plan, error);
+  dt_restore_opts_t opts = job->restore;
+  const gboolean ok = _allows_repeat(job, in, input, error)
+                      && _measure(job, &in->source, input, &width, &height, &factor, error)
+                      && _open_mask(job, &in->source, input, &opts.mask, error)
+                      && dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels, &opts,
+                                         in->source.memory + _writer_memory(width), plan, error);
+  if(opts.mask) dt_row_source_destroy(opts.mask);
   if(ok && reader)
     *reader = in;
   else
@@ -296,6 +318,7 @@ gboolean dt_restore_job_result(const dt_restore_job_t *job, const dt_imageio_rea
   const dt_imageio_write_opts_t opts = _write_opts(job, output, reader);
   if(!dt_restore_job_size(job, reader->source.width, reader->source.height, width, height, &factor, error))
     return FALSE;
+  if(!dt_imageio_can_create(output, *width, *height, reader->source.channels, &opts, error)) return FALSE;
   const guint64 samples = (guint64)*width * (guint64)*height * (guint64)reader->source.channels;
   *bytes = samples * (guint64)(opts.bits ? opts.bits : 8) / 8;
   return TRUE;
@@ -303,32 +326,16 @@ gboolean dt_restore_job_result(const dt_restore_job_t *job, const dt_imageio_rea
 
 /* The output file, with a resampler before it where the model's factor is not what was asked for. */
 static dt_row_sink_t *_create(const dt_restore_job_t *job, const dt_restore_context_t *ctx,
-                              const dt_imageio_reader_t *in, const char *output,
+                              const dt_imageio_reader_t *in, const char *input, const char *output,
                               const dt_imageio_write_opts_t *opts, GError **error)
 {
   const int scale = dt_restore_get_scale(ctx), made_w = in->source.width * scale,
             made_h = in->source.height * scale;
   int width, height, factor;
-  if(!dt_restore_job_size(job, in->source.width, in->source.height, &width, &height, &factor, error))
-    return NULL;
+  if(!_measure(job, &in->source, input, &width, &height, &factor, error)) return NULL;
   dt_row_sink_t *out = dt_imageio_create(output, width, height, in->source.channels, opts, error);
   if(!out || (width == made_w && height == made_h)) return out;
   return dt_resample_sink(out, made_w, made_h, in->source.channels, width, height, error);
-}
-
-/* Opens the mask beside the picture; @p out is abandoned when that fails. */
-static gboolean _process(dt_restore_context_t *ctx, const dt_restore_job_t *job, dt_row_source_t *in,
-                         dt_row_sink_t *out, dt_restore_report_t *report, GError **error)
-{
-  dt_restore_opts_t opts = job->restore;
-  if(job->mask && !(opts.mask = dt_mask_source_open(job->mask, error)))
-  {
-    out->abandon(out);
-    return FALSE;
-  }
-  const gboolean ok = dt_restore_process(ctx, in, out, &opts, report, error);
-  dt_row_source_destroy(opts.mask);
-  return ok;
 }
 
 gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
@@ -341,9 +348,13 @@ gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *j
   const dt_provenance_t stamp = _make_stamp(job, ctx, in);
   opts.note = note;
   opts.provenance = job->restore.pass_through ? NULL : &stamp; /* measurements change nothing */
+  dt_restore_opts_t how = job->restore;
   dt_row_sink_t *out =
-      _allows_repeat(job, in, input, error) ? _create(job, ctx, in, output, &opts, error) : NULL;
-  const gboolean ok = out && _process(ctx, job, &in->source, out, report, error);
+      _allows_repeat(job, in, input, error) && _open_mask(job, &in->source, input, &how.mask, error)
+          ? _create(job, ctx, in, input, output, &opts, error)
+          : NULL;
+  const gboolean ok = out && dt_restore_process(ctx, &in->source, out, &how, report, error);
+  if(how.mask) dt_row_source_destroy(how.mask);
   dt_row_source_destroy(&in->source);
   return ok;
 }

@@ -76,7 +76,7 @@ gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *
 
 /** What the opened picture becomes as @p output.
  * @param bytes  receives the size of its samples; compressed they are fewer, the metadata come on top
- * @return FALSE as dt_restore_job_size() */
+ * @return FALSE as dt_restore_job_size() and dt_imageio_can_create() */
 gboolean dt_restore_job_result(const dt_restore_job_t *job, const dt_imageio_reader_t *reader,
                                const char *output, int *width, int *height, guint64 *bytes, GError **error);
 

@@ -257,6 +257,23 @@ class DryRun(BatchTest):
         self.assertEqual((row["input"], row["exit_code"]), ("p/a.png", 4))
         self.assertTrue(row["message"].startswith("would fail: "))
 
+    def test_what_a_format_cannot_hold(self):
+        self.put("a.png")
+        self.put("wide.png", size=(33000, 1))
+        result = self.run_cli("upscale", "--dry-run", "-o", "a.jpg", "wide.png")
+        self.assert_fails(result, 2, "would fail: a.jpg", "65500")
+        self.check(2, "--bit-depth=32", "-o", "b.png", "a.png", fragments=["would fail: b.png", "8 or 16 bits"])
+
+    def test_mask(self):
+        self.put("a.png", "c.png")
+        self.put("small.png", size=(5, 5))
+        self.check(3, "--mask=gone.png", "a.png", fragments=["gone.png", "check the name"])
+        for strength in ("0", "100"):
+            words = ["would fail: a.png: the mask small.png has 5\u00d75 pixels"]
+            self.check(3, "--mask=small.png", "--strength", strength, "a.png", fragments=words)
+            result = self.denoise("--mask=small.png", "--strength", strength, "a.png")
+            self.assert_fails(result, 3, "a.png: the mask small.png has 5\u00d75 pixels", "same size")
+
     def test_directory_missing(self):
         self.put("a.png")
         self.assert_fails(self.check(4, "-o", "gone/a.tif", "a.png"), 4, "would fail: gone/a.tif", "create")

@@ -130,6 +130,25 @@ static void test_highlights_are_enlarged(void **state)
   dt_restore_free(ctx);
 }
 
+/* An infinity is a very bright pixel; its neighbours stay numbers. */
+static void test_infinities_are_enlarged(void **state)
+{
+  (void)state;
+  dt_restore_context_t *ctx = _load("upscale", "upscale-x2", 2, 2048);
+  test_random_t random = { 6 };
+  test_image_t in = test_image_random(&random, 40, 30, 4);
+  in.pixels[4 * (15 * 40 + 20)] = INFINITY;
+  in.pixels[4 * (10 * 40 + 5) + 1] = -INFINITY;
+  in.pixels[4 * (20 * 40 + 5) + 3] = NAN;
+  test_image_t out = _restore(ctx, &in, NULL);
+  for(size_t i = 0; i < _count(&out); i++) assert_true(isfinite(out.pixels[i]));
+  assert_true(out.pixels[4 * (30 * 80 + 40)] > 1000);
+  assert_true(out.pixels[4 * (20 * 80 + 10) + 1] < -1000);
+  test_image_free(&in);
+  test_image_free(&out);
+  dt_restore_free(ctx);
+}
+
 static void test_wrong_factor_is_refused(void **state)
 {
   (void)state;
@@ -271,10 +290,15 @@ static void test_gamut_is_clipped_on_request(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_enlarged_tiles_do_not_show), cmocka_unit_test(test_highlights_are_enlarged),
-    cmocka_unit_test(test_wrong_factor_is_refused),    cmocka_unit_test(test_strength_ends),
-    cmocka_unit_test(test_strength_with_any_tiles),    cmocka_unit_test(test_mask),
-    cmocka_unit_test(test_mask_of_another_size),       cmocka_unit_test(test_gamut_is_clipped_on_request),
+    cmocka_unit_test(test_enlarged_tiles_do_not_show),
+    cmocka_unit_test(test_highlights_are_enlarged),
+    cmocka_unit_test(test_infinities_are_enlarged),
+    cmocka_unit_test(test_wrong_factor_is_refused),
+    cmocka_unit_test(test_strength_ends),
+    cmocka_unit_test(test_strength_with_any_tiles),
+    cmocka_unit_test(test_mask),
+    cmocka_unit_test(test_mask_of_another_size),
+    cmocka_unit_test(test_gamut_is_clipped_on_request),
   };
   return cmocka_run_group_tests_name("strength", tests, _setup, _teardown);
 }

@@ -234,6 +234,31 @@ static void test_monotone(void **state)
   _pair_free(&p);
 }
 
+/* Around an infinity, and a highlight without bounds, the picture is what it would be without. */
+static void test_infinities_stay_alone(void **state)
+{
+  (void)state;
+  test_random_t random = { 4 };
+  _pair_t p = _pair_new(&random, 100, 200, 3);
+  const size_t n = 100 * 200, at[] = { 50, 100 * 100 + 50, n + 7000, 2 * n + 19999 };
+  const float values[] = { INFINITY, INFINITY, -INFINITY, 1e30f };
+  float *plain = g_new(float, 3 * n);
+  for(size_t i = 0; i < G_N_ELEMENTS(at); i++) p.original[at[i]] = p.result[at[i]];
+  _stream_t s = { .width = 100, .height = 200, .channels = 3, .strength = 0.1f, .out = plain };
+  _stream(&s, p.original, p.result);
+  for(size_t i = 0; i < G_N_ELEMENTS(at); i++) p.original[at[i]] = p.result[at[i]] = values[i];
+  s.out = p.out;
+  _stream(&s, p.original, p.result);
+  for(size_t i = 0; i < G_N_ELEMENTS(at); i++)
+  {
+    assert_true(p.out[at[i]] == values[i]);
+    plain[at[i]] = p.out[at[i]];
+  }
+  assert_memory_equal(p.out, plain, 3 * n * sizeof(float));
+  g_free(plain);
+  _pair_free(&p);
+}
+
 /* A map of strengths gives at each pixel what that strength gives everywhere. */
 static void test_map(void **state)
 {
@@ -263,6 +288,7 @@ int main(void)
     cmocka_unit_test(test_streaming_is_the_formula),
     cmocka_unit_test(test_ends_are_exact),
     cmocka_unit_test(test_monotone),
+    cmocka_unit_test(test_infinities_stay_alone),
     cmocka_unit_test(test_map),
   };
   return cmocka_run_group_tests_name("detail", tests, NULL, NULL);

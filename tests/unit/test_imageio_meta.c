@@ -244,6 +244,7 @@ static void test_big_endian_exif(void **state)
     .tag = 33434, .type = DT_TYPE_RATIONAL, .count = 1, .value = g_bytes_new(fraction, 8)
   };
   g_array_append_val(exif->ifds[DT_IFD_EXIF], time);
+  dt_exif_set_bytes(exif, DT_IFD_EXIF, 37510, 7, 12, g_bytes_new("UNICODE\0\0h\0\xfc", 12));
   dt_metadata_t metadata = { .exif = dt_exif_to_bytes(exif), .orientation = 6 };
   GError *error = NULL;
   float *rows = _make_rows();
@@ -260,6 +261,7 @@ static void test_big_endian_exif(void **state)
     _assert_tag(judge, name, "Exif.Image.Orientation", "6");
     _assert_tag(judge, name, "Exif.Photo.ISOSpeedRatings", "6400");
     _assert_tag(judge, name, "Exif.Photo.ExposureTime", "1/8000");
+    _assert_tag(judge, name, "Exif.Photo.UserComment", "charset=Unicode hü");
     g_object_unref(judge);
   }
   g_free(rows);
