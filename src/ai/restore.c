@@ -353,11 +353,7 @@ static gboolean _enlarge_row(const _job_t *job, int y, int c, gboolean excess, f
 /* What the network was not shown comes back untouched: out = f(clamp(x)) + (x - clamp(x)), enlarged with it. */
 static void _add_excess(const _job_t *job, int y, int c, float *out)
 {
-  if(job->opts->clip_gamut)
-  {
-    for(int x = 0; x < job->out_width; x++) out[x] = CLAMP(out[x], 0.0f, 1.0f);
-    return;
-  }
+  if(job->opts->clip_gamut) return;
   const float *original = job->scale == 1 ? _ring_row(job, y, c) : NULL;
   if(original)
     for(int x = 0; x < job->width; x++) out[x] += _excess(job->ctx, original[x]);
@@ -390,6 +386,8 @@ static gboolean _emit_row(void *data, int y, float *const *planes, GError **erro
   float *row = job->out_line + (size_t)job->lines * (size_t)job->out_width * stride;
   for(int c = 0; c < job->channels; c++)
   {
+    for(int x = 0; c < job->colours && job->opts->clip_gamut && x < job->out_width; x++)
+      planes[c][x] = CLAMP(planes[c][x], 0.0f, 1.0f);
     if(c < job->colours) dt_srgb_decode(planes[c], planes[c], (size_t)job->out_width);
     for(int x = 0; x < job->out_width; x++) row[(size_t)x * stride + (size_t)c] = planes[c][x];
   }
@@ -782,7 +780,7 @@ gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_r
                  .out_width = ctx->scale * in->width };
   *job.report = (dt_restore_report_t){ .provider = ctx->provider };
   const gint64 start = g_get_monotonic_time();
-  const gboolean untouched = ctx->scale == 1 && job.opts->original >= 1;
+  const gboolean untouched = ctx->scale == 1 && job.opts->original >= 1 && !job.opts->clip_gamut;
   gboolean ok = _init_job(&job, error) && (untouched ? _pass_rows : _run_restoration)(&job, error);
   _cleanup_job(&job);
   if(ok)

@@ -224,10 +224,10 @@ static gboolean _skip(_run_t *run, const char *input, const char *output, GError
 {
   if(!_is_same_result(run, input, output))
   {
-    g_set_error(
-        error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
-        "%s: exists with other settings. Choose another name with -o, or allow overwriting (--overwrite).",
-        output);
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+                "%s: exists with other settings, or is damaged or not made by darktable-ai. Choose another "
+                "name with -o, or allow overwriting (--overwrite).",
+                output);
     return FALSE;
   }
   char *message = g_strdup_printf("%s: %s exists, skipped", input, output);

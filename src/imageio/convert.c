@@ -97,6 +97,11 @@ void dt_icc_fill_luts(dt_icc_t *icc, dt_sample_t sample)
   }
 }
 
+void dt_icc_set_untouched(dt_icc_t *icc)
+{
+  icc->untouched = TRUE;
+}
+
 size_t dt_icc_memory(const dt_icc_t *icc)
 {
   size_t bytes = sizeof(*icc) + icc->lut_size * sizeof(float) * (icc->one_curve ? 1 : 3);
@@ -161,6 +166,7 @@ static void _apply_transform(cmsHTRANSFORM transform, int colours, float *block,
 
 static void _decode_colours(const dt_icc_t *icc, float *block, int channels, size_t n)
 {
+  if(icc->untouched) return;
   if(icc->is_general)
   {
     _apply_transform(icc->decode, icc->colours, block, channels, n);
@@ -172,6 +178,7 @@ static void _decode_colours(const dt_icc_t *icc, float *block, int channels, siz
 
 static void _encode_colours(const dt_icc_t *icc, float *block, int channels, size_t n)
 {
+  if(icc->untouched) return;
   if(icc->is_general)
   {
     _apply_transform(icc->encode, icc->colours, block, channels, n);
@@ -285,7 +292,7 @@ void dt_icc_decode(const dt_icc_t *icc, dt_sample_t sample, int channels, const 
   {
     const size_t count = MIN(n - i, (size_t)BLOCK);
     const char *from = (const char *)in + i * pixel;
-    if(icc->luts)
+    if(icc->luts && !icc->untouched)
       _decode_by_luts(icc, sample, channels, from, out + i * (size_t)channels, count);
     else
       _decode_block(icc, sample, channels, from, out + i * (size_t)channels, count);

@@ -24,6 +24,7 @@ struct dt_icc_t
   char *message;       ///< the first complaint of Little CMS, or NULL
   gboolean is_general; ///< not curves and a matrix: goes through the transforms
   gboolean is_rec709;  ///< no matrix needed
+  gboolean untouched;  ///< nothing is converted: rows are the file's own values
   gboolean one_curve;  ///< all colours share trc[0]
   dt_trc_t trc[3];
   double to_rec709[9]; ///< row-major

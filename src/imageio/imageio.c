@@ -185,6 +185,11 @@ dt_imageio_reader_t *dt_imageio_open(const char *path, const char *assume_profil
   return NULL;
 }
 
+void dt_imageio_set_untouched(dt_imageio_reader_t *reader)
+{
+  dt_icc_set_untouched(((_reader_t *)reader)->icc);
+}
+
 // --- Writing
 
 /** A row whose colours are multiplied by alpha, or divided: formats differ in which of the two they hold. */
@@ -333,6 +338,7 @@ static gboolean _choose_profile(_sink_t *self, const dt_imageio_write_opts_t *op
   GBytes *source = _load_profile(self, opts, &reason);
   *icc = NULL;
   if(!reason) self->icc = dt_icc_create(source, colours, &reason);
+  if(self->icc && opts->untouched) dt_icc_set_untouched(self->icc);
   if(self->icc) dt_icc_set_intent(self->icc, opts->intent);
   if(self->icc && dt_icc_prepare_encode(self->icc, &reason))
   {

@@ -90,6 +90,10 @@ typedef struct dt_imageio_reader_t
  * Thread-safety: readers are independent of each other; each is used by one thread at a time. */
 dt_imageio_reader_t *dt_imageio_open(const char *path, const char *assume_profile, GError **error);
 
+/** From now on the reader's rows are the file's own values, not converted: only for what is written back with
+ * dt_imageio_write_opts_t.untouched. Before the first row. */
+void dt_imageio_set_untouched(dt_imageio_reader_t *reader);
+
 /** How to write. Zero-initialise for the defaults. */
 typedef struct dt_imageio_write_opts_t
 {
@@ -98,10 +102,11 @@ typedef struct dt_imageio_write_opts_t
   dt_imageio_compression_t compression; ///< TIFF only
   int quality;                          ///< JPEG 1..100; 0: 95
   const char *profile;                  ///< NULL: metadata->icc, or sRGB without one; else as assume_profile
-  const dt_metadata_t *metadata;        ///< borrowed during the call; NULL: none
-  gboolean alpha_associated;            ///< alpha is premultiplied: TIFF says so, PNG is written straight
-  gboolean alpha_linear;                ///< and was so in linear light: TIFF is written straight then, too
-  gboolean dither;                      ///< spread what 8 bits cannot hold over neighbouring pixels
+  gboolean untouched;            ///< rows are values of the output profile already: nothing is converted
+  const dt_metadata_t *metadata; ///< borrowed during the call; NULL: none
+  gboolean alpha_associated;     ///< alpha is premultiplied: TIFF says so, PNG is written straight
+  gboolean alpha_linear;         ///< and was so in linear light: TIFF is written straight then, too
+  gboolean dither;               ///< spread what 8 bits cannot hold over neighbouring pixels
   dt_imageio_intent_t intent;
   gboolean overwrite;                ///< FALSE: an existing target is an error
   int stream;                        ///< where the path `-` goes; 0: the standard output

@@ -83,6 +83,8 @@ void dt_icc_set_intent(dt_icc_t *icc, dt_imageio_intent_t intent);
 gboolean dt_icc_is_linear(const dt_icc_t *icc);
 /** The chromaticities (red, green, blue, white) of a profile of linear light; FALSE for any other. */
 gboolean dt_icc_get_chromaticities(const dt_icc_t *icc, double chromaticities[8]);
+/** From now on colours pass as they are, from 0 to 1 and beyond. */
+void dt_icc_set_untouched(dt_icc_t *icc);
 /** Bytes held for conversion. */
 size_t dt_icc_memory(const dt_icc_t *icc);
 /** Raw samples to linear rows; alpha is scaled to 0..1. */

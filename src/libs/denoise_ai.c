@@ -267,8 +267,10 @@ gboolean dt_restore_job_is_same(const dt_restore_context_t *ctx, const dt_restor
   dt_imageio_reader_t *out = dt_imageio_open(output, NULL, NULL);
   GPtrArray *steps = dt_provenance_read(out ? out->metadata.xmp : NULL);
   const dt_provenance_t stamp = _make_stamp(job, ctx, in ? in : &any);
+  /* PFM has no room for a stamp; what has room and none was made by something else, or is damaged */
+  const gboolean mute = out && out->format == DT_IMAGEIO_PFM;
   const gboolean same =
-      steps->len == 0 || (sized && !in) || _is_same_step(&stamp, steps->pdata[steps->len - 1]);
+      mute || (steps->len && ((sized && !in) || _is_same_step(&stamp, steps->pdata[steps->len - 1])));
   g_ptr_array_unref(steps);
   if(in) dt_row_source_destroy(&in->source);
   if(out) dt_row_source_destroy(&out->source);
@@ -338,6 +340,21 @@ static dt_row_sink_t *_create(const dt_restore_job_t *job, const dt_restore_cont
   return dt_resample_sink(out, made_w, made_h, in->source.channels, width, height, error);
 }
 
+/* Whether the pixels leave as they came, down to the last bit: nothing is asked of the network, and both files mean the
+ * same by their values. */
+static gboolean _leaves_values(const dt_restore_job_t *job, const dt_restore_context_t *ctx,
+                               const dt_imageio_reader_t *in, dt_imageio_format_t to)
+{
+  const gboolean asked =
+      job->restore.original < 1 || job->restore.clip_gamut || dt_restore_get_scale(ctx) != 1;
+  const gboolean converted = job->profile || job->assume_profile || in->alpha_associated;
+  const dt_imageio_format_t formats[] = { in->format, to };
+  for(size_t i = 0; i < G_N_ELEMENTS(formats); i++)
+    if(formats[i] != DT_IMAGEIO_TIFF && formats[i] != DT_IMAGEIO_PNG && formats[i] != DT_IMAGEIO_JPEG)
+      return FALSE;
+  return !asked && !converted;
+}
+
 gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
                             const char *output, dt_restore_report_t *report, char **note, GError **error)
 {
@@ -347,6 +364,8 @@ gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *j
   dt_imageio_write_opts_t opts = _write_opts(job, output, in);
   const dt_provenance_t stamp = _make_stamp(job, ctx, in);
   opts.note = note;
+  opts.untouched = _leaves_values(job, ctx, in, opts.format);
+  if(opts.untouched) dt_imageio_set_untouched(in);
   opts.provenance = job->restore.pass_through ? NULL : &stamp; /* measurements change nothing */
   dt_restore_opts_t how = job->restore;
   dt_row_sink_t *out =

@@ -88,7 +88,8 @@ static char *_take(const char **at, gboolean *is_name)
   {
     const char *end = strchr(begin, '}');
     *at = end ? end + 1 : begin + strlen(begin);
-    return g_strndup(begin + 1, end ? (gsize)(end - begin - 1) : strlen(begin + 1));
+    /* one that is never closed keeps its brace, and so is no placeholder that is known */
+    return end ? g_strndup(begin + 1, (gsize)(end - begin - 1)) : g_strdup(begin);
   }
   /* of "{{" one brace is left; "}}" is taken for one as well, as elsewhere */
   if((begin[0] == '{' || begin[0] == '}') && begin[1] == begin[0])

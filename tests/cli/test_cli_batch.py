@@ -252,7 +252,7 @@ class DryRun(BatchTest):
         result = self.check(9, "p", fragments=["would fail: p/a_denoise.tif", "1 of 2 files would fail"])
         self.assertIn("p/b.png -> p/b_denoise.tif", result.out)
         self.check(0, "--overwrite", "p")
-        self.check(0, "--skip-existing", "p", fragments=["p/a_denoise.tif exists, skipped"])
+        self.check(9, "--skip-existing", "p", fragments=["would fail: p/a_denoise.tif"])
         row = self.events(self.check(9, "--json", "p"), "error")[0]
         self.assertEqual((row["input"], row["exit_code"]), ("p/a.png", 4))
         self.assertTrue(row["message"].startswith("would fail: "))
@@ -445,11 +445,20 @@ class SkipExisting(BatchTest):
             self.assert_ok(self.run_cli("upscale", "--skip-existing", *same, "p/a.png"))
             self.assertEqual(self.run_cli("upscale", "--skip-existing", *other, "p/a.png").code, 5 if other == ["--scale=3"] else 4)
 
-    def test_without_a_stamp_the_name_counts(self):
-        self.write("p/a_denoise.tif", b"mine")
-        self.assert_ok(self.denoise("--skip-existing", "--strength=50", "p/a.png"))
-        with open(self.file("p", "a_denoise.tif"), "rb") as f:
-            self.assertEqual(f.read(), b"mine")
+    def test_without_a_stamp_it_is_not_ours(self):
+        """Damaged, cut off or made by something else: a photograph must not be missing in silence."""
+        self.put("q/b.png")
+        for content in (b"", b"mine", self.result_bytes("q/b.png")[:200]):
+            self.write("p/a_denoise.tif", content)
+            result = self.denoise("--skip-existing", "--strength=50", "p/a.png")
+            self.assertEqual(result.code, 4, result)
+            with open(self.file("p", "a_denoise.tif"), "rb") as f:
+                self.assertEqual(f.read(), content)
+
+    def result_bytes(self, name):
+        self.assert_ok(self.denoise("--overwrite", "-o", "some.tif", name))
+        with open(self.file("some.tif"), "rb") as f:
+            return f.read()
 
 
 class Shards(BatchTest):
