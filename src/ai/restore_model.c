@@ -588,9 +588,9 @@ static char *_choose_file(const dt_ai_model_info_t *info, const char *task, int 
     return found;
   }
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
-              "The model \"%s\" cannot enlarge %d times: it has no %s. Choose another with --model (see: "
+              "The model \"%s\" cannot enlarge %d times%s: it has no %s. Choose another with --model (see: "
               "darktable-ai models list).",
-              info->id, *scale, name);
+              info->id, *scale, *scale == 4 ? ", which is what sizes beyond twice are made from" : "", name);
   g_free(name);
   return NULL;
 }

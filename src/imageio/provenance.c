@@ -54,7 +54,7 @@ static gboolean _append_step(dt_xmp_t *xmp, const dt_provenance_t *p, const char
                               { "model", p->model },
                               { "modelHash", p->model_hash },
                               { "strength", strength },
-                              { "masked", p->masked ? "True" : NULL },
+                              { "mask", p->mask },
                               { "sigma", sigma },
                               { "scale", scale },
                               { "version", p->version },
@@ -75,7 +75,7 @@ static char *_describe(const dt_provenance_t *p)
   char *text =
       g_strdup_printf("%s, model %s (sha256 %s), strength %s%s, scale %s", p->task ? p->task : "restore",
                       p->model ? p->model : "unknown", p->model_hash ? p->model_hash : "unknown", strength,
-                      p->masked ? " with a mask" : "", scale);
+                      p->mask ? " with a mask" : "", scale);
   g_free(strength);
   g_free(scale);
   return text;
@@ -131,7 +131,7 @@ GBytes *dt_provenance_stamp(GBytes *packet, const dt_provenance_t *provenance, c
 static void _free_step(void *data)
 {
   dt_provenance_t *step = data;
-  const char *const texts[] = { step->task, step->model, step->model_hash, step->version };
+  const char *const texts[] = { step->task, step->model, step->model_hash, step->mask, step->version };
   for(size_t i = 0; i < G_N_ELEMENTS(texts); i++) g_free((char *)(uintptr_t)texts[i]);
   g_free(step);
 }
@@ -160,7 +160,7 @@ GPtrArray *dt_provenance_read(GBytes *packet)
                                .model = _copy(items->pdata[i], "model"),
                                .model_hash = _copy(items->pdata[i], "modelHash"),
                                .strength = _get_number(items->pdata[i], "strength"),
-                               .masked = g_hash_table_contains(items->pdata[i], "masked"),
+                               .mask = _copy(items->pdata[i], "mask"),
                                .sigma = _get_number(items->pdata[i], "sigma"),
                                .scale = _get_number(items->pdata[i], "scale"),
                                .version = _copy(items->pdata[i], "version") };

@@ -24,7 +24,7 @@ typedef struct dt_provenance_t
   const char *model;      ///< its id
   const char *model_hash; ///< SHA-256 of the model's file, 64 hexadecimal digits
   double strength;        ///< percent
-  gboolean masked;        ///< less than that where a mask said so
+  const char *mask;       ///< SHA-256 of the file that said where less was done
   double sigma;           ///< the noise level the model was told, 0: none
   double scale;           ///< how many times as wide as before
   const char *version;    ///< of this program

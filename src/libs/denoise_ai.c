@@ -225,6 +225,19 @@ static gboolean _allows_repeat(const dt_restore_job_t *job, const dt_imageio_rea
   return !step;
 }
 
+/* SHA-256 of the file, interned: a batch has one; "unreadable" fails a moment later with words. NULL: no mask. */
+static const char *_hash_mask(const char *path)
+{
+  GMappedFile *file = path ? g_mapped_file_new(path, FALSE, NULL) : NULL;
+  if(!file) return path ? "unreadable" : NULL;
+  char *hash = g_compute_checksum_for_data(
+      G_CHECKSUM_SHA256, (const guchar *)g_mapped_file_get_contents(file), g_mapped_file_get_length(file));
+  const char *interned = g_intern_string(hash);
+  g_free(hash);
+  g_mapped_file_unref(file);
+  return interned;
+}
+
 /* The stamp for the output. */
 static dt_provenance_t _make_stamp(const dt_restore_job_t *job, const dt_restore_context_t *ctx,
                                    const dt_imageio_reader_t *in)
@@ -235,7 +248,7 @@ static dt_provenance_t _make_stamp(const dt_restore_job_t *job, const dt_restore
     .model = dt_restore_get_model_id(ctx),
     .model_hash = dt_restore_get_model_hash(ctx),
     .strength = 100.0 * (1.0 - (double)job->restore.original),
-    .masked = job->mask != NULL,
+    .mask = _hash_mask(job->mask),
     .sigma = !dt_restore_has_sigma(ctx) ? 0.0
              : job->restore.sigma > 0   ? (double)job->restore.sigma
                                         : 25.0,
@@ -254,8 +267,8 @@ static gboolean _is_same_step(const dt_provenance_t *a, const dt_provenance_t *b
 {
   return g_strcmp0(a->task, b->task) == 0 && g_strcmp0(a->model, b->model) == 0
          && (!a->model_hash || !b->model_hash || strcmp(a->model_hash, b->model_hash) == 0)
-         && !a->masked == !b->masked && _is_near(a->strength, b->strength) && _is_near(a->sigma, b->sigma)
-         && _is_near(a->scale, b->scale);
+         && g_strcmp0(a->mask, b->mask) == 0 && _is_near(a->strength, b->strength)
+         && _is_near(a->sigma, b->sigma) && _is_near(a->scale, b->scale);
 }
 
 gboolean dt_restore_job_is_same(const dt_restore_context_t *ctx, const dt_restore_job_t *job,

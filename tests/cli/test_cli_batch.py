@@ -445,6 +445,17 @@ class SkipExisting(BatchTest):
             self.assert_ok(self.run_cli("upscale", "--skip-existing", *same, "p/a.png"))
             self.assertEqual(self.run_cli("upscale", "--skip-existing", *other, "p/a.png").code, 5 if other == ["--scale=3"] else 4)
 
+    def test_another_mask_is_another_setting(self):
+        self.put("a.png")
+        for name, value in (("white.png", 255), ("black.png", 0)):
+            info = harness.picture_info(harness.read_bytes(self.file("a.png")))
+            size = info["width"], info["height"]
+            self.write(name, harness.png(*size, channels=1, samples=[value] * (size[0] * size[1])))
+        self.assert_ok(self.denoise("-o", "o.tif", "--mask=white.png", "a.png"))
+        self.assert_ok(self.denoise("--skip-existing", "-o", "o.tif", "--mask=white.png", "a.png"))
+        self.assertEqual(self.denoise("--skip-existing", "-o", "o.tif", "--mask=black.png", "a.png").code, 4)
+        self.assertEqual(self.denoise("--skip-existing", "-o", "o.tif", "a.png").code, 4)
+
     def test_without_a_stamp_it_is_not_ours(self):
         """Damaged, cut off or made by something else: a photograph must not be missing in silence."""
         self.put("q/b.png")

@@ -16,7 +16,7 @@ static const dt_provenance_t _denoise = { .task = "denoise",
                                           .model = "denoise-leaves",
                                           .model_hash = "ab12",
                                           .strength = 62.5,
-                                          .masked = TRUE,
+                                          .mask = "ef56",
                                           .sigma = 25,
                                           .scale = 1,
                                           .version = "1.2.3" };
@@ -72,7 +72,7 @@ static void _assert_steps(GBytes *packet, int n)
     assert_string_equal(step->model_hash, want->model_hash);
     assert_string_equal(step->version, want->version);
     assert_true(step->strength == want->strength && step->scale == want->scale);
-    assert_true(step->masked == want->masked && step->sigma == want->sigma);
+    assert_true(g_strcmp0(step->mask, want->mask) == 0 && step->sigma == want->sigma);
   }
   g_ptr_array_unref(steps);
 }
