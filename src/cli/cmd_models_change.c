@@ -2,6 +2,7 @@
 /* models: installs, downloads, updates, removes, chooses, verifies and packs. Every verb takes several operands;
  * each succeeds or fails by itself. */
 #include "cli/cmd_models.h"
+#include "cli/steps.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,67 +33,15 @@ static int _exit_code(const _tally_t *tally)
 
 /* --- progress --- */
 
-typedef struct _watch_t
-{
-  dt_cli_progress_t bar;
-  char step[16], *label;
-  gboolean running;
-} _watch_t;
-
-static void _end_step(_watch_t *watch)
-{
-  if(watch->running) dt_cli_progress_end(&watch->bar);
-  watch->running = FALSE;
-}
-
-static void _begin_step(_watch_t *watch, const char *id, const char *step)
-{
-  static const struct
-  {
-    const char *step, *words;
-  } labels[] = {
-    { "download", "downloading" }, { "unpack", "unpacking" }, { "check", "checking" }, { "test", "trying" }
-  };
-  const char *words = step;
-  for(size_t i = 0; i < G_N_ELEMENTS(labels); i++)
-    if(strcmp(labels[i].step, step) == 0) words = labels[i].words;
-  _end_step(watch);
-  g_strlcpy(watch->step, step, sizeof watch->step);
-  g_free(watch->label);
-  watch->label = g_strdup_printf("%s %s", words, id);
-  watch->bar.unit = "MB";
-  dt_cli_progress_begin(&watch->bar, watch->label);
-  watch->running = TRUE;
-}
-
 static void _show_progress(const char *id, const char *step, guint64 done, guint64 total, gpointer data)
 {
-  _watch_t *watch = data;
-  if(strcmp(step, "wait") == 0)
-  {
-    dt_cli_say("waiting for another darktable-ai that is changing the models …");
-    return;
-  }
-  if(strcmp(watch->step, step) != 0) _begin_step(watch, id, step);
-  if(total) dt_cli_progress_update((double)done / (double)total, 1e-6 * (double)total, &watch->bar);
+  dt_cli_steps_show(data, id, step, done, total);
 }
 
-static void _say(const char *sentence, gpointer data)
+static dt_ai_models_job_t _start_steps(dt_cli_steps_t *steps, const dt_cli_models_opts_t *opts)
 {
-  _end_step(data);
-  dt_cli_say("%s", sentence);
-}
-
-static dt_ai_models_job_t _start_watch(_watch_t *watch, const dt_cli_models_opts_t *opts)
-{
-  *watch = (_watch_t){ .bar.mode = opts->progress };
-  return (dt_ai_models_job_t){ _show_progress, _say, watch, dt_cli_catch_signals() };
-}
-
-static void _stop_watch(_watch_t *watch)
-{
-  _end_step(watch);
-  g_free(watch->label);
+  *steps = (dt_cli_steps_t){ .bar.mode = opts->progress, .what = "models" };
+  return (dt_ai_models_job_t){ _show_progress, dt_cli_steps_say, steps, dt_cli_catch_signals() };
 }
 
 /* --- results --- */
@@ -138,11 +87,11 @@ int dt_cli_models_install(dt_ai_models_t *models, const dt_cli_models_opts_t *op
   _tally_t tally = { 0 };
   for(int i = 0, go_on = TRUE; i < n && go_on; i++)
   {
-    _watch_t watch;
-    const dt_ai_models_job_t job = _start_watch(&watch, opts);
+    dt_cli_steps_t steps;
+    const dt_ai_models_job_t job = _start_steps(&steps, opts);
     GError *error = NULL;
     char *id = dt_ai_models_install(models, operands[i], &job, &error);
-    _stop_watch(&watch);
+    dt_cli_steps_end(&steps);
     if(id) _report_installed(models, opts, id);
     go_on = _count(&tally, id != NULL, error);
     g_free(id);
@@ -172,10 +121,10 @@ static gboolean _download_one(dt_ai_models_t *models, const dt_cli_models_opts_t
   if(opts->dry_run && !dt_ai_models_is_offered(models, id, error)) return FALSE;
   if(opts->dry_run && opts->json) _print_result(opts, "offered", "id", id, "");
   if(opts->dry_run) return TRUE;
-  _watch_t watch;
-  const dt_ai_models_job_t job = _start_watch(&watch, opts);
+  dt_cli_steps_t steps;
+  const dt_ai_models_job_t job = _start_steps(&steps, opts);
   const gboolean ok = dt_ai_models_download(models, id, &job, error);
-  _stop_watch(&watch);
+  dt_cli_steps_end(&steps);
   if(ok) _report_installed(models, opts, id);
   return ok;
 }
@@ -274,10 +223,10 @@ int dt_cli_models_remove(dt_ai_models_t *models, const dt_cli_models_opts_t *opt
   for(int i = 0; i < n; i++)
   {
     GError *error = NULL;
-    _watch_t watch;
-    const dt_ai_models_job_t job = _start_watch(&watch, opts);
+    dt_cli_steps_t steps;
+    const dt_ai_models_job_t job = _start_steps(&steps, opts);
     const gboolean ok = dt_ai_models_remove(models, operands[i], &job, &error);
-    _stop_watch(&watch);
+    dt_cli_steps_end(&steps);
     if(ok) _print_result(opts, "removed", "id", operands[i], "");
     _count(&tally, ok, error);
   }
@@ -355,10 +304,10 @@ int dt_cli_models_verify(dt_ai_models_t *models, const dt_cli_models_opts_t *opt
     const char *id = g_ptr_array_index(ids, i);
     GPtrArray *remarks = g_ptr_array_new_with_free_func(g_free);
     GError *error = NULL;
-    _watch_t watch;
-    const dt_ai_models_job_t job = _start_watch(&watch, opts);
+    dt_cli_steps_t steps;
+    const dt_ai_models_job_t job = _start_steps(&steps, opts);
     const gboolean ok = dt_ai_models_verify(models, id, remarks, &job, &error);
-    _stop_watch(&watch);
+    dt_cli_steps_end(&steps);
     if(ok) _print_result(opts, "verified", "id", id, "");
     _say_remarks(id, remarks);
     go_on = _count(&tally, ok, error);
@@ -374,10 +323,10 @@ int dt_cli_models_rescan(dt_ai_models_t *models, const dt_cli_models_opts_t *opt
   (void)operands;
   GPtrArray *problems = g_ptr_array_new_with_free_func(g_free);
   GError *error = NULL;
-  _watch_t watch;
-  const dt_ai_models_job_t job = _start_watch(&watch, opts);
+  dt_cli_steps_t steps;
+  const dt_ai_models_job_t job = _start_steps(&steps, opts);
   const gboolean ok = dt_ai_models_rescan(models, problems, &job, &error);
-  _stop_watch(&watch);
+  dt_cli_steps_end(&steps);
   const gboolean refused = problems->len > 0;
   for(guint i = 0; i < problems->len; i++) dt_cli_say("%s", (char *)g_ptr_array_index(problems, i));
   g_ptr_array_unref(problems);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* runtime: installs builds for accelerators and removes them; says first what suits the machine and what it lacks. */
 #include "cli/cmd_runtime.h"
+#include "cli/steps.h"
 #include "common/gpu.h"
 #include "libs/runtime_fetch.h"
 #include "libs/runtime_install.h"
@@ -14,60 +15,14 @@
 
 typedef struct _watch_t
 {
-  dt_cli_progress_t bar;
-  char step[16], *label;
+  dt_cli_steps_t steps; /* first: dt_cli_steps_say() gets a pointer to the whole */
   const char *name;
-  gboolean running;
 } _watch_t;
-
-static void _end_step(_watch_t *watch)
-{
-  if(watch->running) dt_cli_progress_end(&watch->bar);
-  watch->running = FALSE;
-}
-
-static void _begin_step(_watch_t *watch, const char *step)
-{
-  static const struct
-  {
-    const char *step, *words;
-  } labels[] = {
-    { "download", "downloading" }, { "verify", "verifying" }, { "unpack", "unpacking" }, { "check", "trying" }
-  };
-  const char *words = step;
-  for(size_t i = 0; i < G_N_ELEMENTS(labels); i++)
-    if(strcmp(labels[i].step, step) == 0) words = labels[i].words;
-  _end_step(watch);
-  g_strlcpy(watch->step, step, sizeof watch->step);
-  g_free(watch->label);
-  watch->label = g_strdup_printf("%s %s", words, watch->name);
-  watch->bar.unit = "MB";
-  dt_cli_progress_begin(&watch->bar, watch->label);
-  watch->running = TRUE;
-}
 
 static void _show_progress(const char *step, guint64 done, guint64 total, gpointer data)
 {
   _watch_t *watch = data;
-  if(strcmp(step, "wait") == 0)
-  {
-    dt_cli_say("waiting for another darktable-ai that is changing the runtimes …");
-    return;
-  }
-  if(strcmp(watch->step, step) != 0) _begin_step(watch, step);
-  if(total) dt_cli_progress_update((double)done / (double)total, 1e-6 * (double)total, &watch->bar);
-}
-
-static void _say(const char *sentence, gpointer data)
-{
-  _end_step(data);
-  dt_cli_say("%s", sentence);
-}
-
-static void _stop_watch(_watch_t *watch)
-{
-  _end_step(watch);
-  g_free(watch->label);
+  dt_cli_steps_show(&watch->steps, watch->name, step, done, total);
 }
 
 /* --- what suits --- */
@@ -238,12 +193,12 @@ static int _offer(const dt_cli_runtime_opts_t *opts, const char *path)
 
 static int _install_build(const dt_cli_runtime_opts_t *opts, const dt_runtime_build_t *build)
 {
-  _watch_t watch = { .bar.mode = opts->progress, .name = build->name };
-  const dt_runtime_job_t job = { _show_progress, _say, &watch, dt_cli_catch_signals() };
+  _watch_t watch = { .steps = { .bar.mode = opts->progress, .what = "runtimes" }, .name = build->name };
+  const dt_runtime_job_t job = { _show_progress, dt_cli_steps_say, &watch, dt_cli_catch_signals() };
   GError *error = NULL;
   dt_cli_say("installing %s %s, licence: %s", build->package, build->version, build->license);
   char *path = dt_runtime_install(build, &job, &error);
-  _stop_watch(&watch);
+  dt_cli_steps_end(&watch.steps);
   if(!path) return dt_cli_fail(error);
   if(opts->json)
     _print_build_json("installed", build, path);
@@ -306,12 +261,12 @@ int dt_cli_runtime_remove(const dt_cli_runtime_opts_t *opts, int n, char **opera
     dt_cli_say("runtime remove takes cuda, migraphx, rocm, openvino or webgpu, not \"%s\"", ep);
     return DT_EXIT_USAGE;
   }
-  _watch_t watch = { .bar.mode = DT_CLI_PROGRESS_NONE, .name = ep };
-  const dt_runtime_job_t job = { _show_progress, _say, &watch, dt_cli_catch_signals() };
+  _watch_t watch = { .steps = { .bar.mode = DT_CLI_PROGRESS_NONE, .what = "runtimes" }, .name = ep };
+  const dt_runtime_job_t job = { _show_progress, dt_cli_steps_say, &watch, dt_cli_catch_signals() };
   GError *error = NULL;
   gboolean was_chosen = FALSE;
   const gboolean ok = dt_runtime_remove(ep, &job, &was_chosen, &error);
-  _stop_watch(&watch);
+  dt_cli_steps_end(&watch.steps);
   if(!ok) return dt_cli_fail(error);
   if(opts->json)
     printf("{\"schema_version\":1,\"event\":\"removed\",\"ep\":\"%s\",\"was_chosen\":%s}\n", ep,

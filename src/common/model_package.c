@@ -6,6 +6,7 @@
  * libarchive's way of writing to disk is not used: there is nothing here that could create a link, a device or
  * a file outside. Its error texts are not shown either, they may quote the archive. */
 #include "common/model_package.h"
+#include "common/write_all.h"
 
 #include "common/package_rules.h"
 #include "common/zip_directory.h"
@@ -308,19 +309,6 @@ static gboolean _open_archive(_unpack_t *u, GError **error)
 
 // --- Writing
 
-static gboolean _write_all(int fd, const char *bytes, size_t size)
-{
-  for(size_t done = 0; done < size;)
-  {
-    const ssize_t put = write(fd, bytes + done, size - done);
-    if(put < 0 && errno == EINTR) continue;
-    if(put == 0) errno = ENOSPC;
-    if(put <= 0) return FALSE;
-    done += (size_t)put;
-  }
-  return TRUE;
-}
-
 /** Some file systems know no sync; that is not the file's fault. */
 static gboolean _is_synced(int result)
 {
@@ -342,7 +330,7 @@ static gboolean _copy_entry(_unpack_t *u, const dt_zip_entry_t *entry, int fd, G
     if(result == ARCHIVE_EOF) break;
     if(result != ARCHIVE_OK || (guint64)offset != done || size > entry->size - done)
       return _explain_archive(u, entry->name, error);
-    if(!_write_all(fd, bytes, size)) return _fail_output(u, entry->name, errno, error);
+    if(!dt_write_all(fd, bytes, size)) return _fail_output(u, entry->name, errno, error);
     done += size;
     _advance(&u->progress, size);
     if(done - synced < SYNC_SIZE) continue;

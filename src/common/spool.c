@@ -2,6 +2,7 @@
 /* Temporary files without a name. Where the file system can make one, it never had any; elsewhere the name is removed
  * before anything is written. */
 #include "common/spool.h"
+#include "common/write_all.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,20 +25,6 @@ int dt_spool_open(void)
   return fd >= 0 ? fd : _open_named();
 }
 
-static gboolean _write_all(int fd, const char *data, size_t size)
-{
-  while(size > 0)
-  {
-    const ssize_t put = write(fd, data, size);
-    if(put < 0 && errno == EINTR) continue;
-    if(put == 0) errno = ENOSPC;
-    if(put <= 0) return FALSE;
-    data += put;
-    size -= (size_t)put;
-  }
-  return TRUE;
-}
-
 gboolean dt_spool_fill(int to, int from, gboolean *failed_reading)
 {
   char buffer[BUFFER_SIZE];
@@ -48,6 +35,6 @@ gboolean dt_spool_fill(int to, int from, gboolean *failed_reading)
     if(got < 0 && errno == EINTR) continue;
     if(got < 0) *failed_reading = TRUE;
     if(got <= 0) return got == 0;
-    if(!_write_all(to, buffer, (size_t)got)) return FALSE;
+    if(!dt_write_all(to, buffer, (size_t)got)) return FALSE;
   }
 }

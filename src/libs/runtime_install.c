@@ -351,7 +351,7 @@ static gboolean _install(const _change_t *change, const dt_runtime_build_t *buil
   char *dir = g_build_filename(change->stage, "new", NULL);
   gboolean ok = _has_room(change, build, error) && _fetch_and_unpack(change, build, dir, error)
                 && _link_library(dir, error);
-  if(ok) _report(change->job, "check");
+  if(ok) _report(change->job, "test");
   ok = ok && _check(build, dir, error) && _write_record(build, dir, error);
   if(ok && g_cancellable_set_error_if_cancelled(change->job->cancellable, NULL))
   {

@@ -10,7 +10,7 @@
 /** Zero-initialise for silence. All callbacks come from the thread that does the work. */
 typedef struct dt_runtime_job_t
 {
-  /** @param step   "wait", "download", "verify", "unpack" or "check"
+  /** @param step   "wait", "download", "verify", "unpack" or "test"
    *  @param total  bytes, 0: unknown */
   void (*progress)(const char *step, guint64 done, guint64 total, gpointer user_data);
   void (*say)(const char *sentence, gpointer user_data); ///< what a person should know

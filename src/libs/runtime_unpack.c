@@ -3,6 +3,7 @@
  * only files that are made are made here, by their last name, in one directory. libarchive's way of writing to
  * disk is not used, and its error texts are not shown, they may quote the archive. */
 #include "libs/runtime_unpack.h"
+#include "common/write_all.h"
 #include "common/zip_directory.h"
 
 #include <archive.h>
@@ -107,19 +108,6 @@ static gboolean _all_are_there(const _unpack_t *u, GError **error)
 
 /* --- writing --- */
 
-static gboolean _write_all(int fd, const char *bytes, size_t size)
-{
-  for(size_t done = 0; done < size;)
-  {
-    const ssize_t put = write(fd, bytes + done, size - done);
-    if(put < 0 && errno == EINTR) continue;
-    if(put == 0) errno = ENOSPC;
-    if(put <= 0) return FALSE;
-    done += (size_t)put;
-  }
-  return TRUE;
-}
-
 /* Files without holes: what comes is written one behind the other. */
 static gboolean _copy_entry(_unpack_t *u, const char *name, int fd, GError **error)
 {
@@ -133,7 +121,7 @@ static gboolean _copy_entry(_unpack_t *u, const char *name, int fd, GError **err
     if(result == ARCHIVE_EOF) return TRUE;
     if(result != ARCHIVE_OK || offset != expected) return _fail_damaged(u, error);
     if(size > u->limit - u->done) return _refuse(u, name, "is larger than it should be", error);
-    if(!_write_all(fd, bytes, size)) return _fail_output(u, name, error);
+    if(!dt_write_all(fd, bytes, size)) return _fail_output(u, name, error);
     expected += (la_int64_t)size;
     _advance(u, size);
   }
