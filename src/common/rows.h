@@ -21,6 +21,7 @@ G_BEGIN_DECLS
 typedef enum dt_row_space_t
 {
   DT_ROW_LINEAR_REC709, ///< linear light, Rec.709 primaries; grey rows: linear luminance
+  DT_ROW_CAMERA_RGB,    ///< as a sensor saw it: 0 black, 1 saturated, not white balanced
 } dt_row_space_t;
 
 /** Channels of a row, interleaved; alpha is always last and is never colour-converted. */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/** @file
+ * Camera raws in: the sensor's samples as they were stored, and everything that is known about them. LibRaw decodes;
+ * nothing is demosaicked, balanced or cut.
+ */
+#ifndef DT_IMAGEIO_RAW_H
+#define DT_IMAGEIO_RAW_H
+
+#include "common/mosaic.h"
+#include "imageio/exif.h"
+#include "imageio/imageio.h"
+
+/** A raw file, decoded: the samples are in memory until dt_raw_free(). */
+typedef struct dt_raw_t
+{
+  dt_mosaic_t mosaic; ///< of the visible area
+  char *name;         ///< the file's, without its directory
+  char *make, *model; ///< as the camera writes them, never NULL
+  char *unique_model; ///< for DNG: make and model without repetition, or the source's own
+  char *decoder;      ///< in words, for -d and --dry-run: "Bayer RGGB, 14 bits, Canon CR2 …"
+
+  gboolean has_matrix;
+  double matrix[4][3]; ///< XYZ (D65) to camera, rows red, green, blue, fourth; as DNG's ColorMatrix
+  gboolean has_neutral;
+  double neutral
+      [4]; ///< the camera's response to the light's white, green 1: what AsShotNeutral says. Without one: D65's
+  double baseline_exposure;                    ///< stops, mostly 0
+  double iso;                                  ///< 0: not known
+  int crop_x, crop_y, crop_width, crop_height; ///< what is to be shown of the visible area
+  int orientation;                             ///< EXIF orientation 1..8
+
+  gboolean is_dng;
+  dt_exif_t *exif; ///< main, EXIF, GPS and interoperability directories with the maker note, or NULL
+  GArray *
+      dng_tags; ///< of dt_exif_entry_t, values in exif's byte order: tags of a DNG source that hold for its copy as
+                ///< well (matrices, profiles, calibration, lens, private data); or NULL
+  GArray *
+      raw_tags; ///< of dt_exif_entry_t: those of the source's raw directory: opcode lists, and what makers put there
+                ///< for lens correction; or NULL
+  GBytes *xmp;   ///< embedded packet, or NULL
+  size_t memory; ///< bytes held
+} dt_raw_t;
+
+/** Whether the file looks like a raw of any camera: by its content, and its name where content is ambiguous (a TIFF
+ * can be either). Opens nothing but its first bytes and directories. */
+gboolean dt_raw_is_raw(const char *path);
+
+/** Reads a raw.
+ *
+ * @return (transfer full: dt_raw_free()), or NULL with DT_AI_ERROR_INPUT and words about what is wrong: missing, empty,
+ *         cut off, not a raw (a JPEG called .nef), a camera or compression that LibRaw does not know (with its
+ *         reason), a monochrome sensor (use denoise), levels that make no sense; or DT_AI_ERROR_USAGE when this build has no
+ *         LibRaw
+ * Thread-safety: any thread. */
+dt_raw_t *dt_raw_open(const char *path, GError **error);
+
+/** Frees the raw. NULL is fine. */
+void dt_raw_free(dt_raw_t *raw);
+
+/** 3×3, row-major: normalised camera RGB, white balanced by dividing by raw->neutral, to linear Rec.709 (D65). Where the
+ * matrix is missing, or cannot be inverted: the unit matrix, and FALSE. */
+gboolean dt_raw_camera_to_rec709(const dt_raw_t *raw, float matrix[9]);
+
+#endif
