@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A build without AI: the same signatures, and one answer. */
 #include "ai/backend.h"
-#include "ai/restore.h"
+#include "ai/restore_raw.h"
 
 #define NO_AI                                                                                                \
   "this build has no AI support; ask your distribution's package maintainer to enable it, or use an "        \
@@ -387,6 +387,42 @@ gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_r
 {
   (void)ctx;
   (void)in;
+  (void)opts;
+  (void)report;
+  out->abandon(out);
+  return _refuse(error);
+}
+
+dt_restore_input_t dt_restore_get_input(const dt_restore_context_t *ctx)
+{
+  (void)ctx;
+  return DT_RESTORE_RGB;
+}
+
+gboolean dt_restore_raw_wants_linear(const dt_mosaic_t *mosaic)
+{
+  return mosaic->sensor != DT_SENSOR_BAYER;
+}
+
+gboolean dt_restore_raw_plan(dt_restore_context_t *ctx, const dt_mosaic_t *mosaic,
+                             const dt_restore_opts_t *opts, size_t extra_bytes, dt_restore_plan_t *plan,
+                             GError **error)
+{
+  (void)ctx;
+  (void)mosaic;
+  (void)opts;
+  (void)extra_bytes;
+  (void)plan;
+  return _refuse(error);
+}
+
+gboolean dt_restore_raw_process(dt_restore_context_t *ctx, const dt_mosaic_t *mosaic,
+                                const dt_restore_camera_t *camera, dt_row_sink_t *out,
+                                const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error)
+{
+  (void)ctx;
+  (void)mosaic;
+  (void)camera;
   (void)opts;
   (void)report;
   out->abandon(out);

@@ -8,8 +8,10 @@
 #include "../common/conf.h"
 #include "../common/errors.h"
 #include "../common/log.h"
+#include "../common/mosaic.h"
 #include "../common/rows.h"
 #include "backend.h"
 #include "restore.h"
+#include "restore_raw.h"
 
 #endif

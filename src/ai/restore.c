@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Restores a picture, tile by tile.
+/* Restores RGB pictures: the front of restore_tiles.c for developed photographs.
  *
- * A pixel's way: the source's linear row is sRGB-encoded into a ring of planar rows (prepare); from
- * there it is copied into the windows that see it; the network runs (run); the window's core, or for
- * blended models its cross-faded neighbourhood, goes into the band of output rows (finish); complete
- * rows are decoded to linear light and handed to the sink. A network that enlarges has output rows
- * `scale` times as wide and as many; tiles, rows read and rows done are counted in the picture's own.
- *
- * When the runtime runs out of memory, the rows that are done stay done: the rest is planned anew
- * with smaller tiles, from the rows still in the ring. */
+ * The source's linear rows are sRGB-encoded and shown to the network within the range it knows; what exceeds that
+ * range is added back behind it. Alpha goes beside the network, grey stands for three colours. Where not all of the
+ * network's result is wanted, texture returns (detail.c). Then rows are decoded to linear light for the sink. */
 #include "ai/detail.h"
-#include "ai/pipeline.h"
-#include "ai/restore_internal.h"
+#include "ai/restore_tiles.h"
 #include "common/colour.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -20,65 +14,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* rows handed over at a time: enough to amortise a call, little enough to stay in cache */
-#define ROW_CHUNK 16
-/* sigma is given in 8-bit units, the network wants 0..1 */
-#define SIGMA_SCALE (1.0f / 255.0f)
-#define DEFAULT_SIGMA 25.0f
 #define LARGEST_HALF 65504.0f
-/* code and tables of the runtime that become resident with its first run */
-#define RUNTIME_BYTES ((size_t)40 << 20)
-
-/* The tensors of one window in flight. */
-typedef struct _slot_t
-{
-  float *in, *out;
-  double run_seconds;
-} _slot_t;
 
 typedef struct _job_t
 {
-  dt_restore_context_t *ctx;
+  dt_tiles_t tiles;
   dt_row_source_t *source;
   dt_row_sink_t *sink;
   const dt_restore_opts_t *opts;
-  dt_restore_report_t *report;
-  int width, height, channels, colours;
-  int scale, out_width; /* of the output rows */
-
-  dt_tile_plan_t plan; /* of the rows from first_row on */
-  int first_row;       /* where the plan in force begins */
-  int rows_done;       /* core rows that are blended and handed on */
-  int rows_written;    /* output rows that are decided: those done less the part of the ramp still open */
-
-  float *ring; /* ring_rows × channels × width: encoded, planar */
-  int ring_rows, rows_read;
-  float *line;         /* ROW_CHUNK interleaved rows, for the source */
+  int channels, colours;
+  float *line;         /* DT_TILES_CHUNK interleaved rows, for the source */
   float *out_line;     /* the same for the sink */
   int lines;           /* rows that wait in out_line */
   dt_detail_t *detail; /* brings texture back, or NULL at full strength */
   float *extra;        /* one output row, and one of the picture: what is enlarged beside the network */
-
-  _slot_t *slots;
-  int n_slots;
-  float *sigma; /* one plane of a window, or NULL */
-  float *band;  /* 3 × scale (core_h + 2 ramp) × out_width: output rows being put together */
-  float *carry; /* 3 × scale 2 ramp × out_width: blended rows that the next band completes */
-  float *fade;  /* scale 2 ramp weights, rising */
 } _job_t;
 
-static double _seconds_since(gint64 start)
-{
-  return 1e-6 * (double)(g_get_monotonic_time() - start);
-}
-
-/* --- the ring of input rows --- */
-
-static float *_ring_row(const _job_t *job, int y, int channel)
-{
-  const size_t row = (size_t)(y % job->ring_rows);
-  return job->ring + (row * (size_t)job->channels + (size_t)channel) * (size_t)job->width;
-}
+/* --- in --- */
 
 /* A NaN would spread through the network, so it becomes black. An infinity is kept beside the network, but cannot be
  * enlarged: between it and its neighbours there is no number. It becomes the largest of a half float. */
@@ -93,221 +45,25 @@ static void _encode_row(_job_t *job, const float *row, int y)
 {
   for(int c = 0; c < job->channels; c++)
   {
-    float *plane = _ring_row(job, y, c);
-    for(int x = 0; x < job->width; x++)
-      plane[x] = _tame(row[(size_t)x * (size_t)job->channels + (size_t)c], job->scale > 1);
-    if(c < job->colours) dt_srgb_encode(plane, plane, (size_t)job->width);
+    float *plane = dt_tiles_row(&job->tiles, y, c);
+    for(int x = 0; x < job->tiles.width; x++)
+      plane[x] = _tame(row[(size_t)x * (size_t)job->channels + (size_t)c], job->tiles.scale > 1);
+    if(c < job->colours) dt_srgb_encode(plane, plane, (size_t)job->tiles.width);
   }
 }
 
-static gboolean _read_rows(_job_t *job, float *line, int until, GError **error)
+/* A dt_tiles_front_t.read. */
+static gboolean _read_rows(void *front, dt_tiles_t *tiles, int y, int n, GError **error)
 {
-  while(job->rows_read < until)
-  {
-    const int n = MIN(ROW_CHUNK, until - job->rows_read);
-    if(!job->source->read(job->source, job->rows_read, n, line, error)) return FALSE;
-    for(int i = 0; i < n; i++)
-      _encode_row(job, line + (size_t)i * (size_t)job->width * (size_t)job->channels, job->rows_read + i);
-    job->rows_read += n;
-  }
-  return TRUE;
-}
-
-/* A new plan may need a longer ring; the rows that are kept move to their new places. */
-static gboolean _reserve_ring(_job_t *job, int rows, GError **error)
-{
-  rows = MIN(rows, job->height);
-  if(rows <= job->ring_rows) return TRUE;
-  _job_t grown = *job;
-  grown.ring_rows = rows;
-  grown.ring = dt_memory_try_large((size_t)rows * (size_t)job->channels, (size_t)job->width * sizeof(float));
-  if(!grown.ring)
-  {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
-                "There is no memory for %d rows of the picture. Allow less with --memory.", rows);
-    return FALSE;
-  }
-  for(int y = MAX(0, job->rows_read - job->ring_rows); y < job->rows_read; y++)
-    memcpy(_ring_row(&grown, y, 0), _ring_row(job, y, 0),
-           (size_t)job->channels * (size_t)job->width * sizeof(float));
-  free(job->ring);
-  job->ring = grown.ring;
-  job->ring_rows = rows;
-  return TRUE;
-}
-
-/* --- prepare: from the ring into a window --- */
-
-typedef struct _tile_t
-{
-  int x0, y0; /* of the core, in the picture */
-} _tile_t;
-
-static _tile_t _tile(const _job_t *job, int item)
-{
-  return (_tile_t){ item % job->plan.cols * job->plan.core_w,
-                    job->first_row + item / job->plan.cols * job->plan.core_h };
-}
-
-/* The picture's row behind a window row. Below the picture the mirror works with the rows from the
- * halo above this band on, which are the ones still at hand; within the halo's reach that is the
- * mirror of the whole picture. */
-static int _mirror_row(const _job_t *job, int y, int core_y0)
-{
-  if(y < job->height) return dt_tile_mirror(y, job->height);
-  const int lowest = MAX(0, core_y0 - job->plan.halo);
-  return lowest + dt_tile_mirror(y - lowest, job->height - lowest);
-}
-
-static void _gather_row(const _job_t *job, const float *row, int x0, float *out)
-{
-  const int n = job->plan.window_w;
-  const int from = CLAMP(-x0, 0, n), to = CLAMP(job->width - x0, from, n);
-  for(int i = 0; i < from; i++) out[i] = row[dt_tile_mirror(x0 + i, job->width)];
-  memcpy(out + from, row + x0 + from, (size_t)(to - from) * sizeof(float));
-  for(int i = to; i < n; i++) out[i] = row[dt_tile_mirror(x0 + i, job->width)];
-  const float low = job->ctx->low, high = job->ctx->high;
+  (void)tiles;
+  _job_t *job = front;
+  if(!job->source->read(job->source, y, n, job->line, error)) return FALSE;
   for(int i = 0; i < n; i++)
-  {
-    const float raised = out[i] > low ? out[i] : low;
-    out[i] = raised < high ? raised : high;
-  }
-}
-
-static gboolean _prepare_tile(void *data, int item, int slot, GError **error)
-{
-  _job_t *job = data;
-  const dt_tile_plan_t *plan = &job->plan;
-  const gint64 start = g_get_monotonic_time();
-  const _tile_t tile = _tile(job, item);
-  float *line = job->line;
-  if(!_read_rows(job, line, MIN(job->height, tile.y0 + plan->core_h + plan->halo), error)) return FALSE;
-  const size_t w = (size_t)plan->window_w, plane = w * (size_t)plan->window_h;
-  for(int i = 0; i < plan->window_h; i++)
-  {
-    const int y = _mirror_row(job, tile.y0 - plan->halo + i, tile.y0);
-    float *in = job->slots[slot].in + (size_t)i * w;
-    for(int c = 0; c < job->colours; c++)
-      _gather_row(job, _ring_row(job, y, c), tile.x0 - plan->halo, in + (size_t)c * plane);
-    for(int c = job->colours; c < 3; c++) memcpy(in + (size_t)c * plane, in, w * sizeof(float));
-  }
-  job->report->read_seconds += _seconds_since(start);
+    _encode_row(job, job->line + (size_t)i * (size_t)job->tiles.width * (size_t)job->channels, y + i);
   return TRUE;
 }
 
-/* --- run --- */
-
-static gboolean _run_tile(void *data, int item, int slot, GError **error)
-{
-  (void)item;
-  _job_t *job = data;
-  _slot_t *s = &job->slots[slot];
-  const dt_tile_plan_t *plan = &job->plan;
-  const gint64 start = g_get_monotonic_time();
-  gboolean ok = TRUE;
-  if(job->opts->pass_through && job->scale == 1)
-    memcpy(s->out, s->in, 3 * sizeof(float) * (size_t)plan->window_w * (size_t)plan->window_h);
-  else
-    ok = dt_restore_run_window(job->ctx, s->in, job->sigma, s->out, plan->window_w, plan->window_h,
-                               job->opts->cancellable, error);
-  s->run_seconds = _seconds_since(start);
-  return ok;
-}
-
-/* --- finish: from windows into rows --- */
-
-/* In output pixels, as everything of this stage. */
-static int _ramp(const _job_t *job)
-{
-  return job->scale * job->ctx->ramp;
-}
-
-static float *_band_row(const _job_t *job, int c, int i)
-{
-  const size_t rows = (size_t)(job->scale * job->plan.core_h + 2 * _ramp(job));
-  return job->band + ((size_t)c * rows + (size_t)i) * (size_t)job->out_width;
-}
-
-static float *_carry_row(const _job_t *job, int c, int i)
-{
-  return job->carry + ((size_t)c * 2 * (size_t)_ramp(job) + (size_t)i) * (size_t)job->out_width;
-}
-
-/* A band begins with what its predecessor left open, and with zeros. */
-static void _begin_band(_job_t *job)
-{
-  const int ramp = _ramp(job);
-  const size_t bytes = (size_t)job->out_width * sizeof(float);
-  for(int c = 0; c < 3; c++)
-    for(int i = 0; i < job->scale * job->plan.core_h + 2 * ramp; i++)
-      if(i < 2 * ramp)
-        memcpy(_band_row(job, c, i), _carry_row(job, c, i), bytes);
-      else
-        memset(_band_row(job, c, i), 0, bytes);
-}
-
-/* Weight at @p i of a span of @p core pixels with ramps around both ends; edges of the picture are
- * not faded. Neighbours' weights add up to one. */
-static float _weight(const _job_t *job, int i, int core, gboolean first, gboolean last)
-{
-  const int ramp = _ramp(job);
-  if(i < 2 * ramp && !first) return job->fade[i];
-  if(i >= core && !last) return 1.0f - job->fade[i - core];
-  return 1.0f;
-}
-
-/* A tile in output pixels: core, halo and window enlarged. */
-typedef struct _enlarged_t
-{
-  int x0, y0, core_w, core_h, halo, window_w, height;
-  size_t plane;
-} _enlarged_t;
-
-static _enlarged_t _enlarge(const _job_t *job, _tile_t tile)
-{
-  const dt_tile_plan_t *p = &job->plan;
-  const int s = job->scale;
-  return (_enlarged_t){ s * tile.x0,     s * tile.y0,
-                        s * p->core_w,   s * p->core_h,
-                        s * p->halo,     s * p->window_w,
-                        s * job->height, (size_t)(s * p->window_w) * (size_t)(s * p->window_h) };
-}
-
-/* Row @p y of the output as the window has it. */
-static const float *_window_row(const _slot_t *slot, const _enlarged_t *t, int c, int y)
-{
-  return slot->out + (size_t)c * t->plane + (size_t)(y - t->y0 + t->halo) * (size_t)t->window_w + t->halo;
-}
-
-static void _blend_tile(_job_t *job, const _slot_t *slot, _tile_t tile)
-{
-  const _enlarged_t t = _enlarge(job, tile);
-  const int ramp = _ramp(job);
-  const gboolean last_x = t.x0 + t.core_w >= job->out_width, last_y = t.y0 + t.core_h >= t.height;
-  const int x_from = MAX(0, t.x0 - ramp), x_to = MIN(job->out_width, t.x0 + t.core_w + ramp);
-  const int y_from = MAX(0, t.y0 - ramp), y_to = MIN(t.height, t.y0 + t.core_h + ramp);
-  for(int y = y_from; y < y_to; y++)
-  {
-    const int i = y - t.y0 + ramp;
-    const float wy = _weight(job, i, t.core_h, t.y0 == 0, last_y);
-    for(int c = 0; c < 3; c++)
-    {
-      const float *in = _window_row(slot, &t, c, y);
-      float *out = _band_row(job, c, i);
-      for(int x = x_from; x < x_to; x++)
-        out[x] += in[x - t.x0] * wy * _weight(job, x - t.x0 + ramp, t.core_w, t.x0 == 0, last_x);
-    }
-  }
-}
-
-static void _copy_tile(_job_t *job, const _slot_t *slot, _tile_t tile)
-{
-  const _enlarged_t t = _enlarge(job, tile);
-  const int w = MIN(t.core_w, job->out_width - t.x0), h = MIN(t.core_h, t.height - t.y0);
-  for(int c = 0; c < 3; c++)
-    for(int y = 0; y < h; y++)
-      memcpy(_band_row(job, c, y) + t.x0, _window_row(slot, &t, c, t.y0 + y), (size_t)w * sizeof(float));
-}
+/* --- out --- */
 
 /* What the network is not shown of a value. */
 static float _excess(const dt_restore_context_t *ctx, float v)
@@ -330,21 +86,21 @@ static float _neighbour(int i, int scale, int n, int *first, int *second)
  * values that the network is not shown. @return FALSE when all of it is zero */
 static gboolean _enlarge_row(const _job_t *job, int y, int c, gboolean excess, float *out)
 {
-  float *mixed = job->extra + job->out_width;
+  float *mixed = job->extra + job->tiles.out_width;
   int a, b;
-  const float wy = _neighbour(y, job->scale, job->height, &a, &b);
-  const float *above = _ring_row(job, a, c), *below = _ring_row(job, b, c);
+  const float wy = _neighbour(y, job->tiles.scale, job->tiles.height, &a, &b);
+  const float *above = dt_tiles_row(&job->tiles, a, c), *below = dt_tiles_row(&job->tiles, b, c);
   gboolean any = FALSE;
-  for(int x = 0; x < job->width; x++)
+  for(int x = 0; x < job->tiles.width; x++)
   {
-    const float p = excess ? _excess(job->ctx, above[x]) : above[x];
-    const float q = excess ? _excess(job->ctx, below[x]) : below[x];
+    const float p = excess ? _excess(job->tiles.ctx, above[x]) : above[x];
+    const float q = excess ? _excess(job->tiles.ctx, below[x]) : below[x];
     mixed[x] = p + wy * (q - p);
     any |= mixed[x] != 0;
   }
-  for(int x = 0; any && x < job->out_width; x++)
+  for(int x = 0; any && x < job->tiles.out_width; x++)
   {
-    const float wx = _neighbour(x, job->scale, job->width, &a, &b);
+    const float wx = _neighbour(x, job->tiles.scale, job->tiles.width, &a, &b);
     out[x] = mixed[a] + wx * (mixed[b] - mixed[a]);
   }
   return any;
@@ -354,19 +110,19 @@ static gboolean _enlarge_row(const _job_t *job, int y, int c, gboolean excess, f
 static void _add_excess(const _job_t *job, int y, int c, float *out)
 {
   if(job->opts->clip_gamut) return;
-  const float *original = job->scale == 1 ? _ring_row(job, y, c) : NULL;
+  const float *original = job->tiles.scale == 1 ? dt_tiles_row(&job->tiles, y, c) : NULL;
   if(original)
-    for(int x = 0; x < job->width; x++) out[x] += _excess(job->ctx, original[x]);
+    for(int x = 0; x < job->tiles.width; x++) out[x] += _excess(job->tiles.ctx, original[x]);
   else if(_enlarge_row(job, y, c, TRUE, job->extra))
-    for(int x = 0; x < job->out_width; x++) out[x] += job->extra[x];
+    for(int x = 0; x < job->tiles.out_width; x++) out[x] += job->extra[x];
 }
 
 /* Alpha goes beside the network. */
 static const float *_alpha_row(const _job_t *job, int y)
 {
-  if(job->scale == 1) return _ring_row(job, y, job->colours);
+  if(job->tiles.scale == 1) return dt_tiles_row(&job->tiles, y, job->colours);
   if(!_enlarge_row(job, y, job->colours, FALSE, job->extra))
-    memset(job->extra, 0, (size_t)job->out_width * sizeof(float));
+    memset(job->extra, 0, (size_t)job->tiles.out_width * sizeof(float));
   return job->extra;
 }
 
@@ -383,152 +139,35 @@ static gboolean _emit_row(void *data, int y, float *const *planes, GError **erro
 {
   _job_t *job = data;
   const size_t stride = (size_t)job->channels;
-  float *row = job->out_line + (size_t)job->lines * (size_t)job->out_width * stride;
+  float *row = job->out_line + (size_t)job->lines * (size_t)job->tiles.out_width * stride;
   for(int c = 0; c < job->channels; c++)
   {
-    for(int x = 0; c < job->colours && job->opts->clip_gamut && x < job->out_width; x++)
+    for(int x = 0; c < job->colours && job->opts->clip_gamut && x < job->tiles.out_width; x++)
       planes[c][x] = CLAMP(planes[c][x], 0.0f, 1.0f);
-    if(c < job->colours) dt_srgb_decode(planes[c], planes[c], (size_t)job->out_width);
-    for(int x = 0; x < job->out_width; x++) row[(size_t)x * stride + (size_t)c] = planes[c][x];
+    if(c < job->colours) dt_srgb_decode(planes[c], planes[c], (size_t)job->tiles.out_width);
+    for(int x = 0; x < job->tiles.out_width; x++) row[(size_t)x * stride + (size_t)c] = planes[c][x];
   }
   job->lines++;
-  return (job->lines < ROW_CHUNK && y + 1 < job->scale * job->height) || _flush(job, y, error);
+  return (job->lines < DT_TILES_CHUNK && y + 1 < job->tiles.scale * job->tiles.height)
+         || _flush(job, y, error);
 }
 
-static gboolean _check_finite(const _job_t *job, const float *plane, int y, GError **error)
+/* A dt_tiles_front_t.finish. */
+static gboolean _finish_row(void *front, dt_tiles_t *tiles, int y, float *const rgb[3], GError **error)
 {
-  gboolean finite = TRUE;
-  for(int x = 0; x < job->out_width; x++) finite &= fabsf(plane[x]) <= G_MAXFLOAT;
-  if(!finite)
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED,
-                "The model %s computed values that are not numbers, near row %d. Try another model, "
-                "or another provider.",
-                job->ctx->model_id, y);
-  return finite;
-}
-
-/* Row @p y of the output, which the band has at @p band_index, is decided. */
-static gboolean _finish_row(_job_t *job, int y, int band_index, GError **error)
-{
-  float *red = _band_row(job, 0, band_index), *planes[4] = { red, red, red, red };
+  _job_t *job = front;
+  float *planes[4] = { rgb[0], rgb[1], rgb[2], NULL };
   const float *originals[4] = { NULL };
   if(job->colours == 1)
-  {
-    const float *green = _band_row(job, 1, band_index), *blue = _band_row(job, 2, band_index);
-    for(int x = 0; x < job->out_width; x++) red[x] = (red[x] + green[x] + blue[x]) * (1.0f / 3.0f);
-  }
-  for(int c = 0; c < job->colours; c++)
-  {
-    planes[c] = _band_row(job, c, band_index);
-    if(!_check_finite(job, planes[c], y, error)) return FALSE;
-    _add_excess(job, y, c, planes[c]);
-  }
+    for(int x = 0; x < tiles->out_width; x++) rgb[0][x] = (rgb[0][x] + rgb[1][x] + rgb[2][x]) * (1.0f / 3.0f);
+  for(int c = 0; c < job->colours; c++) _add_excess(job, y, c, planes[c]);
   if(job->channels > job->colours) planes[job->colours] = (float *)_alpha_row(job, y);
   if(!job->detail) return _emit_row(job, y, planes, error);
-  for(int c = 0; c < job->channels; c++) originals[c] = _ring_row(job, y, c);
+  for(int c = 0; c < job->channels; c++) originals[c] = dt_tiles_row(tiles, y, c);
   return dt_detail_push(job->detail, y, originals, (const float *const *)planes, error);
 }
 
-/* Finishes output rows [rows_written, until); the band's first row is output row @p band_y. */
-static gboolean _write_rows(_job_t *job, int until, int band_y, GError **error)
-{
-  for(; job->rows_written < until; job->rows_written++)
-    if(!_finish_row(job, job->rows_written, job->rows_written - band_y, error)) return FALSE;
-  return TRUE;
-}
-
-static gboolean _end_band(_job_t *job, int core_y0, GError **error)
-{
-  const int ramp = _ramp(job), core_end = core_y0 + job->plan.core_h, s = job->scale;
-  const gboolean last = core_end >= job->height;
-  if(!_write_rows(job, last ? s * job->height : s * core_end - ramp, s * core_y0 - ramp, error)) return FALSE;
-  for(int c = 0; c < 3; c++)
-    for(int i = 0; i < 2 * ramp; i++)
-      memcpy(_carry_row(job, c, i), _band_row(job, c, s * job->plan.core_h + i),
-             (size_t)job->out_width * sizeof(float));
-  job->rows_done = MIN(core_end, job->height);
-  return TRUE;
-}
-
-static gboolean _finish_tile(void *data, int item, int slot, GError **error)
-{
-  _job_t *job = data;
-  const dt_tile_plan_t *plan = &job->plan;
-  const gint64 start = g_get_monotonic_time();
-  const _tile_t tile = _tile(job, item);
-  const int column = item % plan->cols;
-  if(_ramp(job) && column == 0) _begin_band(job);
-  if(_ramp(job))
-    _blend_tile(job, &job->slots[slot], tile);
-  else
-    _copy_tile(job, &job->slots[slot], tile);
-  gboolean ok = TRUE;
-  if(column == plan->cols - 1) ok = _end_band(job, tile.y0, error);
-  job->report->run_seconds += job->slots[slot].run_seconds;
-  job->report->write_seconds += _seconds_since(start);
-  if(ok && job->opts->progress)
-  {
-    const double rows = tile.y0 + MIN(plan->core_h, job->height - tile.y0) * (column + 1.0) / plan->cols;
-    job->opts->progress(rows / job->height, 1e-6 * job->width * job->height, job->opts->progress_data);
-  }
-  return ok;
-}
-
 /* --- plans --- */
-
-/* Windows in memory at once. On the CPU a run takes ten times as long as everything around it, and one window
- * beside those that run is enough; on a fast device all three stages want one of their own. */
-static int _count_slots(const dt_restore_context_t *ctx)
-{
-  return ctx->runs + (ctx->provider == DT_AI_PROVIDER_CPU ? 1 : 2);
-}
-
-dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height, int channels,
-                                     size_t extra_bytes)
-{
-  const size_t enlarged = (size_t)ctx->scale * (size_t)ctx->scale;
-  return (dt_tile_request_t){
-    .width = width,
-    .height = height,
-    .stride = ctx->stride,
-    .halo = ctx->halo,
-    .max_side = ctx->max_tile,
-    .fixed_w = ctx->fixed_w,
-    .fixed_h = ctx->fixed_h,
-    .budget = ctx->budget,
-    /* the lines on the way in and out, and whatever the process holds already */
-    .fixed_bytes = extra_bytes + (size_t)dt_memory_resident() + RUNTIME_BYTES
-                   + (1 + (size_t)ctx->scale) * ROW_CHUNK * (size_t)width * (size_t)channels * sizeof(float),
-    .pixel_bytes = ctx->calibration.pixel_bytes,
-    .slot_pixel_bytes = 3 * (1 + enlarged) * sizeof(float),
-    .row_sample_bytes = (size_t)channels * sizeof(float),
-    .out_sample_bytes = 3 * enlarged * sizeof(float),
-    .runs = ctx->runs,
-    .slots = _count_slots(ctx),
-  };
-}
-
-static void _publish_plan(const dt_restore_context_t *ctx, const dt_tile_plan_t *tiles, int width, int height,
-                          dt_restore_plan_t *plan)
-{
-  *plan = (dt_restore_plan_t){
-    .width = width,
-    .height = height,
-    .scale = ctx->scale,
-    .tile_width = tiles->window_w,
-    .tile_height = tiles->window_h,
-    .overlap = tiles->halo,
-    .columns = tiles->cols,
-    .rows = tiles->rows,
-    .threads = ctx->threads,
-    .runs = ctx->runs,
-    .exact = ctx->ramp == 0,
-    .computed = tiles->computed,
-    .memory = tiles->memory,
-    .budget = ctx->budget,
-  };
-  g_strlcpy(plan->reason, ctx->reason, sizeof plan->reason);
-}
 
 /* Whether anything of the original comes back: then rows wait for their neighbours. */
 static gboolean _needs_detail(const dt_restore_context_t *ctx, const dt_restore_opts_t *opts)
@@ -547,38 +186,11 @@ gboolean dt_restore_plan(dt_restore_context_t *ctx, int width, int height, int c
                          const dt_restore_opts_t *opts, size_t extra_bytes, dt_restore_plan_t *plan,
                          GError **error)
 {
-  const dt_tile_request_t request = dt_restore_request(
-      ctx, width, height, channels, extra_bytes + _detail_bytes(ctx, opts, width, channels));
-  dt_tile_plan_t tiles;
-  if(!dt_tile_plan(&request, &tiles, error)) return FALSE;
-  _publish_plan(ctx, &tiles, width, height, plan);
-  return TRUE;
-}
-
-static void _log_plan(const _job_t *job)
-{
-  const dt_tile_plan_t *p = &job->plan;
-  dt_log(DT_LOG_AI | DT_LOG_TILING,
-         "plan from row %d: %d×%d tiles of %d×%d, overlap %d, %.2f × the picture computed, %.0f of "
-         "%.0f MiB",
-         job->first_row, p->cols, p->rows, p->window_w, p->window_h, p->halo,
-         (double)p->computed / ((double)job->width * (job->height - job->first_row)),
-         (double)p->memory / 1048576.0, (double)job->ctx->budget / 1048576.0);
+  return dt_tiles_plan(ctx, width, height, channels, extra_bytes + _detail_bytes(ctx, opts, width, channels),
+                       plan, error);
 }
 
 /* --- the job --- */
-
-static void _free_buffers(_job_t *job)
-{
-  for(int i = 0; job->slots && i < job->n_slots; i++)
-  {
-    free(job->slots[i].in);
-    free(job->slots[i].out);
-  }
-  g_clear_pointer(&job->slots, g_free);
-  g_clear_pointer(&job->sigma, free);
-  g_clear_pointer(&job->band, free);
-}
 
 static float *_try_floats(size_t a, size_t b, gboolean *ok)
 {
@@ -587,209 +199,137 @@ static float *_try_floats(size_t a, size_t b, gboolean *ok)
   return p;
 }
 
-/* Everything whose size depends on the plan. */
-static gboolean _allocate_buffers(_job_t *job, GError **error)
-{
-  const dt_tile_plan_t *p = &job->plan;
-  const size_t window = (size_t)p->window_w * (size_t)p->window_h, s = (size_t)job->scale;
-  gboolean ok = TRUE;
-  job->n_slots = _count_slots(job->ctx);
-  job->slots = g_new0(_slot_t, (gsize)job->n_slots);
-  for(int i = 0; i < job->n_slots; i++)
-  {
-    job->slots[i].in = _try_floats(3, window, &ok);
-    job->slots[i].out = _try_floats(3 * s * s, window, &ok);
-  }
-  if(job->ctx->has_sigma) job->sigma = _try_floats(1, window, &ok);
-  job->band = _try_floats(3 * (s * (size_t)p->core_h + 2 * (size_t)_ramp(job)), (size_t)job->out_width, &ok);
-  if(!ok)
-  {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for tiles of %d×%d pixels.",
-                p->window_w, p->window_h);
-    return FALSE;
-  }
-  const float sigma = (job->opts->sigma > 0 ? job->opts->sigma : DEFAULT_SIGMA) * SIGMA_SCALE;
-  for(size_t i = 0; job->sigma && i < window; i++) job->sigma[i] = sigma;
-  return TRUE;
-}
-
-static gboolean _make_plan(_job_t *job, int max_side, GError **error)
-{
-  const size_t extra =
-      job->source->memory + job->sink->memory + _detail_bytes(job->ctx, job->opts, job->width, job->channels);
-  dt_tile_request_t request =
-      dt_restore_request(job->ctx, job->width, job->height - job->rows_done, job->channels, extra);
-  request.max_side = max_side;
-  /* once under way, what the job holds is in the resident memory already; refusing now would lose
-   * what is done, so a smaller tile is always allowed */
-  if(job->report->retries) request.budget = G_MAXSIZE;
-  if(!dt_tile_plan(&request, &job->plan, error)) return FALSE;
-  job->first_row = job->rows_done;
-  job->report->plan.tile_width = job->plan.window_w;
-  _publish_plan(job->ctx, &job->plan, job->width, job->height, &job->report->plan);
-  _log_plan(job);
-  return TRUE;
-}
-
-static gboolean _run_plan(_job_t *job, GError **error)
-{
-  static const dt_pipeline_ops_t ops = { _prepare_tile, _run_tile, _finish_tile };
-  const gboolean ok = _reserve_ring(job, job->plan.band_rows, error) && _allocate_buffers(job, error)
-                      && dt_pipeline_run(&ops, job, job->plan.cols * job->plan.rows, job->n_slots,
-                                         job->ctx->runs, job->opts->cancellable, error);
-  _free_buffers(job);
-  return ok;
-}
-
-/* After running out of memory: the next smaller tile, with a fresh arena. */
-static gboolean _step_down(_job_t *job, const GError *reason, GError **error)
-{
-  const int side = job->ctx->fixed_w ? 0 : dt_tile_next_smaller(&job->plan);
-  if(!side) return FALSE;
-  dt_log(DT_LOG_AI, "retrying from row %d with tiles of at most %d pixels: %s", job->rows_done, side,
-         reason->message);
-  job->report->retries++;
-  return dt_restore_open_session(job->ctx, error) && _make_plan(job, side, error);
-}
-
-static gboolean _run_all(_job_t *job, GError **error)
-{
-  if(!_make_plan(job, job->ctx->max_tile, error)) return FALSE;
-  for(;;)
-  {
-    GError *reason = NULL;
-    if(_run_plan(job, &reason)) return TRUE;
-    const gboolean again =
-        g_error_matches(reason, DT_AI_ERROR, DT_AI_ERROR_MEMORY) && _step_down(job, reason, NULL);
-    if(!again)
-    {
-      g_propagate_error(error, reason);
-      return FALSE;
-    }
-    g_error_free(reason);
-  }
-}
-
 static gboolean _init_job(_job_t *job, GError **error)
 {
-  const int ramp = _ramp(job);
+  const size_t width = (size_t)job->tiles.width, out_width = (size_t)job->tiles.out_width;
   gboolean ok = TRUE;
-  job->line = _try_floats(ROW_CHUNK * (size_t)job->channels, (size_t)job->width, &ok);
-  job->out_line = _try_floats(ROW_CHUNK * (size_t)job->channels, (size_t)job->out_width, &ok);
-  job->extra = _try_floats(1, (size_t)job->out_width + (size_t)job->width, &ok);
-  job->carry = g_try_malloc0_n(3 * 2 * (size_t)ramp + 1, (size_t)job->out_width * sizeof(float));
-  job->fade = g_new(float, 2 * (gsize)ramp + 1);
-  for(int i = 0; i < 2 * ramp; i++)
-  {
-    const float t = ((float)i + 0.5f) / (float)(2 * ramp);
-    job->fade[i] = t * t * (3.0f - 2.0f * t);
-  }
-  if(ok && job->carry) return TRUE;
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for a row of %d pixels.",
-              job->width);
-  return FALSE;
+  job->line = _try_floats(DT_TILES_CHUNK * (size_t)job->channels, width, &ok);
+  job->out_line = _try_floats(DT_TILES_CHUNK * (size_t)job->channels, out_width, &ok);
+  job->extra = _try_floats(1, out_width + width, &ok);
+  if(!ok)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for a row of %d pixels.",
+                job->tiles.width);
+  return ok;
 }
 
 static void _cleanup_job(_job_t *job)
 {
-  free(job->ring);
   dt_detail_free(job->detail);
   free(job->line);
   free(job->out_line);
   free(job->extra);
-  g_free(job->carry);
-  g_free(job->fade);
 }
 
 /* --- strength --- */
 
-/* A dt_detail_strength_t: 1 - original, times the mask's code value. */
-static gboolean _read_strength(void *data, int y, float *strength, GError **error)
+gboolean dt_restore_read_strength(const dt_restore_opts_t *opts, int width, int y, float *strength,
+                                  GError **error)
 {
-  const _job_t *job = data;
-  const dt_restore_opts_t *o = job->opts;
-  const float most = 1.0f - CLAMP(o->original, 0.0f, 1.0f);
-  for(int x = 0; x < job->width; x++) strength[x] = 1.0f;
-  if(o->mask && !o->mask->read(o->mask, y, 1, strength, error)) return FALSE;
-  if(o->mask) dt_srgb_encode(strength, strength, (size_t)job->width);
-  for(int x = 0; x < job->width; x++) strength[x] = most * CLAMP(strength[x], 0.0f, 1.0f);
+  const float most = 1.0f - CLAMP(opts->original, 0.0f, 1.0f);
+  for(int x = 0; x < width; x++) strength[x] = 1.0f;
+  if(opts->mask && !opts->mask->read(opts->mask, y, 1, strength, error)) return FALSE;
+  if(opts->mask) dt_srgb_encode(strength, strength, (size_t)width);
+  /* white is white, whatever the curve's last digit */
+  for(int x = 0; x < width; x++)
+    strength[x] = strength[x] > 1.0f - 1e-6f ? most : most * MAX(strength[x], 0.0f);
   return TRUE;
 }
 
-static gboolean _check_mask(const _job_t *job, GError **error)
+/* A dt_detail_strength_t. */
+static gboolean _read_strength(void *data, int y, float *strength, GError **error)
 {
-  const dt_row_source_t *mask = job->opts->mask;
-  if(!mask || (mask->width == job->width && mask->height == job->height && mask->channels == DT_ROW_GREY))
-    return TRUE;
+  const _job_t *job = data;
+  return dt_restore_read_strength(job->opts, job->tiles.width, y, strength, error);
+}
+
+gboolean dt_restore_check_mask(const dt_restore_opts_t *opts, int width, int height, GError **error)
+{
+  const dt_row_source_t *mask = opts->mask;
+  if(!mask || (mask->width == width && mask->height == height && mask->channels == DT_ROW_GREY)) return TRUE;
   g_set_error(
       error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
       "The mask has %d×%d pixels and %d channels; the picture has %d×%d, and a mask is grey without alpha. "
       "Give one of the same size.",
-      mask->width, mask->height, mask->channels, job->width, job->height);
+      mask->width, mask->height, mask->channels, width, height);
   return FALSE;
 }
 
 static gboolean _open_detail(_job_t *job, GError **error)
 {
-  if(!_needs_detail(job->ctx, job->opts)) return TRUE;
-  if(!_check_mask(job, error)) return FALSE;
-  job->detail = dt_detail_new(job->width, job->height, job->channels, _read_strength, _emit_row, job, error);
+  if(!_needs_detail(job->tiles.ctx, job->opts)) return TRUE;
+  if(!dt_restore_check_mask(job->opts, job->tiles.width, job->tiles.height, error)) return FALSE;
+  job->detail = dt_detail_new(job->tiles.width, job->tiles.height, job->channels, _read_strength, _emit_row,
+                              job, error);
   return job->detail != NULL;
 }
 
-/* Nothing is asked of the network: the rows pass as they are. */
-static gboolean _pass_rows(_job_t *job, GError **error)
+/* --- the whole --- */
+
+gboolean dt_restore_pass_rows(dt_row_source_t *in, dt_row_sink_t *out, const dt_restore_opts_t *opts,
+                              float *line, GError **error)
 {
-  job->report->plan =
-      (dt_restore_plan_t){ .width = job->width, .height = job->height, .scale = 1, .exact = TRUE };
-  for(int y = 0; y < job->height; y += ROW_CHUNK)
+  for(int y = 0; y < in->height; y += DT_TILES_CHUNK)
   {
-    const int n = MIN(ROW_CHUNK, job->height - y);
-    if(g_cancellable_set_error_if_cancelled(job->opts->cancellable, NULL))
-    {
-      g_set_error_literal(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
-      return FALSE;
-    }
-    if(!job->source->read(job->source, y, n, job->line, error)
-       || !job->sink->write(job->sink, y, n, job->line, error))
+    const int n = MIN(DT_TILES_CHUNK, in->height - y);
+    if(dt_tiles_is_cancelled(opts, error) || !in->read(in, y, n, line, error)
+       || !out->write(out, y, n, line, error))
       return FALSE;
   }
   return TRUE;
 }
 
-static gboolean _run_restoration(_job_t *job, GError **error)
+static gboolean _run_job(_job_t *job, GError **error)
 {
-  return _open_detail(job, error) && _run_all(job, error);
+  const dt_tiles_t *t = &job->tiles;
+  if(!_init_job(job, error)) return FALSE;
+  if(t->scale != 1 || job->opts->original < 1 || job->opts->clip_gamut)
+    return _open_detail(job, error) && dt_tiles_run(&job->tiles, error);
+  /* nothing is asked of the network */
+  t->report->plan = (dt_restore_plan_t){ .width = t->width, .height = t->height, .scale = 1, .exact = TRUE };
+  return dt_restore_pass_rows(job->source, job->sink, job->opts, job->line, error);
+}
+
+gboolean dt_restore_conclude(dt_row_sink_t *out, gboolean ok, gint64 start, dt_restore_report_t *report,
+                             GError **error)
+{
+  if(ok)
+    ok = out->finish(out, error);
+  else
+    out->abandon(out);
+  report->seconds = 1e-6 * (double)(g_get_monotonic_time() - start);
+  dt_log(DT_LOG_AI | DT_LOG_PERF, "restored in %.3f s: reading %.3f, network %.3f, writing %.3f, %d retries",
+         report->seconds, report->read_seconds, report->run_seconds, report->write_seconds, report->retries);
+  return ok;
 }
 
 gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_row_sink_t *out,
                             const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error)
 {
+  static const dt_tiles_front_t front = { _read_rows, _finish_row };
   const dt_restore_opts_t defaults = { 0 };
   dt_restore_report_t unused;
-  _job_t job = { .ctx = ctx,
-                 .source = in,
+  _job_t job = { .source = in,
                  .sink = out,
                  .opts = opts ? opts : &defaults,
-                 .report = report ? report : &unused,
-                 .width = in->width,
-                 .height = in->height,
                  .channels = in->channels,
-                 .colours = DT_ROW_COLOURS(in->channels),
-                 .scale = ctx->scale,
-                 .out_width = ctx->scale * in->width };
-  *job.report = (dt_restore_report_t){ .provider = ctx->provider };
+                 .colours = DT_ROW_COLOURS(in->channels) };
+  job.tiles = (dt_tiles_t){ .ctx = ctx,
+                            .opts = job.opts,
+                            .report = report ? report : &unused,
+                            .front = &front,
+                            .data = &job,
+                            .width = in->width,
+                            .height = in->height,
+                            .megapixels = 1e-6 * in->width * in->height,
+                            .planes = in->channels,
+                            .shown = job.colours,
+                            .scale = ctx->scale,
+                            .out_width = ctx->scale * in->width,
+                            .extra_bytes = in->memory + out->memory
+                                           + _detail_bytes(ctx, job.opts, in->width, in->channels) };
+  *job.tiles.report = (dt_restore_report_t){ .provider = ctx->provider };
   const gint64 start = g_get_monotonic_time();
-  const gboolean untouched = ctx->scale == 1 && job.opts->original >= 1 && !job.opts->clip_gamut;
-  gboolean ok = _init_job(&job, error) && (untouched ? _pass_rows : _run_restoration)(&job, error);
+  const gboolean ok = _run_job(&job, error);
   _cleanup_job(&job);
-  if(ok)
-    ok = out->finish(out, error);
-  else
-    out->abandon(out);
-  job.report->seconds = _seconds_since(start);
-  dt_log(DT_LOG_AI | DT_LOG_PERF, "restored in %.3f s: reading %.3f, network %.3f, writing %.3f, %d retries",
-         job.report->seconds, job.report->read_seconds, job.report->run_seconds, job.report->write_seconds,
-         job.report->retries);
-  return ok;
+  return dt_restore_conclude(out, ok, start, job.tiles.report, error);
 }

@@ -15,10 +15,19 @@
 
 G_BEGIN_DECLS
 
+/** What a model is shown: which of its networks is loaded. */
+typedef enum dt_restore_input_t
+{
+  DT_RESTORE_RGB,    ///< developed pictures; of the tasks denoise and upscale
+  DT_RESTORE_BAYER,  ///< a Bayer sensor's cells, packed in four planes; of the task rawdenoise
+  DT_RESTORE_LINEAR, ///< demosaicked linear Rec.2020; of the task rawdenoise
+} dt_restore_input_t;
+
 /** How to load. Zero-initialise for the defaults. */
 typedef struct dt_restore_load_opts_t
 {
   int scale;                 ///< for the task upscale: 2 or 4; default 2
+  gboolean linear;           ///< for the task rawdenoise: the network for sensors that are not Bayer's
   dt_ai_provider_t provider; ///< default AUTO: the environment's choice
   gboolean strict;           ///< that provider or none: an error (DT_AI_ERROR_PROVIDER) instead of the CPU
   size_t memory; ///< budget in bytes for everything; default: plugins/ai/memory, else a quarter of
@@ -32,8 +41,9 @@ typedef struct dt_restore_load_opts_t
 /** What has been decided before the first pixel. */
 typedef struct dt_restore_plan_t
 {
-  int width, height;           ///< of the picture
-  int scale;                   ///< the result is so many times as wide and high
+  int width, height; ///< of the picture
+  int scale;         ///< the result is so many times as wide and high
+  int cell;          ///< of sensors: tiles are counted in cells of so many pixels a side, 2 or 1; else 0
   int tile_width, tile_height; ///< of a tile's window, overlap included
   int overlap;                 ///< pixels on each side
   int columns, rows;           ///< of the grid of tiles
@@ -79,7 +89,7 @@ typedef struct dt_restore_opts_t
 
 typedef struct dt_restore_context_t dt_restore_context_t;
 
-/** Loads a model for @p task ("denoise" or "upscale").
+/** Loads a model for @p task ("denoise", "upscale" or "rawdenoise").
  *
  * @param model_id  NULL: the active model of the task
  * @param opts      NULL for the defaults
@@ -105,7 +115,9 @@ const char *dt_restore_get_device(const dt_restore_context_t *ctx);
 const char *dt_restore_get_placement(const dt_restore_context_t *ctx);
 const char *dt_restore_get_fallback(const dt_restore_context_t *ctx);
 /** @} */
-/** How many times as wide and high the result is: 1, 2 or 4. */
+/** What it is shown. */
+dt_restore_input_t dt_restore_get_input(const dt_restore_context_t *ctx);
+/** How many times as wide and high the result is: 1, 2 or 4; of a Bayer sensor, whose cells are two wide and high, 2. */
 int dt_restore_get_scale(const dt_restore_context_t *ctx);
 /** Whether the model takes a noise level (dt_restore_opts_t.sigma). */
 gboolean dt_restore_has_sigma(const dt_restore_context_t *ctx);

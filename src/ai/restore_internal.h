@@ -18,6 +18,23 @@ typedef struct dt_calibration_t
   gboolean exact;     ///< a tile equalled the same pixels of a larger window
 } dt_calibration_t;
 
+/** White balance of what a raw model is shown. */
+typedef enum dt_restore_balance_t
+{
+  DT_BALANCE_NONE,
+  DT_BALANCE_DAYLIGHT, ///< D65
+  DT_BALANCE_AS_SHOT,
+} dt_restore_balance_t;
+
+/** What the manifest of a raw model asks for; published-models' contracts bayer_v1 and linear_v1. */
+typedef struct dt_restore_raw_wishes_t
+{
+  gboolean native_phase; ///< cells begin at the picture's corner, whatever colour that is, not at red
+  gboolean match_gain;   ///< the network's results are proportional to its input, by a factor to be found
+  dt_restore_balance_t balance;
+  double target_mean; ///< the picture is brightened to this mean before; 0: not
+} dt_restore_raw_wishes_t;
+
 struct dt_restore_context_t
 {
   char *model_id;
@@ -35,10 +52,13 @@ struct dt_restore_context_t
   gboolean runs_chosen; ///< by the caller
   int device_side;      ///< of windows, for providers that compile for one shape
 
-  int scale; ///< output pixels per input pixel and side: 1, 2 or 4
+  dt_restore_input_t input;
+  int planes; ///< of the network's input: 3, or 4 of a Bayer sensor's cells
+  int scale;  ///< output pixels per input pixel and side: 1, 2 or 4
   gboolean has_sigma;
-  int fixed_w, fixed_h; ///< window of a static model, 0: free
-  float low, high;      ///< values the network may be shown; what exceeds them is added back
+  int fixed_w, fixed_h;           ///< window of a static model, 0: free
+  dt_restore_raw_wishes_t wishes; ///< of a raw model
+  float low, high;                ///< values the network may be shown; what exceeds them is added back
   dt_onnx_locality_t locality;
   dt_calibration_t calibration;
   int halo, stride;
@@ -49,13 +69,25 @@ struct dt_restore_context_t
 /** (Re)creates ctx->session; the runtime's arena gets what is left of the budget. */
 gboolean dt_restore_open_session(dt_restore_context_t *ctx, GError **error);
 
-/** Runs one window. @p in and @p out: planar RGB, the latter scale times as wide and high, @p sigma: one plane or
- * NULL. */
+/** Runs one window. @p in: planar, ctx->planes planes; @p out: planar RGB, scale times as wide and high; @p sigma: one
+ * plane or NULL. */
 gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out, int width,
                                int height, GCancellable *cancellable, GError **error);
 
-/** Fills the request of a tile plan for @p height rows from somewhere in the picture. */
-dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height, int channels,
+/** Fills the request of a tile plan for @p height rows from somewhere in the picture, @p planes held of each. */
+dt_tile_request_t dt_restore_request(const dt_restore_context_t *ctx, int width, int height, int planes,
                                      size_t extra_bytes);
+
+/** How strongly the network acts along row @p y: what opts->original leaves, times the mask's code value. */
+gboolean dt_restore_read_strength(const dt_restore_opts_t *opts, int width, int y, float *strength,
+                                  GError **error);
+/** Whether the mask, where there is one, has the picture's size. */
+gboolean dt_restore_check_mask(const dt_restore_opts_t *opts, int width, int height, GError **error);
+/** Hands all rows on as they are. @param line  for DT_TILES_CHUNK rows */
+gboolean dt_restore_pass_rows(dt_row_source_t *in, dt_row_sink_t *out, const dt_restore_opts_t *opts,
+                              float *line, GError **error);
+/** Finishes @p out, or abandons it when not @p ok, and closes the report. */
+gboolean dt_restore_conclude(dt_row_sink_t *out, gboolean ok, gint64 start, dt_restore_report_t *report,
+                             GError **error);
 
 #endif

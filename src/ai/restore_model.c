@@ -12,12 +12,17 @@
 /* the specification's overlap; more is taken when exactness needs it */
 #define MIN_OVERLAP 64
 #define MIN_OVERLAP_UPSCALE 16
+#define MIN_OVERLAP_RAW 32
 /* resident memory at smaller windows says little about larger ones */
 #define CALIBRATION_SIDE 512
 /* what one process measures another may exceed a little; an arena that grows by what is requested holds
  * the same blocks at every size, one that doubles places them differently and needs more room for surprise */
 static const double _margins[] = { [0] = 1.35, [1] = 1.1 };
 #define CALIBRATION_SCHEMA 1
+/* the mean to which darktable brightens linear input when the manifest does not say */
+#define DEFAULT_TARGET_MEAN 0.30
+/* sensor values are shown as they are; this only keeps nonsense from becoming an infinity in the network */
+#define SENSOR_LIMIT 1e4f
 /* A device's memory is not ours to measure: windows that fit four gigabytes with any network this program is meant
  * for. Providers that compile for one shape get it always. */
 #define DEVICE_SIDE 1024
@@ -70,6 +75,7 @@ static gboolean _check_input(dt_restore_context_t *ctx, int index, const char *w
 /* What the task wants of the output's size, for messages. */
 static const char *_wish(const dt_restore_context_t *ctx)
 {
+  if(ctx->input == DT_RESTORE_BAYER) return "a cell of a Bayer sensor has to become 2×2 pixels";
   switch(ctx->scale)
   {
   case 1: return "a denoise model must keep the size";
@@ -111,7 +117,7 @@ static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
                    n_in);
   if(dt_ai_get_output_count(ctx->session) != 1)
     return _refuse(ctx, error, "it has %d outputs instead of one", dt_ai_get_output_count(ctx->session));
-  if(!_check_input(ctx, 0, "input", 3, in, error)) return FALSE;
+  if(!_check_input(ctx, 0, "input", ctx->planes, in, error)) return FALSE;
   if(n_in == 2 && !_check_input(ctx, 1, "sigma", 1, map, error)) return FALSE;
   const int ndim = dt_ai_get_output_shape(ctx->session, 0, out, 4);
   if(!_check_image(ctx, "output", dt_ai_get_output_name(ctx->session, 0), "output",
@@ -128,17 +134,95 @@ static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
   return TRUE;
 }
 
-/* Those of the file, else those of the model. */
-static int _input_sizes(const dt_restore_context_t *ctx, const dt_manifest_t *manifest, int *sizes, int max)
+/* "model_x2.input_sizes": the file's own, else the model's. */
+static char *_attribute_key(const dt_restore_context_t *ctx, const char *name)
 {
   char *stem = g_path_get_basename(ctx->path), *dot = strrchr(stem, '.');
   if(dot) *dot = '\0';
-  char *key = g_strdup_printf("%s.input_sizes", stem);
+  char *key = g_strdup_printf("%s.%s", stem, name);
+  g_free(stem);
+  return key;
+}
+
+static int _input_sizes(const dt_restore_context_t *ctx, const dt_manifest_t *manifest, int *sizes, int max)
+{
+  char *key = _attribute_key(ctx, "input_sizes");
   int n = dt_manifest_attribute_ints(manifest, key, sizes, max);
   if(n == 0) n = dt_manifest_attribute_ints(manifest, "input_sizes", sizes, max);
   g_free(key);
-  g_free(stem);
   return n;
+}
+
+/* --- raw models --- */
+
+/* A word of the manifest, and what it stands for. */
+typedef struct _word_t
+{
+  const char *word;
+  int value;
+} _word_t;
+
+static const _word_t _orientations[] = { { "force_rggb", FALSE }, { "native", TRUE }, { NULL, 0 } };
+static const _word_t _pads[] = { { "mirror_cropped", 0 }, { "mirror", 0 }, { NULL, 0 } };
+static const _word_t _balances[] = { { "none", DT_BALANCE_NONE },
+                                     { "daylight", DT_BALANCE_DAYLIGHT },
+                                     { "as_shot", DT_BALANCE_AS_SHOT },
+                                     { NULL, 0 } };
+static const _word_t _scales[] = {
+  { "match_gain", TRUE }, { "absolute", FALSE }, { "none", FALSE }, { NULL, 0 }
+};
+static const _word_t _spaces[] = { { "lin_rec2020", 0 }, { NULL, 0 } };
+
+/* The value of an attribute's word; a word that is not known is no reason to guess. */
+static gboolean _read_word(const dt_restore_context_t *ctx, const dt_manifest_t *manifest, const char *name,
+                           const _word_t *words, int otherwise, int *value, GError **error)
+{
+  char *key = _attribute_key(ctx, name), *text = dt_manifest_attribute_string(manifest, key);
+  const _word_t *word = words;
+  while(text && word->word && strcmp(word->word, text) != 0) word++;
+  const gboolean ok = !text || word->word;
+  *value = text && ok ? word->value : otherwise;
+  if(!ok)
+    _refuse(ctx, error, "its manifest asks for %s \"%s\", which this version does not know", name, text);
+  g_free(text);
+  g_free(key);
+  return ok;
+}
+
+/* A network for other input than the file's name says would give garbage. Older packages do not tell. */
+static gboolean _check_input_kind(const dt_restore_context_t *ctx, const dt_manifest_t *manifest,
+                                  GError **error)
+{
+  const char *wanted = ctx->input == DT_RESTORE_BAYER ? "bayer_v1" : "linear_v1";
+  char *key = _attribute_key(ctx, "input_kind"), *kind = dt_manifest_attribute_string(manifest, key);
+  const gboolean ok = !kind || strcmp(kind, wanted) == 0;
+  if(!ok) _refuse(ctx, error, "its manifest says input_kind \"%s\" instead of \"%s\"", kind, wanted);
+  g_free(kind);
+  g_free(key);
+  return ok;
+}
+
+/* What darktable takes where the manifest is silent. */
+static gboolean _read_wishes(dt_restore_context_t *ctx, const dt_manifest_t *manifest, GError **error)
+{
+  const gboolean bayer = ctx->input == DT_RESTORE_BAYER;
+  dt_restore_raw_wishes_t *w = &ctx->wishes;
+  int balance, ignored;
+  if(!_check_input_kind(ctx, manifest, error)
+     || !_read_word(ctx, manifest, "bayer_orientation", _orientations, FALSE, &w->native_phase, error)
+     || !_read_word(ctx, manifest, "edge_pad", _pads, 0, &ignored, error)
+     || !_read_word(ctx, manifest, "input_colorspace", _spaces, 0, &ignored, error)
+     || !_read_word(ctx, manifest, "output_scale", _scales, TRUE, &w->match_gain, error)
+     || !_read_word(ctx, manifest, "wb_norm", _balances, bayer ? DT_BALANCE_DAYLIGHT : DT_BALANCE_AS_SHOT,
+                    &balance, error))
+    return FALSE;
+  w->balance = (dt_restore_balance_t)balance;
+  char *key = _attribute_key(ctx, "target_mean");
+  /* a number is a wish, null none; silence is darktable's own for linear input */
+  w->target_mean = dt_manifest_attribute_double(
+      manifest, key, bayer || dt_manifest_has_attribute(manifest, key) ? 0.0 : DEFAULT_TARGET_MEAN);
+  g_free(key);
+  return TRUE;
 }
 
 static void _read_attributes(dt_restore_context_t *ctx, const dt_manifest_t *manifest)
@@ -155,6 +239,9 @@ static void _read_attributes(dt_restore_context_t *ctx, const dt_manifest_t *man
   const gboolean unclamped = dt_manifest_attribute_bool(manifest, "unclamped", ctx->has_sigma);
   ctx->low = unclamped ? -1.0f : 0.0f;
   ctx->high = unclamped ? 2.0f : 1.0f;
+  if(ctx->input == DT_RESTORE_RGB) return;
+  ctx->low = -SENSOR_LIMIT;
+  ctx->high = SENSOR_LIMIT;
 }
 
 /* Windows for where the network really runs. */
@@ -169,6 +256,7 @@ static void _adapt_to_provider(dt_restore_context_t *ctx)
 
 static int _min_overlap(const dt_restore_context_t *ctx)
 {
+  if(ctx->input != DT_RESTORE_RGB) return MIN_OVERLAP_RAW;
   return ctx->scale == 1 ? MIN_OVERLAP : MIN_OVERLAP_UPSCALE;
 }
 
@@ -244,7 +332,7 @@ gboolean dt_restore_open_session(dt_restore_context_t *ctx, GError **error)
 gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigma, float *out, int width,
                                int height, GCancellable *cancellable, GError **error)
 {
-  int64_t image[] = { 1, 3, height, width }, map[] = { 1, 1, height, width };
+  int64_t image[] = { 1, ctx->planes, height, width }, map[] = { 1, 1, height, width };
   int64_t result[] = { 1, 3, (int64_t)height * ctx->scale, (int64_t)width * ctx->scale };
   dt_ai_tensor_t inputs[] = { { in, DT_AI_FLOAT, image, 4 }, { sigma, DT_AI_FLOAT, map, 4 } };
   dt_ai_tensor_t output = { out, DT_AI_FLOAT, result, 4 };
@@ -257,7 +345,8 @@ gboolean dt_restore_run_window(dt_restore_context_t *ctx, float *in, float *sigm
 typedef struct _probe_t
 {
   int x0, y0, width, height;
-  int scale; /* of the output */
+  int planes; /* of the input */
+  int scale;  /* of the output */
   float *in, *sigma, *out;
 } _probe_t;
 
@@ -269,13 +358,20 @@ static float _field(int x, int y, int c)
   return (float)((h ^ (h >> 15)) >> 8) / 16777216.0f;
 }
 
-static void _probe_init(_probe_t *p, int x0, int y0, int width, int height, int scale)
+static void _probe_init(const dt_restore_context_t *ctx, _probe_t *p, int x0, int y0, int width, int height)
 {
-  const size_t n = (size_t)width * (size_t)height, enlarged = n * (size_t)scale * (size_t)scale;
-  *p = (_probe_t){
-    x0, y0, width, height, scale, g_new(float, 3 * n), g_new(float, n), g_new0(float, 3 * enlarged)
-  };
-  for(int c = 0; c < 3; c++)
+  const size_t n = (size_t)width * (size_t)height, planes = (size_t)ctx->planes,
+               enlarged = n * (size_t)ctx->scale * (size_t)ctx->scale;
+  *p = (_probe_t){ x0,
+                   y0,
+                   width,
+                   height,
+                   ctx->planes,
+                   ctx->scale,
+                   g_new(float, planes *n),
+                   g_new(float, n),
+                   g_new0(float, 3 * enlarged) };
+  for(int c = 0; c < ctx->planes; c++)
     for(int y = 0; y < height; y++)
       for(int x = 0; x < width; x++)
         p->in[(size_t)c * n + (size_t)y * (size_t)width + (size_t)x] = _field(x0 + x, y0 + y, c);
@@ -292,7 +388,7 @@ static void _probe_cleanup(_probe_t *p)
 /* Runs the window the careful way, with the runtime choosing the output's shape, and compares. */
 static gboolean _probe_run(dt_restore_context_t *ctx, _probe_t *p, GError **error)
 {
-  int64_t image[] = { 1, 3, p->height, p->width }, map[] = { 1, 1, p->height, p->width };
+  int64_t image[] = { 1, p->planes, p->height, p->width }, map[] = { 1, 1, p->height, p->width };
   int64_t result[] = { 1, 3, (int64_t)p->height * p->scale, (int64_t)p->width * p->scale };
   const int64_t wanted_h = result[2], wanted_w = result[3];
   dt_ai_tensor_t inputs[] = { { p->in, DT_AI_FLOAT, image, 4 }, { p->sigma, DT_AI_FLOAT, map, 4 } };
@@ -352,8 +448,7 @@ static gboolean _measure(dt_restore_context_t *ctx, int strategy, double *pixel_
   const int side = _calibration_side(ctx);
   _probe_t probe;
   if(!_open_session(ctx, 0, strategy, error)) return FALSE;
-  _probe_init(&probe, 0, 0, ctx->fixed_w ? ctx->fixed_w : side, ctx->fixed_h ? ctx->fixed_h : side,
-              ctx->scale);
+  _probe_init(ctx, &probe, 0, 0, ctx->fixed_w ? ctx->fixed_w : side, ctx->fixed_h ? ctx->fixed_h : side);
   dt_memory_trim(); /* or the run would live off pages that count already */
   const guint64 before = dt_memory_resident();
   const gboolean ok = _probe_run(ctx, &probe, error);
@@ -375,8 +470,8 @@ static gboolean _measure_exactness(dt_restore_context_t *ctx, GError **error)
   const int w = ctx->fixed_w ? ctx->fixed_w : side, h = ctx->fixed_h ? ctx->fixed_h : side;
   const int grow = ctx->fixed_w ? 0 : 8 * ctx->stride;
   _probe_t a, b;
-  _probe_init(&a, 0, 0, w, h, ctx->scale);
-  _probe_init(&b, -shift, -2 * shift, w + grow, h + grow, ctx->scale);
+  _probe_init(ctx, &a, 0, 0, w, h);
+  _probe_init(ctx, &b, -shift, -2 * shift, w + grow, h + grow);
   const gboolean ok = _probe_run(ctx, &a, error) && _probe_run(ctx, &b, error);
   ctx->calibration.exact = ok && _probes_agree(&a, &b, ctx->locality.radius);
   _probe_cleanup(&a);
@@ -539,6 +634,7 @@ static gboolean _prepare(dt_restore_context_t *ctx, const dt_manifest_t *manifes
   _learn_locality(ctx);
   if(!_open_session(ctx, 0, 1, error) || !_check_contract(ctx, error)) return FALSE;
   _read_attributes(ctx, manifest);
+  if(ctx->input != DT_RESTORE_RGB && !_read_wishes(ctx, manifest, error)) return FALSE;
   _adapt_to_provider(ctx);
   _choose_overlap(ctx);
   if(!_get_calibration(ctx, error)) return FALSE;
@@ -569,30 +665,80 @@ static const dt_ai_model_info_t *_choose_model(dt_ai_environment_t *env, const c
   return info;
 }
 
-/* The file for the task and factor: `model_x2.onnx`, `model_x4.onnx`, or the only one there is. */
-static char *_choose_file(const dt_ai_model_info_t *info, const char *task, int wanted, int *scale,
-                          GError **error)
+/* Of the names the one that is there (transfer full), or NULL. */
+static char *_find_file(const dt_ai_model_info_t *info, const char *const *names)
 {
-  *scale = strcmp(task, "upscale") == 0 ? (wanted ? wanted : 2) : 1;
-  if(*scale == 1) return g_strdup("model.onnx");
-  char *name = g_strdup_printf("model_x%d.onnx", *scale);
-  const char *const names[] = { name, "model.onnx" };
-  for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
+  for(; *names; names++)
   {
-    char *path = g_build_filename(info->directory, names[i], NULL);
+    char *path = g_build_filename(info->directory, *names, NULL);
     const gboolean there = g_file_test(path, G_FILE_TEST_EXISTS);
-    char *found = there ? g_strdup(names[i]) : NULL;
     g_free(path);
-    if(!found) continue;
-    g_free(name);
-    return found;
+    if(there) return g_strdup(*names);
   }
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
-              "The model \"%s\" cannot enlarge %d times%s: it has no %s. Choose another with --model (see: "
-              "darktable-ai models list).",
-              info->id, *scale, *scale == 4 ? ", which is what sizes beyond twice are made from" : "", name);
-  g_free(name);
   return NULL;
+}
+
+/* `model_x2.onnx`, `model_x4.onnx`, or the only one there is. */
+static char *_choose_enlarger(const dt_ai_model_info_t *info, int scale, GError **error)
+{
+  char *name = g_strdup_printf("model_x%d.onnx", scale);
+  const char *const names[] = { name, "model.onnx", NULL };
+  char *file = _find_file(info, names);
+  if(!file)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
+                "The model \"%s\" cannot enlarge %d times%s: it has no %s. Choose another with --model (see: "
+                "darktable-ai models list).",
+                info->id, scale, scale == 4 ? ", which is what sizes beyond twice are made from" : "", name);
+  g_free(name);
+  return file;
+}
+
+/* `model_bayer.onnx` or `model_linear.onnx`. */
+static char *_choose_raw(const dt_ai_model_info_t *info, gboolean linear, GError **error)
+{
+  const char *const names[] = { linear ? "model_linear.onnx" : "model_bayer.onnx", NULL };
+  char *file = _find_file(info, names);
+  if(!file)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL,
+                "The model \"%s\" has no network for %s: there is no %s. Choose another with --model (see: "
+                "darktable-ai models list).",
+                info->id,
+                linear ? "sensors other than Bayer's (X-Trans, Foveon, reduced raws)" : "Bayer sensors",
+                names[0]);
+  return file;
+}
+
+/* What the task wants of a model: its file (transfer full), what goes in, and the factor. */
+static char *_choose_file(dt_restore_context_t *ctx, const dt_ai_model_info_t *info, const char *task,
+                          const dt_restore_load_opts_t *opts, GError **error)
+{
+  ctx->planes = 3;
+  ctx->scale = 1;
+  if(strcmp(task, "upscale") == 0)
+  {
+    ctx->scale = opts->scale ? opts->scale : 2;
+    return _choose_enlarger(info, ctx->scale, error);
+  }
+  if(strcmp(task, "rawdenoise") != 0) return g_strdup("model.onnx");
+  ctx->input = opts->linear ? DT_RESTORE_LINEAR : DT_RESTORE_BAYER;
+  if(!opts->linear) ctx->planes = 4;
+  if(!opts->linear) ctx->scale = 2;
+  return _choose_raw(info, opts->linear, error);
+}
+
+/* The model's file in memory, and its place. */
+static gboolean _read_file(dt_restore_context_t *ctx, const dt_ai_model_info_t *info, const char *task,
+                           const dt_restore_load_opts_t *opts, GError **error)
+{
+  char *file = _choose_file(ctx, info, task, opts, error);
+  ctx->bytes = file ? dt_ai_read_model_file(info->directory, file, error) : NULL;
+  if(ctx->bytes)
+  {
+    ctx->path = g_build_filename(info->directory, file, NULL);
+    ctx->hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, ctx->bytes);
+  }
+  g_free(file);
+  return ctx->bytes != NULL;
 }
 
 dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task, const char *model_id,
@@ -605,21 +751,8 @@ dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task
   dt_ai_provider_t provider;
   if(!info || !_choose_budget(opts, &budget, error) || !_choose_provider(env, opts, &provider, error))
     return NULL;
-  int scale;
-  char *file = _choose_file(info, task, opts->scale, &scale, error);
-  GBytes *bytes = file ? dt_ai_read_model_file(info->directory, file, error) : NULL;
-  if(!bytes)
-  {
-    g_free(file);
-    return NULL;
-  }
   dt_restore_context_t *ctx = g_new0(dt_restore_context_t, 1);
   ctx->model_id = g_strdup(info->id);
-  ctx->path = g_build_filename(info->directory, file, NULL);
-  ctx->scale = scale;
-  g_free(file);
-  ctx->bytes = bytes;
-  ctx->hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, bytes);
   ctx->provider = provider;
   ctx->strict = opts->strict && provider != DT_AI_PROVIDER_AUTO;
   ctx->cpu_only = g_strdup(info->cpu_only);
@@ -627,7 +760,7 @@ dt_restore_context_t *dt_restore_load(dt_ai_environment_t *env, const char *task
   ctx->loading = opts->cancellable;
   ctx->max_tile = opts->max_tile > 0 ? opts->max_tile : dt_tile_ladder[0];
   _choose_threads(ctx, opts);
-  if(!_prepare(ctx, dt_ai_model_manifest(info), error))
+  if(!_read_file(ctx, info, task, opts, error) || !_prepare(ctx, dt_ai_model_manifest(info), error))
     g_clear_pointer(&ctx, dt_restore_free);
   else
     ctx->loading = NULL;
@@ -677,6 +810,11 @@ const char *dt_restore_get_placement(const dt_restore_context_t *ctx)
 const char *dt_restore_get_fallback(const dt_restore_context_t *ctx)
 {
   return ctx->fallback;
+}
+
+dt_restore_input_t dt_restore_get_input(const dt_restore_context_t *ctx)
+{
+  return ctx->input;
 }
 
 int dt_restore_get_scale(const dt_restore_context_t *ctx)

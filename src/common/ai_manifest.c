@@ -813,24 +813,35 @@ void dt_manifest_unref(dt_manifest_t *m)
 
 /* --- attributes --- */
 
+/* The member @p key of the attributes: of the object of one file (@p nested), or of the top level. */
+static JsonNode *_find_member(JsonNode *root, const char *key, gboolean nested)
+{
+  const char *dot = strchr(key, '.');
+  if(_kind_of(root) != OBJECT || (nested && !dot)) return NULL;
+  JsonObject *top = json_node_get_object(root);
+  if(!nested) return json_object_get_member(top, dot ? dot + 1 : key);
+  char *stem = g_strndup(key, (gsize)(dot - key));
+  JsonNode *file = json_object_get_member(top, stem);
+  g_free(stem);
+  return _kind_of(file) == OBJECT ? json_object_get_member(json_node_get_object(file), dot + 1) : NULL;
+}
+
 /* The attribute called @p key if it is of a kind wanted, or NULL; *root is to be unreferenced
  * afterwards. */
 static JsonNode *_find_attribute(const dt_manifest_t *m, const char *key, guint kinds, JsonNode **root)
 {
   *root = m->attributes ? json_from_string(m->attributes, NULL) : NULL;
-  if(_kind_of(*root) != OBJECT) return NULL;
-  JsonObject *top = json_node_get_object(*root);
-  const char *dot = strchr(key, '.');
-  JsonNode *found = NULL;
-  if(dot)
-  {
-    char *stem = g_strndup(key, (gsize)(dot - key));
-    JsonNode *nested = json_object_get_member(top, stem);
-    g_free(stem);
-    if(_kind_of(nested) == OBJECT) found = json_object_get_member(json_node_get_object(nested), dot + 1);
-  }
-  if(!(_kind_of(found) & kinds)) found = json_object_get_member(top, dot ? dot + 1 : key);
+  JsonNode *found = _find_member(*root, key, TRUE);
+  if(!(_kind_of(found) & kinds)) found = _find_member(*root, key, FALSE);
   return _kind_of(found) & kinds ? found : NULL;
+}
+
+gboolean dt_manifest_has_attribute(const dt_manifest_t *m, const char *key)
+{
+  JsonNode *root = m->attributes ? json_from_string(m->attributes, NULL) : NULL;
+  const gboolean has = _find_member(root, key, TRUE) || _find_member(root, key, FALSE);
+  g_clear_pointer(&root, json_node_unref);
+  return has;
 }
 
 gboolean dt_manifest_attribute_bool(const dt_manifest_t *m, const char *key, gboolean fallback)

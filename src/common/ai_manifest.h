@@ -76,6 +76,8 @@ char *dt_manifest_printable(const char *text, int max);
 /** Attributes with typed access. @p key may be dotted: "model_x2.input_sizes" looks into the nested
  * object first and falls back to the last part at the top level. A value of another type, or JSON
  * null, counts as absent. @{ */
+/** Whether there is such an attribute at all, be it null. */
+gboolean dt_manifest_has_attribute(const dt_manifest_t *manifest, const char *key);
 gboolean dt_manifest_attribute_bool(const dt_manifest_t *manifest, const char *key, gboolean fallback);
 double dt_manifest_attribute_double(const dt_manifest_t *manifest, const char *key, double fallback);
 /** @return (transfer full) or NULL */

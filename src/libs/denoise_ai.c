@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One picture file in, one restored picture file out: of its own size, or enlarged by the model and resampled to what
- * was asked for. */
+ * was asked for. What is different with raws is in rawdenoise_ai.c. */
 #include "libs/denoise_ai.h"
+#include "ai/restore_raw.h"
 #include "common/resample.h"
 #include "libs/mask_source.h"
+#include "libs/rawdenoise_ai.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,6 +18,11 @@ static const char *_task(const dt_restore_job_t *job)
   return job->task ? job->task : "denoise";
 }
 
+static gboolean _is_raw_job(const dt_restore_job_t *job)
+{
+  return strcmp(_task(job), "rawdenoise") == 0;
+}
+
 static gboolean _is_stream(const char *path)
 {
   return g_strcmp0(path, DT_IMAGEIO_STREAM) == 0;
@@ -23,7 +30,8 @@ static gboolean _is_stream(const char *path)
 
 const char *dt_restore_job_extension(const dt_restore_job_t *job)
 {
-  return job->format ? dt_imageio_extension(job->format) + 1 : "tif";
+  if(job->format) return dt_imageio_extension(job->format) + 1;
+  return _is_raw_job(job) ? "dng" : "tif";
 }
 
 static char *_default_name(const dt_restore_job_t *job, const char *input)
@@ -184,11 +192,10 @@ static gboolean _spares_originals(const dt_restore_job_t *job, const char *input
 /* --- what has been done, and is --- */
 
 /* The last step of this task (transfer full: the array), or NULL. */
-static const dt_provenance_t *_find_step(const dt_restore_job_t *job, const dt_imageio_reader_t *in,
-                                         GPtrArray **steps)
+static const dt_provenance_t *_find_step(const dt_restore_job_t *job, GBytes *xmp, GPtrArray **steps)
 {
   const dt_provenance_t *found = NULL;
-  *steps = dt_provenance_read(in->metadata.xmp);
+  *steps = dt_provenance_read(xmp);
   for(guint i = 0; i < (*steps)->len; i++)
   {
     const dt_provenance_t *step = (*steps)->pdata[i];
@@ -197,20 +204,22 @@ static const dt_provenance_t *_find_step(const dt_restore_job_t *job, const dt_i
   return found;
 }
 
-gboolean dt_restore_job_is_repeat(const dt_restore_job_t *job, const dt_imageio_reader_t *reader)
+gboolean dt_restore_job_is_result(const dt_restore_job_t *job, const char *path)
 {
   GPtrArray *steps;
-  const gboolean repeated = _find_step(job, reader, &steps) != NULL;
+  dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, NULL); /* of a DNG the preview, and its XMP */
+  if(!reader) return FALSE;
+  const gboolean result = _find_step(job, reader->metadata.xmp, &steps) != NULL;
   g_ptr_array_unref(steps);
-  return repeated;
+  dt_row_source_destroy(&reader->source);
+  return result;
 }
 
 /* Twice denoised is smeared, and twice enlarged is mostly a slip of the shell's wildcard. */
-static gboolean _allows_repeat(const dt_restore_job_t *job, const dt_imageio_reader_t *in, const char *input,
-                               GError **error)
+static gboolean _allows_repeat(const dt_restore_job_t *job, GBytes *xmp, const char *input, GError **error)
 {
   GPtrArray *steps;
-  const dt_provenance_t *step = job->force ? NULL : _find_step(job, in, &steps);
+  const dt_provenance_t *step = job->force ? NULL : _find_step(job, xmp, &steps);
   if(job->force) return TRUE;
   const char *model = step && step->model ? step->model : "an unknown model";
   if(step && strcmp(_task(job), "upscale") == 0)
@@ -238,9 +247,9 @@ static const char *_hash_mask(const char *path)
   return interned;
 }
 
-/* The stamp for the output. */
-static dt_provenance_t _make_stamp(const dt_restore_job_t *job, const dt_restore_context_t *ctx,
-                                   const dt_imageio_reader_t *in)
+/* The stamp for the output of a picture of @p width × @p height. */
+static dt_provenance_t _make_stamp(const dt_restore_job_t *job, const dt_restore_context_t *ctx, int width,
+                                   int height)
 {
   const gboolean upscale = strcmp(_task(job), "upscale") == 0;
   return (dt_provenance_t){
@@ -252,7 +261,7 @@ static dt_provenance_t _make_stamp(const dt_restore_job_t *job, const dt_restore
     .sigma = !dt_restore_has_sigma(ctx) ? 0.0
              : job->restore.sigma > 0   ? (double)job->restore.sigma
                                         : 25.0,
-    .scale = upscale ? _wanted_scale(&job->target, in->source.width, in->source.height) : 1.0,
+    .scale = upscale ? _wanted_scale(&job->target, width, height) : 1.0,
     .version = job->version,
   };
 }
@@ -275,11 +284,11 @@ gboolean dt_restore_job_is_same(const dt_restore_context_t *ctx, const dt_restor
                                 const char *input, const char *output)
 {
   const gboolean sized = job->target.long_edge > 0 || job->target.width > 0;
-  const dt_imageio_reader_t any = { .source = { .width = 1000, .height = 1000 } };
   dt_imageio_reader_t *in = sized ? dt_imageio_open(input, job->assume_profile, NULL) : NULL;
   dt_imageio_reader_t *out = dt_imageio_open(output, NULL, NULL);
   GPtrArray *steps = dt_provenance_read(out ? out->metadata.xmp : NULL);
-  const dt_provenance_t stamp = _make_stamp(job, ctx, in ? in : &any);
+  const dt_provenance_t stamp =
+      _make_stamp(job, ctx, in ? in->source.width : 1000, in ? in->source.height : 1000);
   /* PFM has no room for a stamp; what has room and none was made by something else, or is damaged */
   const gboolean mute = out && out->format == DT_IMAGEIO_PFM;
   const gboolean same =
@@ -290,54 +299,114 @@ gboolean dt_restore_job_is_same(const dt_restore_context_t *ctx, const dt_restor
   return same;
 }
 
-/* Opens the mask where there is one; it must be as large as the picture @p in. */
-static gboolean _open_mask(const dt_restore_job_t *job, const dt_row_source_t *in, const char *input,
+/* Opens the mask where there is one; it must be as large as the picture. */
+static gboolean _open_mask(const dt_restore_job_t *job, const dt_restore_picture_t *picture,
                            dt_row_source_t **mask, GError **error)
 {
+  const int width = picture->raw ? picture->raw->mosaic.width : picture->reader->source.width;
+  const int height = picture->raw ? picture->raw->mosaic.height : picture->reader->source.height;
   *mask = job->mask ? dt_mask_source_open(job->mask, error) : NULL;
   if(!*mask) return !job->mask;
-  if((*mask)->width == in->width && (*mask)->height == in->height) return TRUE;
+  if((*mask)->width == width && (*mask)->height == height) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
               "%s: the mask %s has %d×%d pixels, and the picture has %d×%d. Give a mask of the same size.",
-              input, job->mask, (*mask)->width, (*mask)->height, in->width, in->height);
+              picture->path, job->mask, (*mask)->width, (*mask)->height, width, height);
   dt_row_source_destroy(g_steal_pointer(mask));
   return FALSE;
 }
 
-gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
-                             const char *output, dt_restore_plan_t *plan, dt_imageio_reader_t **reader,
-                             GError **error)
+/* --- pictures --- */
+
+static gboolean _open_raw(const dt_restore_job_t *job, dt_restore_picture_t *picture, GError **error)
 {
-  if(!_spares_originals(job, input, output, error)) return FALSE;
-  dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
-  if(!in) return FALSE;
-  int width, height, factor;
+  picture->raw = dt_raw_open(picture->path, error);
+  return picture->raw && _allows_repeat(job, picture->raw->xmp, picture->path, error);
+}
+
+/* A raw's preview would open as a picture, and nobody means that. */
+static gboolean _open_developed(const dt_restore_job_t *job, dt_restore_picture_t *picture, GError **error)
+{
+  if(dt_raw_is_raw(picture->path))
+  {
+    g_set_error(
+        error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+        "%s is a camera raw, and %s works on developed pictures. Use darktable-ai rawdenoise, or develop it "
+        "first.",
+        picture->path, _task(job));
+    return FALSE;
+  }
+  picture->reader = dt_imageio_open(picture->path, job->assume_profile, error);
+  return picture->reader && _allows_repeat(job, picture->reader->metadata.xmp, picture->path, error);
+}
+
+dt_restore_picture_t *dt_restore_job_open(const dt_restore_job_t *job, const char *input, GError **error)
+{
+  dt_restore_picture_t *picture = g_new0(dt_restore_picture_t, 1);
+  picture->path = g_strdup(input);
+  if(!(_is_raw_job(job) ? _open_raw : _open_developed)(job, picture, error))
+    g_clear_pointer(&picture, dt_restore_picture_close);
+  return picture;
+}
+
+void dt_restore_picture_close(dt_restore_picture_t *picture)
+{
+  if(!picture) return;
+  if(picture->reader) dt_row_source_destroy(&picture->reader->source);
+  dt_raw_free(picture->raw);
+  g_free(picture->path);
+  g_free(picture);
+}
+
+gboolean dt_restore_job_choose_network(const dt_restore_job_t *job, const dt_restore_picture_t *picture,
+                                       dt_restore_load_opts_t *load, GError **error)
+{
+  int width, height;
+  if(picture->raw) load->linear = dt_restore_raw_wants_linear(&picture->raw->mosaic);
+  return picture->raw
+         || _measure(job, &picture->reader->source, picture->path, &width, &height, &load->scale, error);
+}
+
+/* --- plans --- */
+
+static gboolean _foresee_result(const dt_restore_job_t *job, const dt_imageio_reader_t *reader,
+                                const char *output, dt_restore_result_t *result, GError **error)
+{
+  int factor;
+  const dt_row_source_t *in = &reader->source;
+  const dt_imageio_write_opts_t opts = _write_opts(job, output, reader);
+  if(!dt_restore_job_size(job, in->width, in->height, &result->width, &result->height, &factor, error)
+     || !dt_imageio_can_create(output, result->width, result->height, in->channels, &opts, error))
+    return FALSE;
+  const guint64 samples = (guint64)result->width * (guint64)result->height * (guint64)in->channels;
+  result->bytes = samples * (guint64)(opts.bits ? opts.bits : 8) / 8;
+  return TRUE;
+}
+
+static gboolean _plan_developed(dt_restore_context_t *ctx, const dt_restore_job_t *job,
+                                const dt_imageio_reader_t *in, const char *output,
+                                const dt_restore_opts_t *opts, dt_restore_plan_t *plan,
+                                dt_restore_result_t *result, GError **error)
+{
+  return _foresee_result(job, in, output, result, error)
+         && dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels, opts,
+                            in->source.memory + _writer_memory(result->width), plan, error);
+}
+
+gboolean dt_restore_job_plan(dt_restore_context_t *ctx, const dt_restore_job_t *job,
+                             const dt_restore_picture_t *picture, const char *output, dt_restore_plan_t *plan,
+                             dt_restore_result_t *result, GError **error)
+{
   dt_restore_opts_t opts = job->restore;
-  const gboolean ok = _allows_repeat(job, in, input, error)
-                      && _measure(job, &in->source, input, &width, &height, &factor, error)
-                      && _open_mask(job, &in->source, input, &opts.mask, error)
-                      && dt_restore_plan(ctx, in->source.width, in->source.height, in->source.channels, &opts,
-                                         in->source.memory + _writer_memory(width), plan, error);
+  if(!_spares_originals(job, picture->path, output, error) || !_open_mask(job, picture, &opts.mask, error))
+    return FALSE;
+  const gboolean ok = picture->raw
+                          ? dt_rawdenoise_plan(ctx, job, picture->raw, output, &opts, plan, result, error)
+                          : _plan_developed(ctx, job, picture->reader, output, &opts, plan, result, error);
   if(opts.mask) dt_row_source_destroy(opts.mask);
-  if(ok && reader)
-    *reader = in;
-  else
-    dt_row_source_destroy(&in->source);
   return ok;
 }
 
-gboolean dt_restore_job_result(const dt_restore_job_t *job, const dt_imageio_reader_t *reader,
-                               const char *output, int *width, int *height, guint64 *bytes, GError **error)
-{
-  int factor;
-  const dt_imageio_write_opts_t opts = _write_opts(job, output, reader);
-  if(!dt_restore_job_size(job, reader->source.width, reader->source.height, width, height, &factor, error))
-    return FALSE;
-  if(!dt_imageio_can_create(output, *width, *height, reader->source.channels, &opts, error)) return FALSE;
-  const guint64 samples = (guint64)*width * (guint64)*height * (guint64)reader->source.channels;
-  *bytes = samples * (guint64)(opts.bits ? opts.bits : 8) / 8;
-  return TRUE;
-}
+/* --- runs --- */
 
 /* The output file, with a resampler before it where the model's factor is not what was asked for. */
 static dt_row_sink_t *_create(const dt_restore_job_t *job, const dt_restore_context_t *ctx,
@@ -368,25 +437,33 @@ static gboolean _leaves_values(const dt_restore_job_t *job, const dt_restore_con
   return !asked && !converted;
 }
 
-gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *job, const char *input,
-                            const char *output, dt_restore_report_t *report, char **note, GError **error)
+static gboolean _run_developed(dt_restore_context_t *ctx, const dt_restore_job_t *job,
+                               dt_restore_picture_t *picture, const char *output,
+                               const dt_restore_opts_t *how, dt_restore_report_t *report, char **note,
+                               GError **error)
 {
-  if(!_spares_originals(job, input, output, error)) return FALSE;
-  dt_imageio_reader_t *in = dt_imageio_open(input, job->assume_profile, error);
-  if(!in) return FALSE;
+  dt_imageio_reader_t *in = picture->reader;
   dt_imageio_write_opts_t opts = _write_opts(job, output, in);
-  const dt_provenance_t stamp = _make_stamp(job, ctx, in);
+  const dt_provenance_t stamp = _make_stamp(job, ctx, in->source.width, in->source.height);
   opts.note = note;
   opts.untouched = _leaves_values(job, ctx, in, opts.format);
   if(opts.untouched) dt_imageio_set_untouched(in);
   opts.provenance = job->restore.pass_through ? NULL : &stamp; /* measurements change nothing */
+  dt_row_sink_t *out = _create(job, ctx, in, picture->path, output, &opts, error);
+  return out && dt_restore_process(ctx, &in->source, out, how, report, error);
+}
+
+gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *job,
+                            dt_restore_picture_t *picture, const char *output, dt_restore_report_t *report,
+                            char **note, GError **error)
+{
   dt_restore_opts_t how = job->restore;
-  dt_row_sink_t *out =
-      _allows_repeat(job, in, input, error) && _open_mask(job, &in->source, input, &how.mask, error)
-          ? _create(job, ctx, in, input, output, &opts, error)
-          : NULL;
-  const gboolean ok = out && dt_restore_process(ctx, &in->source, out, &how, report, error);
+  if(!_spares_originals(job, picture->path, output, error) || !_open_mask(job, picture, &how.mask, error))
+    return FALSE;
+  const dt_provenance_t stamp = _make_stamp(job, ctx, 1000, 1000);
+  const gboolean ok =
+      picture->raw ? dt_rawdenoise_run(ctx, job, picture->raw, output, &how, &stamp, report, note, error)
+                   : _run_developed(ctx, job, picture, output, &how, report, note, error);
   if(how.mask) dt_row_source_destroy(how.mask);
-  dt_row_source_destroy(&in->source);
   return ok;
 }
