@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* denoise, upscale: one or many photographs in, a restored file for each out. */
+/* denoise, upscale, rawdenoise: one or many photographs in, a restored file for each out. */
 #include "cli/cli.h"
 #include "cli/restore_journal.h"
 #include "cli/restore_options.h"
@@ -18,8 +18,9 @@ typedef struct _run_t
 {
   dt_cli_restore_t *r;
   dt_ai_environment_t *env;
-  const dt_ai_model_info_t *info;    /* looked up when its id is needed before it is opened */
-  dt_restore_context_t *contexts[5]; /* by factor, opened when the first picture wants it */
+  const dt_ai_model_info_t *info; /* looked up when its id is needed before it is opened */
+  dt_restore_context_t
+      *contexts[5]; /* by factor, of sensors that are not Bayer's 0; opened when wanted first */
   dt_batch_t *batch;
   dt_journal_t *journal; /* or NULL */
   GHashTable *claimed;   /* outputs: two inputs of a batch may want the same name */
@@ -46,14 +47,29 @@ static void _tell(const _run_t *run, const dt_restore_context_t *ctx)
   told = TRUE;
 }
 
-static dt_restore_context_t *_get_context(_run_t *run, int factor, GError **error)
+static dt_restore_context_t *_get_context(_run_t *run, const dt_restore_load_opts_t *load, GError **error)
 {
-  if(run->contexts[factor]) return run->contexts[factor];
-  run->r->load.scale = factor;
-  dt_restore_context_t *ctx =
-      dt_restore_load(run->env, run->r->job.task, run->r->model, &run->r->load, error);
-  if(ctx) _tell(run, ctx);
-  return run->contexts[factor] = ctx;
+  dt_restore_context_t **place = &run->contexts[load->linear ? 0 : MAX(load->scale, 1)];
+  if(*place) return *place;
+  *place = dt_restore_load(run->env, run->r->job.task, run->r->model, load, error);
+  if(*place) _tell(run, *place);
+  return *place;
+}
+
+/* The network for a factor. */
+static dt_restore_context_t *_get_enlarger(_run_t *run, int factor, GError **error)
+{
+  dt_restore_load_opts_t load = run->r->load;
+  load.scale = factor;
+  return _get_context(run, &load, error);
+}
+
+/* The network that the open picture wants. */
+static dt_restore_context_t *_get_network(_run_t *run, const dt_restore_picture_t *picture, GError **error)
+{
+  dt_restore_load_opts_t load = run->r->load;
+  if(!dt_restore_job_choose_network(&run->r->job, picture, &load, error)) return NULL;
+  return _get_context(run, &load, error);
 }
 
 /* The model by its name alone; what is wrong with it is told by opening it. */
@@ -120,14 +136,10 @@ static gboolean _claim_output(_run_t *run, const char *output, GError **error)
   return FALSE;
 }
 
-/* Whether the file bears the stamp of this task. Who says --force wants no such thing looked at. */
+/* Who says --force wants no stamp looked at. */
 static gboolean _is_result(const _run_t *run, const char *path)
 {
-  if(run->r->job.force) return FALSE;
-  dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, NULL);
-  const gboolean result = reader && dt_restore_job_is_repeat(&run->r->job, reader);
-  if(reader) dt_row_source_destroy(&reader->source);
-  return result;
+  return !run->r->job.force && dt_restore_job_is_result(&run->r->job, path);
 }
 
 /* No input is replaced; what a directory holds of an earlier run is none. */
@@ -149,7 +161,7 @@ static gboolean _is_same_result(_run_t *run, const char *input, const char *outp
   int factor;
   const dt_restore_job_t *job = &run->r->job;
   const dt_restore_context_t *ctx =
-      dt_restore_job_factor(job, input, &factor, NULL) ? _get_context(run, factor, NULL) : NULL;
+      dt_restore_job_factor(job, input, &factor, NULL) ? _get_enlarger(run, factor, NULL) : NULL;
   return !ctx || dt_restore_job_is_same(ctx, job, input, output);
 }
 
@@ -163,28 +175,24 @@ static dt_journal_state_t _get_state(const _run_t *run, const char *input, const
 static void _add_forecast(dt_cli_summary_t *sum, const dt_cli_forecast_t *f, const dt_restore_plan_t *plan)
 {
   sum->megapixels += 1e-6 * plan->width * plan->height;
-  sum->forecast.bytes += f->bytes;
+  sum->forecast.result.bytes += f->result.bytes;
   sum->forecast.seconds =
       f->seconds < 0 || sum->forecast.seconds < 0 ? -1 : sum->forecast.seconds + f->seconds;
 }
 
 /* What will be done, or why it cannot. */
 static gboolean _plan_one(_run_t *run, dt_restore_context_t *ctx, const dt_restore_job_t *job,
-                          const char *input, const char *output, GError **error)
+                          dt_restore_picture_t *picture, const char *output, GError **error)
 {
   dt_restore_plan_t plan;
-  dt_imageio_reader_t *reader = NULL;
   dt_cli_forecast_t f = { 0 };
   if((!_is_stream(output)
       && !dt_batch_foresee(output, job->overwrite, dt_output_template_is(job->output), error))
-     || !dt_restore_job_plan(ctx, job, input, output, &plan, &reader, error))
+     || !dt_restore_job_plan(ctx, job, picture, output, &plan, &f.result, error))
     return FALSE;
-  const gboolean ok = dt_restore_job_result(job, reader, output, &f.width, &f.height, &f.bytes, error);
-  dt_row_source_destroy(&reader->source);
-  if(!ok) return FALSE;
   f.seconds = dt_speed_expect(ctx, &plan);
   _add_forecast(&run->sum, &f, &plan);
-  dt_cli_restore_print_plan(ctx, input, output, &plan, &f, run->r->json);
+  dt_cli_restore_print_plan(ctx, picture, output, &plan, &f, run->r->json);
   return TRUE;
 }
 
@@ -200,13 +208,14 @@ static void _note_done(const _run_t *run, const char *input, const char *output,
 }
 
 static gboolean _write_one(_run_t *run, dt_restore_context_t *ctx, const dt_restore_job_t *job,
-                           const char *input, const char *output, GError **error)
+                           dt_restore_picture_t *picture, const char *output, GError **error)
 {
   dt_restore_report_t report;
+  const char *input = picture->path;
   char *note = NULL;
   const gboolean ok = (!dt_output_template_is(job->output) || dt_batch_make_directory(output, error))
                       && (!run->journal || dt_journal_begin(run->journal, input, output, error))
-                      && dt_restore_job_run(ctx, job, input, output, &report, &note, error);
+                      && dt_restore_job_run(ctx, job, picture, output, &report, &note, error);
   dt_cli_progress_end(&run->r->progress);
   if(ok)
   {
@@ -239,12 +248,15 @@ static gboolean _skip(_run_t *run, const char *input, const char *output, GError
 static gboolean _process(_run_t *run, const char *input, const char *output, gboolean overwrite,
                          GError **error)
 {
-  int factor;
   dt_restore_job_t job = run->r->job;
   job.overwrite |= overwrite;
-  if(!_spare_inputs(run, output, error) || !dt_restore_job_factor(&job, input, &factor, error)) return FALSE;
-  dt_restore_context_t *ctx = _get_context(run, factor, error);
-  return ctx && (run->r->dry_run ? _plan_one : _write_one)(run, ctx, &job, input, output, error);
+  dt_restore_picture_t *picture =
+      _spare_inputs(run, output, error) ? dt_restore_job_open(&job, input, error) : NULL;
+  dt_restore_context_t *ctx = picture ? _get_network(run, picture, error) : NULL;
+  const gboolean ok =
+      ctx && (run->r->dry_run ? _plan_one : _write_one)(run, ctx, &job, picture, output, error);
+  dt_restore_picture_close(picture);
+  return ok;
 }
 
 /* What was found in a directory and has been through this already is no original. */
@@ -398,8 +410,10 @@ static gboolean _open_first(_run_t *run, GError **error)
 {
   int factor;
   if(!_has_work(run)) return TRUE;
+  if(strcmp(run->r->job.task, "rawdenoise") == 0)
+    return _find_model(run, error); /* which network, the raw tells */
   if(!dt_restore_job_factor(&run->r->job, NULL, &factor, NULL)) return TRUE; /* it depends on the picture */
-  return _get_context(run, factor, error) != NULL;
+  return _get_enlarger(run, factor, error) != NULL;
 }
 
 /* The pictures, and where they can go; what was passed over is said. */
@@ -407,6 +421,7 @@ static gboolean _collect(_run_t *run, GError **error)
 {
   dt_cli_restore_t *r = run->r;
   const dt_batch_opts_t opts = { .recursive = r->recursive,
+                                 .raws = strcmp(r->job.task, "rawdenoise") == 0,
                                  .output = r->job.output,
                                  .written = run->journal ? dt_journal_get_outputs(run->journal) : NULL,
                                  .shard = r->shard,
@@ -466,4 +481,6 @@ static int _restore(int argc, char **argv)
 }
 
 const dt_cli_command_t dt_cli_cmd_denoise = { "denoise", "remove noise from photographs", _restore };
+const dt_cli_command_t dt_cli_cmd_rawdenoise = { "rawdenoise",
+                                                 "remove noise from camera raws: a DNG for each", _restore };
 const dt_cli_command_t dt_cli_cmd_upscale = { "upscale", "enlarge photographs", _restore };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What denoise and upscale can be asked for, on the command line. */
+/* What denoise, upscale and rawdenoise can be asked for, on the command line. */
 #include "cli/restore_options.h"
 #include "common/conf.h"
 #include "libs/batch.h"
@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 static struct
 {
   char *output, *model, *provider, *memory, *compression, *icc, *assume, *progress, *size, *mask, *format,
-      *intent;
+      *intent, *kind, *depth;
   int bits, quality, threads, long_edge;
   double sigma, scale, strength;
   gboolean preserve_gamut, overwrite, force, skip_existing, dry_run, json, pass_through, no_dither;
@@ -66,21 +67,17 @@ static struct
     "shard", 0, 0, G_OPTION_ARG_STRING, &_batch.shard, "only this part of the files: 1/4 to 4/4", "I/N"       \
   }
 
-#define DENOISE_ENTRIES                                                                                      \
-  { "strength",                                                                                              \
-    0,                                                                                                       \
-    0,                                                                                                       \
-    G_OPTION_ARG_DOUBLE,                                                                                     \
-    &_opt.strength,                                                                                          \
-    "0 to 100 (default): below it texture returns, chroma noise does not",                                   \
-    "P" },                                                                                                   \
-      { "mask",                                                                                              \
-        0,                                                                                                   \
-        0,                                                                                                   \
-        G_OPTION_ARG_FILENAME,                                                                               \
-        &_opt.mask,                                                                                          \
+/* entries in one macro are put together with commas, so that a table reads as its parts */
+#define STRENGTH_ENTRIES(words)                                                                              \
+  { "strength", 0, 0, G_OPTION_ARG_DOUBLE, &_opt.strength, words, "P" },                                     \
+  {                                                                                                          \
+    "mask", 0, 0, G_OPTION_ARG_FILENAME, &_opt.mask,                                                         \
         "a grey picture of the same size: strength times 0 where it is black, times 1 where it is white",    \
-        "FILE" },                                                                                            \
+        "FILE"                                                                                               \
+  }
+
+#define DENOISE_ENTRIES                                                                                      \
+  STRENGTH_ENTRIES("0 to 100 (default): below it texture returns, chroma noise does not"),                   \
   {                                                                                                          \
     "sigma", 0, 0, G_OPTION_ARG_DOUBLE, &_opt.sigma,                                                         \
         "noise level 1 to 255, for models that take one (default 25)", "S"                                   \
@@ -97,6 +94,75 @@ static struct
       { "long-edge", 0, 0, G_OPTION_ARG_INT, &_opt.long_edge, "make the longer side so long", "PIXELS" },    \
   {                                                                                                          \
     "size", 0, 0, G_OPTION_ARG_STRING, &_opt.size, "as large as fits into this, in shape", "WxH"             \
+  }
+
+#define RAW_ENTRIES                                                                                          \
+  STRENGTH_ENTRIES("0 to 100 (default): below it as much of the sensor's own samples"),                      \
+      { "output-kind",                                                                                       \
+        0,                                                                                                   \
+        0,                                                                                                   \
+        G_OPTION_ARG_STRING,                                                                                 \
+        &_opt.kind,                                                                                          \
+        "of a DNG: linear (default), three colours for every pixel, or cfa, behind the filter array again",  \
+        "K" },                                                                                               \
+      { "format",                                                                                            \
+        0,                                                                                                   \
+        0,                                                                                                   \
+        G_OPTION_ARG_STRING,                                                                                 \
+        &_opt.format,                                                                                        \
+        "dng (default), tiff or exr (linear Rec. 2020), where the name does not tell it",                    \
+        "F" },                                                                                               \
+      { "bit-depth", 0,                                                                                      \
+        0,           G_OPTION_ARG_STRING,                                                                    \
+        &_opt.depth, "of a DNG 16 (default) or half; of a TIFF or OpenEXR 16 or 32",                         \
+        "N" },                                                                                               \
+  {                                                                                                          \
+    "compression", 0, 0, G_OPTION_ARG_STRING, &_opt.compression,                                             \
+        "DNG: lj92 (default), lossless, or none; TIFF: none, deflate, deflate-predictor (default)", "C"      \
+  }
+
+#define PICTURE_ENTRIES                                                                                      \
+  { "format",                                                                                                \
+    0,                                                                                                       \
+    0,                                                                                                       \
+    G_OPTION_ARG_STRING,                                                                                     \
+    &_opt.format,                                                                                            \
+    "tiff, png, jpeg, pfm or exr, where the name does not tell it",                                          \
+    "F" },                                                                                                   \
+      { "bit-depth", 0, 0, G_OPTION_ARG_INT, &_opt.bits, "8, 16 or 32 (float)", "N" },                       \
+      { "compression",                                                                                       \
+        0,                                                                                                   \
+        0,                                                                                                   \
+        G_OPTION_ARG_STRING,                                                                                 \
+        &_opt.compression,                                                                                   \
+        "TIFF: none, deflate, deflate-predictor (default)",                                                  \
+        "C" },                                                                                               \
+      { "quality", 0, 0, G_OPTION_ARG_INT, &_opt.quality, "JPEG quality 1 to 100 (default 95)", "Q" },       \
+      { "assume-profile",                                                                                    \
+        0,                                                                                                   \
+        0,                                                                                                   \
+        G_OPTION_ARG_FILENAME,                                                                               \
+        &_opt.assume,                                                                                        \
+        "read the input with this profile instead of its own",                                               \
+        "PROFILE" },                                                                                         \
+      { "intent",                                                                                            \
+        0,                                                                                                   \
+        0,                                                                                                   \
+        G_OPTION_ARG_STRING,                                                                                 \
+        &_opt.intent,                                                                                        \
+        "relative (default) or perceptual, for output profiles with tables",                                 \
+        "I" },                                                                                               \
+      { "no-dither", 0, 0, G_OPTION_ARG_NONE, &_opt.no_dither, "round to 8 bits without dither", NULL },     \
+      { "preserve-wide-gamut",                                                                               \
+        0,                                                                                                   \
+        0,                                                                                                   \
+        G_OPTION_ARG_NONE,                                                                                   \
+        &_opt.preserve_gamut,                                                                                \
+        "keep colours outside sRGB and highlights above white (default)",                                    \
+        NULL },                                                                                              \
+  {                                                                                                          \
+    "no-preserve-wide-gamut", 0, G_OPTION_FLAG_REVERSE, G_OPTION_ARG_NONE, &_opt.preserve_gamut,             \
+        "clip them", NULL                                                                                    \
   }
 
 #define COMMON_ENTRIES                                                                                         \
@@ -117,22 +183,6 @@ static struct
         &_opt.memory,                                                                                          \
         "stay within this much memory, e.g. 2G (default: a quarter of what is free)",                          \
         "SIZE" },                                                                                              \
-      { "format",                                                                                              \
-        0,                                                                                                     \
-        0,                                                                                                     \
-        G_OPTION_ARG_STRING,                                                                                   \
-        &_opt.format,                                                                                          \
-        "tiff, png, jpeg, pfm or exr, where the name does not tell it",                                        \
-        "F" },                                                                                                 \
-      { "bit-depth", 0, 0, G_OPTION_ARG_INT, &_opt.bits, "8, 16 or 32 (float)", "N" },                         \
-      { "compression",                                                                                         \
-        0,                                                                                                     \
-        0,                                                                                                     \
-        G_OPTION_ARG_STRING,                                                                                   \
-        &_opt.compression,                                                                                     \
-        "TIFF: none, deflate, deflate-predictor (default)",                                                    \
-        "C" },                                                                                                 \
-      { "quality", 0, 0, G_OPTION_ARG_INT, &_opt.quality, "JPEG quality 1 to 100 (default 95)", "Q" },         \
       { "icc",                                                                                                 \
         0,                                                                                                     \
         0,                                                                                                     \
@@ -141,39 +191,10 @@ static struct
         "output colour profile: a file, or srgb, adobergb, prophoto, rec2020, display-p3 (also with "          \
         "-linear)",                                                                                            \
         "PROFILE" },                                                                                           \
-      { "assume-profile",                                                                                      \
-        0,                                                                                                     \
-        0,                                                                                                     \
-        G_OPTION_ARG_FILENAME,                                                                                 \
-        &_opt.assume,                                                                                          \
-        "read the input with this profile instead of its own",                                                 \
-        "PROFILE" },                                                                                           \
-      { "intent",                                                                                              \
-        0,                                                                                                     \
-        0,                                                                                                     \
-        G_OPTION_ARG_STRING,                                                                                   \
-        &_opt.intent,                                                                                          \
-        "relative (default) or perceptual, for output profiles with tables",                                   \
-        "I" },                                                                                                 \
-      { "no-dither", 0, 0, G_OPTION_ARG_NONE, &_opt.no_dither, "round to 8 bits without dither", NULL },       \
       { "threads", 0, 0, G_OPTION_ARG_INT, &_opt.threads, "threads for the network", "N" },                    \
       { "overwrite", 0, 0, G_OPTION_ARG_NONE, &_opt.overwrite, "replace existing outputs", NULL },             \
       { "force", 0, 0, G_OPTION_ARG_NONE, &_opt.force, "also files that this was done to already", NULL },     \
       { "skip-existing", 0, 0, G_OPTION_ARG_NONE, &_opt.skip_existing, "leave existing outputs alone", NULL }, \
-      { "preserve-wide-gamut",                                                                                 \
-        0,                                                                                                     \
-        0,                                                                                                     \
-        G_OPTION_ARG_NONE,                                                                                     \
-        &_opt.preserve_gamut,                                                                                  \
-        "keep colours outside sRGB and highlights above white (default)",                                      \
-        NULL },                                                                                                \
-      { "no-preserve-wide-gamut",                                                                              \
-        0,                                                                                                     \
-        G_OPTION_FLAG_REVERSE,                                                                                 \
-        G_OPTION_ARG_NONE,                                                                                     \
-        &_opt.preserve_gamut,                                                                                  \
-        "clip them",                                                                                           \
-        NULL },                                                                                                \
       { "dry-run", 0, 0, G_OPTION_ARG_NONE, &_opt.dry_run, "print the plan and write nothing", NULL },         \
       { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print one JSON object per file", NULL },                 \
       { "progress",                                                                                            \
@@ -188,8 +209,11 @@ static struct
     NULL, 0, 0, 0, NULL, NULL, NULL                                                                            \
   }
 
-static const GOptionEntry _denoise_entries[] = { DENOISE_ENTRIES, BATCH_ENTRIES, COMMON_ENTRIES };
-static const GOptionEntry _upscale_entries[] = { UPSCALE_ENTRIES, BATCH_ENTRIES, COMMON_ENTRIES };
+static const GOptionEntry _denoise_entries[] = { DENOISE_ENTRIES, PICTURE_ENTRIES, BATCH_ENTRIES,
+                                                 COMMON_ENTRIES };
+static const GOptionEntry _upscale_entries[] = { UPSCALE_ENTRIES, PICTURE_ENTRIES, BATCH_ENTRIES,
+                                                 COMMON_ENTRIES };
+static const GOptionEntry _raw_entries[] = { RAW_ENTRIES, BATCH_ENTRIES, COMMON_ENTRIES };
 
 static const char _denoise_examples[] =
     "Examples:\n"
@@ -199,12 +223,47 @@ static const char _denoise_examples[] =
     "  darktable-ai denoise --memory 1G -o clean.png noisy.png\n"
     "  darktable-ai denoise --dry-run photo.jpg           tiles, overlap, memory, provider";
 
+static const char _raw_examples[] =
+    "Examples:\n"
+    "  darktable-ai rawdenoise IMG_1234.CR2               writes IMG_1234_rawdenoise.dng\n"
+    "  darktable-ai rawdenoise --strength 80 -o out/ *.nef\n"
+    "  darktable-ai rawdenoise --output-kind cfa -o night.dng night.arw\n"
+    "  darktable-ai rawdenoise --format exr *.dng         linear Rec. 2020, half floats\n"
+    "  darktable-ai rawdenoise --dry-run photo.raf        the sensor, tiles, memory, provider";
+
 static const char _upscale_examples[] =
     "Examples:\n"
     "  darktable-ai upscale photo.jpg                     twice the size, photo_upscale.tif\n"
     "  darktable-ai upscale --scale 4 -o large.tif small.tif\n"
     "  darktable-ai upscale --long-edge 6000 *.jpg        for a print\n"
     "  darktable-ai upscale --dry-run photo.jpg           tiles, overlap, memory, provider";
+
+/* A command's options and words. */
+typedef struct _task_t
+{
+  const char *name, *summary, *examples;
+  const GOptionEntry *entries;
+} _task_t;
+
+static const _task_t _tasks[] = {
+  { "denoise", "Removes noise from photographs (TIFF, PNG, JPEG, OpenEXR, …). The originals are not touched.",
+    _denoise_examples, _denoise_entries },
+  { "upscale",
+    "Enlarges photographs (TIFF, PNG, JPEG, OpenEXR, …), with plausible detail. The originals are not "
+    "touched.",
+    _upscale_examples, _upscale_entries },
+  { "rawdenoise",
+    "Removes noise from camera raws before they are developed, and demosaics them. The originals are not "
+    "touched.",
+    _raw_examples, _raw_entries },
+};
+
+static const _task_t *_find_task(const char *name)
+{
+  const _task_t *task = _tasks;
+  while(strcmp(task->name, name) != 0) task++;
+  return task;
+}
 
 static gboolean _usage(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static gboolean _usage(GError **error, const char *format, ...)
@@ -216,14 +275,37 @@ static gboolean _usage(GError **error, const char *format, ...)
   return FALSE;
 }
 
-static gboolean _parse_compression(dt_imageio_compression_t *compression)
+static gboolean _is_raw_job(const dt_restore_job_t *job)
+{
+  return strcmp(job->task, "rawdenoise") == 0;
+}
+
+/* What only raws are asked for. */
+static gboolean _parse_raw(dt_restore_job_t *job, GError **error)
+{
+  const char *depth = _opt.depth ? _opt.depth : "";
+  job->kind = g_strcmp0(_opt.kind, "cfa") == 0 ? DT_DNG_CFA : DT_DNG_LINEAR;
+  if(_opt.kind && job->kind != DT_DNG_CFA && strcmp(_opt.kind, "linear") != 0)
+    return _usage(error, "--output-kind takes linear or cfa.");
+  job->half = strcmp(depth, "half") == 0;
+  if(strcmp(depth, "16") == 0 || strcmp(depth, "32") == 0) job->bits = atoi(depth);
+  if(*depth && !job->half && !job->bits) return _usage(error, "--bit-depth takes 16, 32 or half.");
+  if(job->half && _opt.compression && strcmp(_opt.compression, "none") != 0)
+    return _usage(error,
+                  "--bit-depth half and --compression %s contradict each other: a DNG cannot compress half "
+                  "floats so.",
+                  _opt.compression);
+  return TRUE;
+}
+
+static gboolean _parse_compression(const dt_restore_job_t *job, dt_imageio_compression_t *compression)
 {
   static const char *const names[] = {
     [DT_IMAGEIO_DEFLATE_PREDICTOR] = "deflate-predictor",
     [DT_IMAGEIO_DEFLATE] = "deflate",
     [DT_IMAGEIO_UNCOMPRESSED] = "none",
   };
-  if(!_opt.compression) return TRUE;
+  if(!_opt.compression || (_is_raw_job(job) && strcmp(_opt.compression, "lj92") == 0)) return TRUE;
   for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
     if(strcmp(_opt.compression, names[i]) == 0)
     {
@@ -240,11 +322,20 @@ static gboolean _parse_intent(dt_imageio_intent_t *intent)
   return strcmp(_opt.intent, "perceptual") == 0;
 }
 
+/* What the formats of raws are called; UNKNOWN is DNG. */
+static gboolean _parse_raw_format(const char *name, dt_imageio_format_t *format)
+{
+  *format = dt_imageio_format_for_option(name);
+  return *format == DT_IMAGEIO_TIFF || *format == DT_IMAGEIO_EXR || strcmp(name, "dng") == 0;
+}
+
 static gboolean _parse_format(dt_restore_job_t *job, GError **error)
 {
   if(!_opt.format) return TRUE;
-  job->format = dt_imageio_format_for_option(_opt.format);
-  if(!job->format) return _usage(error, "--format takes tiff, png, jpeg, pfm or exr.");
+  if(_is_raw_job(job) && !_parse_raw_format(_opt.format, &job->format))
+    return _usage(error, "--format takes dng, tiff or exr.");
+  if(!_is_raw_job(job) && !(job->format = dt_imageio_format_for_option(_opt.format)))
+    return _usage(error, "--format takes tiff, png, jpeg, pfm or exr.");
   const gboolean named = job->output && !g_file_test(job->output, G_FILE_TEST_IS_DIR);
   const dt_imageio_format_t told = named ? dt_imageio_format_for_name(job->output) : DT_IMAGEIO_UNKNOWN;
   if(!told || told == job->format) return TRUE;
@@ -354,12 +445,15 @@ static gboolean _check_options(dt_cli_restore_t *r, GError **error)
   dt_restore_job_t *job = &r->job;
   dt_restore_load_opts_t *load = &r->load;
   if(r->n_files == 0)
-    return _usage(error, "Say which files to %s, e.g.: darktable-ai %s photo.jpg", job->task, job->task);
+    return _usage(error, "Say which files to work on, e.g.: darktable-ai %s photo.%s", job->task,
+                  _is_raw_job(job) ? "nef" : "jpg");
   if(!_check_numbers(error) || !_parse_target(&job->target, error)) return FALSE;
   if(_opt.skip_existing && _opt.overwrite)
     return _usage(error, "--skip-existing and --overwrite contradict each other; choose one.");
-  if(!_parse_compression(&job->compression))
-    return _usage(error, "--compression takes none, deflate or deflate-predictor.");
+  if(!_parse_compression(job, &job->compression))
+    return _usage(error, "--compression takes %snone, deflate or deflate-predictor.",
+                  _is_raw_job(job) ? "lj92, " : "");
+  if(!_parse_raw(job, error)) return FALSE;
   if(!_parse_intent(&job->intent)) return _usage(error, "--intent takes relative or perceptual.");
   if(!_parse_format(job, error) || !_check_streams(r, error)) return FALSE;
   if(_opt.progress && !dt_cli_progress_mode(_opt.progress, &r->progress.mode))
@@ -463,8 +557,7 @@ JsonObject *dt_cli_restore_settings(const char *task)
 {
   JsonObject *settings = json_object_new();
   json_object_set_string_member(settings, "task", task);
-  for(const GOptionEntry *e = strcmp(task, "upscale") == 0 ? _upscale_entries : _denoise_entries;
-      e->long_name; e++)
+  for(const GOptionEntry *e = _find_task(task)->entries; e->long_name; e++)
   {
     char *value = _is_neutral(e) ? NULL : _describe_value(e),
          *text = value ? g_utf8_make_valid(value, -1) : NULL;
@@ -479,17 +572,11 @@ JsonObject *dt_cli_restore_settings(const char *task)
 
 gboolean dt_cli_restore_parse(int argc, char **argv, dt_cli_restore_t *restore, int *exit_code)
 {
-  const gboolean upscale = strcmp(argv[0], "upscale") == 0;
-  const char *summary =
-      upscale
-          ? "Enlarges photographs (TIFF, PNG, JPEG, OpenEXR, …), with plausible detail. The originals are "
-            "not touched."
-          : "Removes noise from photographs (TIFF, PNG, JPEG, OpenEXR, …). The originals are not touched.";
+  const _task_t *task = _find_task(argv[0]);
   GError *error = NULL;
-  if(!dt_cli_parse(&argc, &argv, "FILE|DIR…", summary, upscale ? _upscale_examples : _denoise_examples,
-                   upscale ? _upscale_entries : _denoise_entries, exit_code))
+  if(!dt_cli_parse(&argc, &argv, "FILE|DIR…", task->summary, task->examples, task->entries, exit_code))
     return FALSE;
-  _fill(restore, upscale ? "upscale" : "denoise", argc, argv);
+  _fill(restore, task->name, argc, argv);
   if(_check_options(restore, &error))
   {
     if(_is_stream(restore->job.output) && !restore->dry_run) _take_stdout(&restore->job);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What denoise and upscale print: plans, results, failures; in words or as JSON, one object a line. */
+/* What denoise, upscale and rawdenoise print: plans, results, failures; in words or as JSON, one object a line. */
 #include "cli/restore_report.h"
 #include "cli/cli.h"
 #include "common/memory.h"
@@ -11,6 +11,12 @@
 static double _megapixels(const dt_restore_plan_t *plan)
 {
   return 1e-6 * plan->width * plan->height;
+}
+
+/* Pixels that go through the network, of one of the picture. */
+static double _effort(const dt_restore_plan_t *plan)
+{
+  return (double)plan->computed / ((double)plan->width * plan->height);
 }
 
 /* "NVIDIA CUDA (NVIDIA H200; nodes CUDA 118, CPU 2)": what really runs, and where. */
@@ -41,18 +47,18 @@ static void _print_json_place(const dt_restore_context_t *ctx)
 
 static void _print_json_forecast(const dt_cli_forecast_t *f)
 {
-  printf(",\"output_bytes\":%" G_GUINT64_FORMAT ",\"expected_seconds\":", f->bytes);
+  printf(",\"output_bytes\":%" G_GUINT64_FORMAT ",\"expected_seconds\":", f->result.bytes);
   if(f->seconds < 0)
     fputs("null", stdout);
   else
     printf("%.3f", f->seconds);
-  if(f->width) printf(",\"output_width\":%d,\"output_height\":%d", f->width, f->height);
+  if(f->result.width) printf(",\"output_width\":%d,\"output_height\":%d", f->result.width, f->result.height);
 }
 
 /* "at most 144.0 MB, about 31 s" (transfer full) */
 static char *_describe_forecast(const dt_cli_forecast_t *f)
 {
-  char *size = g_format_size(f->bytes);
+  char *size = g_format_size(f->result.bytes);
   char *text = f->seconds < 0
                    ? g_strdup_printf("at most %s, time unknown until it has run once", size)
                    : g_strdup_printf("at most %s, about %.*f s", size, f->seconds < 10 ? 1 : 0, f->seconds);
@@ -60,43 +66,57 @@ static char *_describe_forecast(const dt_cli_forecast_t *f)
   return text;
 }
 
-void dt_cli_restore_print_plan(const dt_restore_context_t *ctx, const char *input, const char *output,
-                               const dt_restore_plan_t *plan, const dt_cli_forecast_t *forecast,
-                               gboolean json)
+static void _print_json_plan(const dt_restore_context_t *ctx, const dt_restore_picture_t *picture,
+                             const char *output, const dt_restore_plan_t *plan,
+                             const dt_cli_forecast_t *forecast)
 {
-  const char *model = dt_restore_get_model_id(ctx);
-  const double effort = (double)plan->computed / ((double)plan->width * plan->height);
+  fputs("{\"schema_version\":1,\"event\":\"plan\",\"input\":", stdout);
+  dt_cli_print_json_string(picture->path);
+  fputs(",\"output\":", stdout);
+  dt_cli_print_json_string(output);
+  _print_json_place(ctx);
+  if(picture->raw)
+  {
+    fputs(",\"sensor\":", stdout);
+    dt_cli_print_json_string(picture->raw->decoder);
+    printf(",\"cell\":%d", plan->cell);
+  }
+  printf(",\"width\":%d,\"height\":%d,\"tile_width\":%d,\"tile_height\":%d,"
+         "\"overlap\":%d,\"columns\":%d,\"rows\":%d,\"exact\":%s,\"computed\":%.3f,\"memory\":%zu,"
+         "\"budget\":%zu,\"threads\":%d,\"runs\":%d,\"reason\":",
+         plan->width, plan->height, plan->tile_width, plan->tile_height, plan->overlap, plan->columns,
+         plan->rows, plan->exact ? "true" : "false", _effort(plan), plan->memory, plan->budget, plan->threads,
+         plan->runs);
+  dt_cli_print_json_string(plan->reason);
+  _print_json_forecast(forecast);
+  fputs("}\n", stdout);
+}
+
+void dt_cli_restore_print_plan(const dt_restore_context_t *ctx, const dt_restore_picture_t *picture,
+                               const char *output, const dt_restore_plan_t *plan,
+                               const dt_cli_forecast_t *forecast, gboolean json)
+{
   if(json)
   {
-    fputs("{\"schema_version\":1,\"event\":\"plan\",\"input\":", stdout);
-    dt_cli_print_json_string(input);
-    fputs(",\"output\":", stdout);
-    dt_cli_print_json_string(output);
-    _print_json_place(ctx);
-    printf(",\"width\":%d,\"height\":%d,\"tile_width\":%d,\"tile_height\":%d,"
-           "\"overlap\":%d,\"columns\":%d,\"rows\":%d,\"exact\":%s,\"computed\":%.3f,\"memory\":%zu,"
-           "\"budget\":%zu,\"threads\":%d,\"runs\":%d,\"reason\":",
-           plan->width, plan->height, plan->tile_width, plan->tile_height, plan->overlap, plan->columns,
-           plan->rows, plan->exact ? "true" : "false", effort, plan->memory, plan->budget, plan->threads,
-           plan->runs);
-    dt_cli_print_json_string(plan->reason);
-    _print_json_forecast(forecast);
-    fputs("}\n", stdout);
+    _print_json_plan(ctx, picture, output, plan, forecast);
     return;
   }
-  printf("%s -> %s\n", input, output);
-  printf("  picture   %d×%d, %.1f MP\n", plan->width, plan->height, _megapixels(plan));
+  printf("%s -> %s\n", picture->path, output);
+  printf("  picture   %d×%d, %.1f MP%s%s\n", plan->width, plan->height, _megapixels(plan),
+         picture->raw ? ", " : "", picture->raw ? picture->raw->decoder : "");
   char *place = _describe_place(ctx);
-  printf("  model     %s on %s, %d threads × %d\n", model, place, plan->threads, plan->runs);
+  printf("  model     %s on %s, %d threads × %d\n", dt_restore_get_model_id(ctx), place, plan->threads,
+         plan->runs);
   g_free(place);
-  printf("  tiles     %d×%d of %d×%d pixels, overlap %d, %.2f × the picture computed\n", plan->columns,
-         plan->rows, plan->tile_width, plan->tile_height, plan->overlap, effort);
+  printf("  tiles     %d×%d of %d×%d %s, overlap %d, %.2f × the picture computed\n", plan->columns,
+         plan->rows, plan->tile_width, plan->tile_height, plan->cell == 2 ? "cells of 2×2 pixels" : "pixels",
+         plan->overlap, _effort(plan));
   printf("  seams     %s%s\n",
          plan->exact ? "none: bit-identical to the untiled picture" : "blended: ", plan->reason);
   printf("  memory    %.0f MiB of %.0f MiB\n", (double)plan->memory / 1048576,
          (double)plan->budget / 1048576);
   char *text = _describe_forecast(forecast);
-  printf("  result    %d×%d, %s\n", forecast->width, forecast->height, text);
+  printf("  result    %d×%d, %s\n", forecast->result.width, forecast->result.height, text);
   g_free(text);
 }
 

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /** @file
- * What denoise and upscale print on stdout, and in words on stderr.
+ * What denoise, upscale and rawdenoise print on stdout, and in words on stderr.
  */
 #ifndef DT_CLI_RESTORE_REPORT_H
 #define DT_CLI_RESTORE_REPORT_H
 
-#include "ai/restore.h"
+#include "libs/denoise_ai.h"
 
 /** What will become of a picture. */
 typedef struct dt_cli_forecast_t
 {
-  int width, height; ///< of the output
-  guint64 bytes;     ///< of its samples, uncompressed
-  double seconds;    ///< negative: not known
+  dt_restore_result_t result;
+  double seconds; ///< negative: not known
 } dt_cli_forecast_t;
 
 /** How a batch went, or will go. */
@@ -28,9 +27,9 @@ typedef struct dt_cli_summary_t
 } dt_cli_summary_t;
 
 /** The plan for one file. */
-void dt_cli_restore_print_plan(const dt_restore_context_t *ctx, const char *input, const char *output,
-                               const dt_restore_plan_t *plan, const dt_cli_forecast_t *forecast,
-                               gboolean json);
+void dt_cli_restore_print_plan(const dt_restore_context_t *ctx, const dt_restore_picture_t *picture,
+                               const char *output, const dt_restore_plan_t *plan,
+                               const dt_cli_forecast_t *forecast, gboolean json);
 
 /** The end of a batch: as JSON always, in words what is worth it. */
 void dt_cli_restore_print_summary(const dt_cli_summary_t *summary, gboolean json);

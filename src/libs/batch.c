@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Collects the pictures of a batch, and looks ahead where their results will go. */
 #include "libs/batch.h"
-#include "imageio/imageio.h"
+#include "imageio/raw.h"
 #include "libs/output_template.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* what the tasks add to a name unless another pattern is given */
-static const char *const _suffixes[] = { "_denoise", "_upscale" };
+static const char *const _suffixes[] = { "_denoise", "_rawdenoise", "_upscale" };
 
 /* One collection at work. */
 typedef struct _collector_t
@@ -174,6 +174,11 @@ static void _add_problem(_collector_t *c, const char *path, const char *what)
 
 static void _scan(_collector_t *c, const char *dir, const char *below, GPtrArray *found);
 
+static gboolean _is_wanted(const _collector_t *c, const char *path, const char *name)
+{
+  return c->opts->raws ? dt_raw_is_raw(path) : dt_imageio_format_for_name(name) != DT_IMAGEIO_UNKNOWN;
+}
+
 /* One entry of a directory: a picture, a directory to enter, or nothing to us. */
 static void _scan_entry(_collector_t *c, const char *dir, const char *below, const char *name,
                         GPtrArray *found)
@@ -184,7 +189,7 @@ static void _scan_entry(_collector_t *c, const char *dir, const char *below, con
   const gboolean there = name[0] != '.' && !g_str_has_suffix(name, ".part") && stat(path, &status) == 0;
   if(there && S_ISDIR(status.st_mode) && c->opts->recursive)
     _scan(c, path, relative, found);
-  else if(there && S_ISREG(status.st_mode) && dt_imageio_format_for_name(name) != DT_IMAGEIO_UNKNOWN)
+  else if(there && S_ISREG(status.st_mode) && _is_wanted(c, path, name))
   {
     if(_is_result(c, path, name))
       c->results++;

@@ -2,7 +2,7 @@
 /** @file
  * The pictures of a batch: files and directories as a user names them become a list in a stable order.
  *
- * Of a directory the pictures are taken by their extension, sorted by path, byte by byte. Hidden files, unfinished
+ * Of a directory the pictures are taken by their extension (raws by content as well), sorted by path, byte by byte. Hidden files, unfinished
  * outputs and what earlier runs wrote are passed over; links are followed, but each directory is entered once and
  * each file taken once. A part of the list, a shard, depends on nothing but the names.
  */
@@ -23,6 +23,7 @@ typedef struct dt_batch_item_t
 /** How to collect. Zero-initialise for the defaults. */
 typedef struct dt_batch_opts_t
 {
+  gboolean raws;       ///< of directories camera raws are taken, else pictures
   gboolean recursive;  ///< look into the directories below
   const char *output;  ///< as the user gave it: a file, a directory, a pattern, or NULL: beside the input
   GHashTable *written; ///< set of canonical paths that are known to be results, or NULL
