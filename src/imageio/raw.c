@@ -90,7 +90,7 @@ static void _complete_names(dt_raw_t *raw)
 static void _complete_orientation(dt_raw_t *raw)
 {
   const int told = (int)dt_exif_get_number(raw->exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, 0.0);
-  if(raw->is_dng && told >= 1 && told <= 8) raw->orientation = told;
+  if(raw->is_dng) raw->orientation = told >= 1 && told <= 8 ? told : 1;
   if(told && told != raw->orientation)
     dt_exif_set_number(raw->exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, DT_TYPE_SHORT, (uint32_t)raw->orientation);
 }

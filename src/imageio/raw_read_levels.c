@@ -207,8 +207,7 @@ static gboolean _check_levels(const dt_raw_reading_t *reading, dt_mosaic_t *m, G
 
 gboolean dt_raw_read_levels(const dt_raw_reading_t *reading, dt_mosaic_t *mosaic, GError **error)
 {
-  const gboolean is_dng = reading->file->kind == DT_RAW_DNG && reading->picture;
-  if(is_dng && _read_dng_black(reading, mosaic))
+  if(reading->picture && _read_dng_black(reading, mosaic))
     _read_dng_white(reading, mosaic);
   else
     _read_library_levels(reading, mosaic);

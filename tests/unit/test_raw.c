@@ -121,7 +121,6 @@ static void test_samples_come_as_they_were_stored(void **state)
     for(size_t i = 0; i < G_N_ELEMENTS(depths); i++)
       for(int form = 0; form < 4; form++)
       {
-        print_message("%.6s %d form %d\n", patterns[p], depths[i], form);
         dt_raw_t *raw = _open_filled(patterns[p], 48, 36, depths[i], form & 1, form & 2);
         assert_int_equal(raw->mosaic.is_float, depths[i] < 0);
         assert_true(raw->memory >= (size_t)48 * 36 * 2);
@@ -132,10 +131,9 @@ static void test_samples_come_as_they_were_stored(void **state)
 static void test_any_size_is_read(void **state)
 {
   (void)state;
-  for(int width = 1; width < 40; width += width < 8 ? 1 : 5)
-    for(int height = 1; height < 40; height += height < 8 ? 1 : 7)
+  for(int width = 22; width < 40; width += width < 30 ? 1 : 5) // LibRaw takes less for no raw
+    for(int height = 22; height < 40; height += height < 24 ? 1 : 7)
     {
-      print_message("%d x %d\n", width, height);
       dt_raw_free(_open_filled("GRBG", width, height, 16, FALSE, FALSE));
     }
 }
@@ -184,7 +182,7 @@ static void test_phases(void **state)
       for(int y = 0; y < 2; y++)
         for(int x = 0; x < 2; x++)
         {
-          const char letter = patterns[i][(y + margin / 2) % 2 * 2 + (x + margin % 2) % 2];
+          const char letter = patterns[i][y * 2 + x]; // counts from the visible area
           assert_int_equal(raw->mosaic.colour[y][x], strchr("RGB", letter) - "RGB");
         }
       dt_raw_free(raw);
@@ -204,7 +202,7 @@ static void test_xtrans_phases(void **state)
     for(int y = 0; y < 6; y++)
       for(int x = 0; x < 6; x++)
       {
-        const char letter = XTRANS[(y + margin / 6) % 6 * 6 + (x + margin % 6) % 6];
+        const char letter = XTRANS[y * 6 + x];
         assert_int_equal(raw->mosaic.colour[y][x], strchr("RGB", letter) - "RGB");
       }
     dt_raw_free(raw);
@@ -241,6 +239,8 @@ static void test_what_is_refused_by_its_sensor(void **state)
   _assert_fails(test_raw_new("MONO", 40, 30, 14), "monochrome");
   _assert_fails(test_raw_new("RRGB", 40, 30, 14), "pattern");
   _assert_fails(test_raw_new("GGRB", 40, 30, 14), "pattern");
+  _assert_fails(test_raw_new("RGGB", 1, 1, 14), "cannot read");
+  _assert_fails(test_raw_new("RGGB", 7, 40, 14), "cannot read");
   test_raw_t *made = test_raw_new("RGGB", 40, 30, 14);
   test_raw_set_number(made, TEST_RAW_PICTURE, 259, DT_TYPE_SHORT, 4711); // compression
   _assert_fails(made, "LibRaw");
@@ -335,10 +335,10 @@ static void test_active_areas(void **state)
   test_random_t random = { .state = 5 };
   for(int i = 0; i < 60; i++)
   {
-    const int width = test_random_int(&random, 1, 60), height = test_random_int(&random, 1, 60);
+    const int width = test_random_int(&random, 30, 60), height = test_random_int(&random, 30, 60);
     test_raw_t *made = test_raw_new(i % 2 ? "GBRG" : "LINEAR", width, height, 12);
     test_raw_fill(made, (uint32_t)i);
-    const int left = test_random_int(&random, 0, width - 1), top = test_random_int(&random, 0, height - 1);
+    const int left = test_random_int(&random, 0, width - 24), top = test_random_int(&random, 0, height - 24);
     const int right = test_random_int(&random, left + 1, width),
               bottom = test_random_int(&random, top + 1, height);
     test_raw_set_active(made, top, left, bottom, right);
@@ -481,7 +481,7 @@ static void test_no_raws(void **state)
   assert_false(dt_raw_is_raw(_path("x.txt")));
   _assert_path_fails(_path("x.txt"), "no raw");
   g_assert_true(g_file_set_contents(_path("x.raf"), "some text that goes on", 22, NULL));
-  _assert_path_fails(_path("x.raf"), "LibRaw");
+  _assert_path_fails(_path("x.raf"), "cut off or damaged");
   g_assert_true(g_file_set_contents(_path("empty.dng"), "", 0, NULL));
   assert_false(dt_raw_is_raw(_path("empty.dng")));
   _assert_path_fails(_path("empty.dng"), "empty");
