@@ -335,12 +335,12 @@ static void test_active_areas(void **state)
   test_random_t random = { .state = 5 };
   for(int i = 0; i < 60; i++)
   {
-    const int width = test_random_int(&random, 30, 60), height = test_random_int(&random, 30, 60);
+    const int width = test_random_int(&random, 30, 70), height = test_random_int(&random, 30, 70);
     test_raw_t *made = test_raw_new(i % 2 ? "GBRG" : "LINEAR", width, height, 12);
     test_raw_fill(made, (uint32_t)i);
-    const int left = test_random_int(&random, 0, width - 24), top = test_random_int(&random, 0, height - 24);
-    const int right = test_random_int(&random, left + 1, width),
-              bottom = test_random_int(&random, top + 1, height);
+    const int left = test_random_int(&random, 0, width - 26), top = test_random_int(&random, 0, height - 26);
+    const int right = test_random_int(&random, left + 26, width);
+    const int bottom = test_random_int(&random, top + 26, height);
     test_raw_set_active(made, top, left, bottom, right);
     test_raw_write(made, _path("area.dng"));
     GError *error = NULL;
