@@ -75,9 +75,9 @@ static void _complete_names(dt_raw_t *raw)
 {
   if(!raw->make) raw->make = g_strdup("");
   if(!raw->model) raw->model = g_strdup("");
-  if(!raw->unique_model) raw->unique_model = _join_names(raw->make, raw->model);
   _take_name(&raw->make, dt_exif_find(raw->exif, DT_IFD_MAIN, DT_TAG_MAKE));
   _take_name(&raw->model, dt_exif_find(raw->exif, DT_IFD_MAIN, DT_TAG_MODEL));
+  if(!raw->unique_model) raw->unique_model = _join_names(raw->make, raw->model);
   _take_name(&raw->unique_model, dt_exif_find_in(raw->dng_tags, DT_TAG_UNIQUE_MODEL));
   if(!*raw->unique_model)
   {
