@@ -215,18 +215,20 @@ static gboolean _has_pieces(const dt_raw_file_t *file, uint16_t offsets, uint16_
   return TRUE;
 }
 
-/** Whether the outermost boxes end with the file, or before. */
+/** Whether the outermost boxes end with the file, or before, and the one with the samples is among them. */
 static gboolean _has_boxes(const dt_raw_file_t *file)
 {
   char type[4];
   int head;
+  gboolean has_samples = FALSE;
   for(uint64_t at = 0; at < file->input->size;)
   {
     const dt_raw_block_t box = _read_box(file, at, file->input->size, type, &head);
     if(box.size == 0 || !_is_inside(file, at, box.size)) return FALSE;
+    has_samples |= memcmp(type, "mdat", 4) == 0;
     at += box.size;
   }
-  return TRUE;
+  return has_samples;
 }
 
 gboolean dt_raw_file_is_whole(const dt_raw_file_t *file)

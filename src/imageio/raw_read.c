@@ -57,19 +57,6 @@ static void _count_error(void *data, const char *name, int offset)
   ++*(int *)data;
 }
 
-/** The same for versions of the library that count bytes with more bits. */
-static void _count_error_wide(void *data, const char *name, long long offset)
-{
-  (void)name;
-  (void)offset;
-  ++*(int *)data;
-}
-
-#define COUNT_ERROR                                                                                          \
-  _Generic((data_callback)NULL, void (*)(void *, const char *, int)                                          \
-           : _count_error, default                                                                           \
-           : _count_error_wide)
-
 /** The library's reason with what can be done. */
 static gboolean _fail_decoding(const dt_raw_reading_t *reading, int code, GError **error)
 {
@@ -388,15 +375,17 @@ static gboolean _describe_raw(dt_raw_reading_t *reading, libraw_data_t *data, dt
 // --- Decoding
 
 /** What the library would do beyond decoding is switched off, and its memory limited. */
-static void _set_options(libraw_data_t *data, uint64_t file_size)
+static void _set_options(libraw_data_t *data, const dt_raw_file_t *file)
 {
-  const uint64_t limit = CLAMP(file_size / ((1u << 20) / MAX_PACKING), MIN_MEMORY, MAX_MEMORY);
+  const uint64_t limit = CLAMP(file->input->size / ((1u << 20) / MAX_PACKING), MIN_MEMORY, MAX_MEMORY);
 #if LIBRAW_VERSION >= LIBRAW_MAKE_VERSION(0, 21, 0)
   data->rawparams.options &= ~(unsigned)LIBRAW_RAWOPTIONS_CONVERTFLOAT_TO_INT;
   data->rawparams.max_raw_memory_mb = (unsigned)limit;
 #else
   data->params.raw_processing_options &= ~(unsigned)LIBRAW_PROCESSING_CONVERTFLOAT_TO_INT;
   data->params.max_raw_memory_mb = (unsigned)limit;
+  // nothing in the note of a DNG is wanted, and a damaged one would be the end
+  if(file->kind == DT_RAW_DNG) data->params.raw_processing_options |= LIBRAW_PROCESSING_SKIP_MAKERNOTES;
 #endif
 }
 
@@ -428,10 +417,11 @@ static gboolean _decode(libraw_data_t *data, dt_raw_held_t *held, const dt_raw_f
 {
   dt_raw_reading_t reading = { .file = file, .data = data };
   int errors = 0;
-  _libraw.set_dataerror_handler(data, COUNT_ERROR, &errors);
-  _set_options(data, file->input->size);
+  _libraw.set_dataerror_handler(data, _count_error, &errors);
+  _set_options(data, file);
   int code = _open(data, file->input);
   if(code == LIBRAW_SUCCESS && !_check_colours(&reading, error)) return FALSE;
+  errors = 0; // of metadata
   if(code == LIBRAW_SUCCESS) code = _libraw.unpack(data);
   if(code != LIBRAW_SUCCESS) return _fail_decoding(&reading, code, error);
   if(errors) return _fail_decoding(&reading, LIBRAW_DATA_ERROR, error);
