@@ -28,6 +28,11 @@ static gboolean _check(const dt_raw_file_t *file, GError **error)
   if(file->kind == DT_RAW_NOT) return _fail_other(file->input, error);
   if(!dt_raw_file_is_whole(file))
     return _fail(file->input, error, "this raw is cut off; copy it again from its source");
+  if(!dt_raw_file_is_safe(file))
+    return _fail(
+        file->input, error,
+        "the filter array of this raw is damaged, or of a kind that is not supported; copy it again from its "
+        "source");
   return TRUE;
 }
 

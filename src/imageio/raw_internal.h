@@ -77,6 +77,8 @@ double dt_raw_file_number(const dt_raw_file_t *file, const GArray *entries, uint
                           double otherwise);
 /** Whether everything that the container speaks of lies in the file, as far as it says so. */
 gboolean dt_raw_file_is_whole(const dt_raw_file_t *file);
+/** Whether nothing is known in it that LibRaw would come to grief over. */
+gboolean dt_raw_file_is_safe(const dt_raw_file_t *file);
 
 /** A box of an ISO media file, or a block of another: its content. */
 typedef struct dt_raw_block_t
