@@ -20,6 +20,8 @@ typedef struct dt_noise_estimator_t dt_noise_estimator_t;
 
 /** An estimator for one plane of @p width pixels (the sites of one colour, or one channel). Small: a few rows. */
 dt_noise_estimator_t *dt_noise_estimator_new(int width);
+/** Bytes it holds. */
+size_t dt_noise_estimator_memory(const dt_noise_estimator_t *estimator);
 /** Takes the plane's next row. */
 void dt_noise_estimator_push(dt_noise_estimator_t *estimator, const float *row);
 /** The estimate over all rows so far; FALSE when there was too little to see. */

@@ -95,6 +95,20 @@ dt_exif_t *dt_exif_create(void)
   return exif;
 }
 
+dt_exif_t *dt_exif_copy(const dt_exif_t *exif)
+{
+  dt_exif_t *copy = dt_exif_create();
+  if(!exif) return copy;
+  copy->big_endian = exif->big_endian;
+  for(int i = 0; i < DT_IFD_COUNT; i++)
+  {
+    g_array_append_vals(copy->ifds[i], exif->ifds[i]->data, exif->ifds[i]->len);
+    for(guint k = 0; k < exif->ifds[i]->len; k++)
+      g_bytes_ref(g_array_index(exif->ifds[i], dt_exif_entry_t, k).value);
+  }
+  return copy;
+}
+
 void dt_exif_destroy(dt_exif_t *exif)
 {
   if(!exif) return;

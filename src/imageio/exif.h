@@ -39,6 +39,9 @@ enum
   DT_TYPE_SHORT = 3,
   DT_TYPE_LONG = 4,
   DT_TYPE_RATIONAL = 5,
+  DT_TYPE_UNDEFINED = 7,
+  DT_TYPE_SRATIONAL = 10,
+  DT_TYPE_DOUBLE = 12,
 };
 
 typedef enum dt_ifd_t
@@ -82,6 +85,8 @@ dt_exif_t *dt_exif_read_file(const dt_input_t *input);
 /** The same from the TIFF structure of a JPEG or PNG. */
 dt_exif_t *dt_exif_read_bytes(GBytes *bytes);
 dt_exif_t *dt_exif_create(void);
+/** Another with the same values (transfer full); NULL: an empty one. */
+dt_exif_t *dt_exif_copy(const dt_exif_t *exif);
 void dt_exif_destroy(dt_exif_t *exif);
 
 const dt_exif_entry_t *dt_exif_find(const dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag);
@@ -132,6 +137,10 @@ GBytes *dt_exif_layout_for_tiff(const dt_exif_t *exif, uint64_t base, gboolean b
  * @return a directory with values behind it, to be used in place of the old one; NULL when nothing is to be added */
 GBytes *dt_exif_extend_directory(const dt_exif_t *exif, const uint8_t *table, size_t count, uint64_t base,
                                  gboolean big_tiff);
+/** Lays out the first directory alone, with everything in it, for a TIFF file in native byte order.
+ *
+ * @param base  the file offset at which the result will stand, a multiple of 8 */
+GBytes *dt_exif_layout_directory(const dt_exif_t *exif, uint64_t base);
 /** Lays out everything as the structure that JPEG and PNG carry. */
 GBytes *dt_exif_to_bytes(const dt_exif_t *exif);
 

@@ -336,6 +336,17 @@ GBytes *dt_exif_extend_directory(const dt_exif_t *exif, const uint8_t *table, si
   return NULL;
 }
 
+GBytes *dt_exif_layout_directory(const dt_exif_t *exif, uint64_t base)
+{
+  const uint16_t none[] = { 0 };
+  dt_exif_layout_t layout = { 0 };
+  _target_t target = {
+    .bytes = g_byte_array_new(), .base = base, .big_endian = G_BYTE_ORDER == G_BIG_ENDIAN, .layout = &layout
+  };
+  _append_ifd(exif, DT_IFD_MAIN, none, &target);
+  return g_byte_array_free_to_bytes(target.bytes);
+}
+
 GBytes *dt_exif_to_bytes(const dt_exif_t *exif)
 {
   dt_exif_layout_t layout = { 0 };

@@ -28,8 +28,7 @@ typedef struct _slot_t
   _state_t state;
   uint8_t *raw;
   size_t raw_size;
-  uint8_t *packed;
-  size_t packed_size;
+  GByteArray *packed;
 } _slot_t;
 
 struct dt_strip_packer_t
@@ -101,9 +100,17 @@ static void _predict(const dt_strip_shape_t *shape, uint8_t *raw, size_t size, u
 static void _pack(const dt_strip_packer_t *packer, _slot_t *slot, struct libdeflate_compressor *compressor,
                   uint8_t *scratch)
 {
+  if(packer->shape.encode)
+  {
+    g_byte_array_set_size(slot->packed, 0);
+    packer->shape.encode(packer->user, slot->raw, slot->raw_size, slot->packed);
+    return;
+  }
   _predict(&packer->shape, slot->raw, slot->raw_size, scratch);
-  slot->packed_size =
-      libdeflate_zlib_compress(compressor, slot->raw, slot->raw_size, slot->packed, packer->bound);
+  g_byte_array_set_size(slot->packed, (guint)packer->bound);
+  const size_t size =
+      libdeflate_zlib_compress(compressor, slot->raw, slot->raw_size, slot->packed->data, packer->bound);
+  g_byte_array_set_size(slot->packed, (guint)size);
 }
 
 /** Takes the oldest waiting strip; the lock is held. NULL when there is none. */
@@ -199,7 +206,7 @@ static void _write_finished(dt_strip_packer_t *packer)
   while(!packer->failed && _is_oldest_done(packer))
   {
     _slot_t *slot = &packer->ring[packer->first % (uint64_t)packer->slots];
-    packer->failed = !packer->write(packer->user, slot->packed, slot->packed_size);
+    packer->failed = !packer->write(packer->user, slot->packed->data, slot->packed->len);
     slot->state = STATE_FREE;
     packer->first++;
   }
@@ -230,7 +237,8 @@ void dt_strip_packer_submit(dt_strip_packer_t *packer, size_t size)
 gboolean dt_strip_packer_finish(dt_strip_packer_t *packer)
 {
   const int left = (int)(packer->next - packer->first);
-  _start_workers(packer, MIN((int)g_get_num_processors(), left) - 1);
+  const int most = packer->shape.threads ? packer->shape.threads : (int)g_get_num_processors();
+  _start_workers(packer, MIN(most, left) - 1);
   while(!packer->failed && packer->first < packer->next)
   {
     _write_finished(packer);
@@ -262,12 +270,12 @@ dt_strip_packer_t *dt_strip_packer_create(const dt_strip_shape_t *shape, dt_stri
   for(int i = 0; i < packer->slots; i++)
   {
     packer->ring[i].raw = g_malloc(shape->strip_bytes);
-    packer->ring[i].packed = g_malloc(packer->bound);
+    packer->ring[i].packed = g_byte_array_sized_new((guint)packer->bound);
   }
   pthread_mutex_init(&packer->lock, NULL);
   pthread_cond_init(&packer->work, NULL);
   pthread_cond_init(&packer->done, NULL);
-  _start_workers(packer, 1);
+  _start_workers(packer, MAX(shape->threads - 1, 1));
   return packer;
 }
 
@@ -281,7 +289,7 @@ void dt_strip_packer_destroy(dt_strip_packer_t *packer)
   for(int i = 0; i < packer->slots; i++)
   {
     g_free(packer->ring[i].raw);
-    g_free(packer->ring[i].packed);
+    g_byte_array_unref(packer->ring[i].packed);
   }
   libdeflate_free_compressor(packer->own);
   g_free(packer->own_row);

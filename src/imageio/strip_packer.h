@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /** @file
- * Compresses the strips of a TIFF beside the thread that produces them.
+ * Compresses the strips of a TIFF, or its tiles, beside the thread that produces them.
  *
  * Strips are handed in and come out in order. A fixed ring of slots bounds the memory: while rows
- * still arrive, one thread in the background compresses; when the ring is full, the producer helps;
- * at the end all cores do. The bytes do not depend on who compressed what.
+ * still arrive, one thread in the background compresses, or as many as are asked for; when the ring is full, the
+ * producer helps; at the end all cores do. The bytes do not depend on who compressed what.
  */
 #ifndef DT_IMAGEIO_STRIP_PACKER_H
 #define DT_IMAGEIO_STRIP_PACKER_H
@@ -19,6 +19,9 @@ typedef enum dt_predictor_t
   DT_PREDICTOR_FLOAT = 3,
 } dt_predictor_t;
 
+/** Appends the compressed samples of a strip to @p out; called from any thread. */
+typedef void (*dt_strip_encoder_t)(void *user, const void *data, size_t size, GByteArray *out);
+
 typedef struct dt_strip_shape_t
 {
   size_t row_bytes;
@@ -26,6 +29,8 @@ typedef struct dt_strip_shape_t
   int channels;
   dt_sample_t sample; ///< U8, U16 or F32
   dt_predictor_t predictor;
+  dt_strip_encoder_t encode; ///< NULL: the predictor, then deflate
+  int threads;               ///< 0: one while rows arrive, every core at the end; else as many always
 } dt_strip_shape_t;
 
 /** Takes a finished strip; called from the producer's thread only, in order. */
