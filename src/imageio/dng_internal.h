@@ -24,17 +24,17 @@ typedef struct dt_dng_levels_t
 {
   gboolean half;       ///< values as they are, in half floats: black 0, scale 1
   double black, scale; ///< whole numbers
-  double most;         ///< the largest value there is a code for
 } dt_dng_levels_t;
 
-/** Levels that give every value of the source a code of its own, and room below black and above white. */
-dt_dng_levels_t dt_dng_choose_levels(const dt_mosaic_t *mosaic, gboolean half);
+/** Levels that give every value of the source a code of its own, and room above white; behind a filter array below
+ * black, too. */
+dt_dng_levels_t dt_dng_choose_levels(const dt_mosaic_t *mosaic, dt_dng_kind_t kind, gboolean half);
 /** @p n values to codes: rounded, cut where codes end; what is no number becomes black. */
 void dt_dng_encode(const dt_dng_levels_t *levels, const float *in, uint16_t *out, size_t n);
 
 // --- Tiles
 
-/** The stored picture, tile by tile. */
+/** The stored picture: tiles of lossless JPEG or deflated, or one plain strip. */
 typedef struct dt_dng_tiles_t dt_dng_tiles_t;
 
 typedef struct dt_dng_tiles_spec_t
@@ -42,7 +42,8 @@ typedef struct dt_dng_tiles_spec_t
   int width, height; ///< pixels
   int samples;       ///< of a pixel
   int tile;          ///< its longest side, a multiple of 16
-  gboolean compress; ///< LJ92
+  gboolean half;     ///< codes are half floats
+  gboolean compress; ///< LJ92; half floats: deflate
   int threads;
   dt_part_t *part;   ///< tiles are appended to it
   uint64_t position; ///< bytes that have been so far

@@ -25,7 +25,6 @@ enum
   TAG_UNIQUE_MODEL = 50708,
   TAG_CFA_PLANE_COLOUR = 50710,
   TAG_CFA_LAYOUT = 50711,
-  TAG_BLACK_DIM = 50713,
   TAG_BLACK = 50714,
   TAG_WHITE = 50717,
   TAG_DEFAULT_SCALE = 50718,
@@ -324,8 +323,8 @@ static void _set_pattern(dt_exif_t *raw_ifd, const dt_mosaic_t *m)
 
 static void _set_levels(dt_exif_t *raw_ifd, const dt_dng_levels_t *levels, int samples)
 {
-  const int dim[2] = { 1, 1 }, black = (int)levels->black, white = (int)(levels->black + levels->scale);
-  dt_dng_set_shorts(raw_ifd, TAG_BLACK_DIM, dim, 2);
+  const int black = (int)levels->black, white = (int)(levels->black + levels->scale);
+  // BlackLevelRepeatDim is 1 × 1 unless it is told; told, it leads RawTherapee 5.9 astray
   dt_dng_set_shorts(raw_ifd, TAG_BLACK, (const int[]){ black, black, black }, samples);
   dt_dng_set_shorts(raw_ifd, TAG_WHITE, (const int[]){ white, white, white }, samples);
   if(levels->half) dt_dng_set_shorts(raw_ifd, TAG_SAMPLE_FORMAT, (const int[]){ 3, 3, 3 }, samples);
