@@ -4,14 +4,15 @@
 # Installs what is missing from the distribution's packages: as root, or with sudo when it asks for no
 # password; otherwise prints the one command to run and fails.
 #
-#   install-deps.sh GROUP…      groups: build test demo lint clients
+#   install-deps.sh GROUP…      groups: build test demo lint clients developers
 set -eu
 
 build="build-essential cmake ninja-build pkg-config git libglib2.0-dev libjson-glib-dev libtiff-dev
   libpng-dev libjpeg-dev liblcms2-dev libdeflate-dev libarchive-dev libcurl4-openssl-dev
-  libopenexr-dev libjxl-dev libheif-dev libwebp-dev
-  debian-archive-keyring python3 libraw-dev"
-test="libcmocka-dev libgexiv2-dev strace binutils g++"
+  libopenexr-dev libjxl-dev libheif-dev libwebp-dev libraw-dev
+  debian-archive-keyring python3"
+test="libcmocka-dev libgexiv2-dev strace binutils g++ dcraw libraw-bin libimage-exiftool-perl"
+developers="darktable rawtherapee"
 demo="mate-backgrounds"
 lint="clang-format clang-tidy cppcheck clang-14 libclang-rt-14-dev"
 
@@ -22,6 +23,7 @@ for group in "$@"; do
     test) wanted="$wanted $test" ;;
     demo) wanted="$wanted $demo" ;;
     clients) wanted="$wanted python3-pip npm" ;; # each fetches ONNX Runtime from a registry of its own
+    developers) wanted="$wanted $developers" ;; # of raws, that read what is written here
     lint) wanted="$wanted $lint" ;;
     *) echo "install-deps.sh: there is no group \"$group\"" >&2; exit 2 ;;
   esac

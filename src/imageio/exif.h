@@ -87,10 +87,23 @@ dt_exif_t *dt_exif_read_bytes(GBytes *bytes);
 dt_exif_t *dt_exif_create(void);
 /** Another with the same values (transfer full); NULL: an empty one. */
 dt_exif_t *dt_exif_copy(const dt_exif_t *exif);
+
+/** Every directory of a TIFF structure as it stands, values included: the first, those it links to, and SubIFDs; but
+ * not those that dt_exif_read_file() reads.
+ *
+ * @param base  where in the file the structure begins
+ * @return (transfer full) of GArray of dt_exif_entry_t sorted by tag; empty when it is none */
+GPtrArray *dt_exif_read_pages(const dt_input_t *input, uint64_t base, gboolean *big_endian);
+/** An empty array of dt_exif_entry_t that unrefs their values. */
+GArray *dt_exif_entries_new(void);
 void dt_exif_destroy(dt_exif_t *exif);
 
 const dt_exif_entry_t *dt_exif_find(const dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag);
-/** The first value of a SHORT, LONG or RATIONAL entry as a number, @p otherwise without one. */
+/** The same in any array of entries; NULL has none. */
+const dt_exif_entry_t *dt_exif_find_in(const GArray *entries, uint16_t tag);
+/** Value @p i of an entry of BYTE, SHORT, LONG, RATIONAL or SRATIONAL, @p otherwise without one. */
+double dt_exif_entry_number(const dt_exif_entry_t *entry, uint32_t i, gboolean big_endian, double otherwise);
+/** The first value of such an entry. */
 double dt_exif_get_number(const dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag, double otherwise);
 /** Removes and returns a value's bytes (transfer full), NULL when there is none. */
 GBytes *dt_exif_steal(dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag);

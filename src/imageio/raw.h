@@ -57,8 +57,15 @@ dt_raw_t *dt_raw_open(const char *path, GError **error);
 /** Frees the raw. NULL is fine. */
 void dt_raw_free(dt_raw_t *raw);
 
-/** 3×3, row-major: normalised camera RGB, white balanced by dividing by raw->neutral, to linear Rec.709 (D65). Where the
- * matrix is missing, or cannot be inverted: the unit matrix, and FALSE. */
+/** 3×3, row-major: normalised camera RGB, white balanced by dividing by raw->neutral, to linear Rec.709 (D65). Equal
+ * parts of all stay equal. Where the matrix is missing, or cannot be inverted, and of four colours: the unit matrix,
+ * and FALSE. */
 gboolean dt_raw_camera_to_rec709(const dt_raw_t *raw, float matrix[9]);
+
+/** The same for as many colours as the sensor has, three (3×3) or four (3×4, the pseudo-inverse: of all colours that
+ * look so to the camera the one nearest to black).
+ *
+ * @param matrix  room for 9 or 12 */
+gboolean dt_raw_colours_to_rec709(const dt_raw_t *raw, float *matrix);
 
 #endif

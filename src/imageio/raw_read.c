@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Has LibRaw decode a raw, and describes what it left in memory: the samples of the visible area as they were stored,
+ * their filter array, and the camera's colours. LibRaw is told to do nothing else. */
+#include "imageio/late_library.h"
+#include "imageio/raw_read_internal.h"
+
+#include "common/log.h"
+
+#include <string.h>
+
+#define FUNCTIONS                                                                                            \
+  F(COLOR)                                                                                                   \
+  F(close)                                                                                                   \
+  F(init)                                                                                                    \
+  F(open_file)                                                                                               \
+  F(recycle_datastream)                                                                                      \
+  F(set_dataerror_handler)                                                                                   \
+  F(strerror)                                                                                                \
+  F(unpack)                                                                                                  \
+  F(unpack_function_name)                                                                                    \
+  F(version)
+
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): it declares */
+#define F(name) __typeof__(libraw_##name) *name;
+static struct
+{
+  FUNCTIONS
+} _libraw;
+#undef F
+#define F(name) "libraw_" #name,
+static const char *const _names[] = { FUNCTIONS NULL };
+#undef F
+static dt_late_library_t _library = { .file = DT_LIBRAW_LIBRARY, .names = _names, .functions = &_libraw };
+
+/** No handlers of the library's own for lack of memory and bad data, which print. */
+#define SILENT 3
+
+/** What the samples may take, MiB: enough for any sensor, and in proportion to the file. Only emptiness is packed
+ * more tightly than that. */
+#define MIN_MEMORY 64
+#define MAX_MEMORY 8192
+#define MAX_PACKING 256
+
+// --- Failure
+
+static gboolean _fail(const dt_raw_reading_t *reading, GError **error, const char *problem)
+{
+  dt_imageio_set_error(error, DT_AI_ERROR_INPUT, reading->file->input->name, "%s", problem);
+  return FALSE;
+}
+
+/** Damage that the library goes on after, leaving grey or noise. */
+static void _count_error(void *data, const char *name, int offset)
+{
+  (void)name;
+  (void)offset;
+  ++*(int *)data;
+}
+
+/** The same for versions of the library that count bytes with more bits. */
+static void _count_error_wide(void *data, const char *name, long long offset)
+{
+  (void)name;
+  (void)offset;
+  ++*(int *)data;
+}
+
+#define COUNT_ERROR                                                                                          \
+  _Generic((data_callback)NULL, void (*)(void *, const char *, int): _count_error, default: _count_error_wide)
+
+/** The library's reason with what can be done. */
+static gboolean _fail_decoding(const dt_raw_reading_t *reading, int code, GError **error)
+{
+  const libraw_iparams_t *camera = &reading->data->idata;
+  const char *reason = _libraw.strerror(code), *name = reading->file->input->name;
+  if(code == LIBRAW_TOO_BIG || code == LIBRAW_UNSUFFICIENT_MEMORY)
+    dt_imageio_set_error(error, DT_AI_ERROR_INPUT, name,
+                         "the samples of this raw would take more memory than its size and this machine "
+                         "allow (%s); if it is not damaged, close other programs",
+                         reason);
+  else if(code == LIBRAW_IO_ERROR || code == LIBRAW_DATA_ERROR)
+    dt_imageio_set_error(error, DT_AI_ERROR_INPUT, name,
+                         "this raw is cut off or damaged (%s); copy it again from its source", reason);
+  else
+    dt_imageio_set_error(
+        error, DT_AI_ERROR_INPUT, name,
+        "LibRaw %s cannot read this raw%s%.63s%s%.63s (%s); it may be damaged, or of a camera or "
+        "compression that is not known yet: convert it to an uncompressed DNG first",
+        _libraw.version(), *camera->make ? ", of " : "", camera->make, *camera->model ? " " : "",
+        camera->model, reason);
+  return FALSE;
+}
+
+// --- The sensor
+
+/** LibRaw's numbers of the colours of filter arrays that are not 2x2. */
+enum
+{
+  FILTERS_NONE = 0,
+  FILTERS_XTRANS = 9,
+  FILTERS_LARGEST_CODE = 999, ///< above, the number is the pattern itself, 8 rows by 2 columns
+};
+
+/** Fills the mosaic's colours; FALSE when a site is not what it would be with that period. */
+static gboolean _read_colours(dt_raw_reading_t *reading, libraw_data_t *data, dt_mosaic_t *m)
+{
+  const int rows = m->period == 2 ? 8 : m->period;
+  for(int y = 0; y < rows; y++)
+    for(int x = 0; x < m->period; x++)
+    {
+      const int index = _libraw.COLOR(data, y, x);
+      const guint8 colour = (guint8)(index == 3 && data->idata.colors == 3 ? DT_SITE_GREEN : index);
+      if(index < 0 || index > 3) return FALSE;
+      if(y < m->period)
+      {
+        reading->index[y][x] = index;
+        m->colour[y][x] = colour;
+      }
+      else if(colour != m->colour[y % m->period][x])
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/** Whether there are as many sites of each colour as the kind of sensor has, and of Bayer the greens on a diagonal. */
+static gboolean _is_known_pattern(const dt_mosaic_t *m)
+{
+  static const int expected[][4] = { [DT_SENSOR_BAYER] = { 1, 2, 1, 0 },
+                                     [DT_SENSOR_XTRANS] = { 8, 20, 8, 0 },
+                                     [DT_SENSOR_FOUR] = { 1, 1, 1, 1 } };
+  int counts[4] = { 0 };
+  for(int y = 0; y < m->period; y++)
+    for(int x = 0; x < m->period; x++) counts[m->colour[y][x]]++;
+  const gboolean apart = m->sensor != DT_SENSOR_BAYER || m->colour[0][0] == m->colour[1][1]
+                         || m->colour[0][1] == m->colour[1][0];
+  return apart && memcmp(counts, expected[m->sensor], sizeof(counts)) == 0;
+}
+
+static gboolean _read_sensor(dt_raw_reading_t *reading, libraw_data_t *data, dt_mosaic_t *m, GError **error)
+{
+  const libraw_iparams_t *camera = &data->idata;
+  const gboolean single = data->rawdata.raw_image || data->rawdata.float_image;
+  m->sensor = !single                             ? DT_SENSOR_LINEAR
+              : camera->filters == FILTERS_XTRANS ? DT_SENSOR_XTRANS
+              : camera->colors == 4               ? DT_SENSOR_FOUR
+                                                  : DT_SENSOR_BAYER;
+  m->period = m->sensor == DT_SENSOR_XTRANS ? 6 : single ? 2 : 1;
+  if(data->rawdata.ioparams.fuji_width)
+    return _fail(
+        reading, error,
+        "the sensor of this raw stands on its corner (Super CCD), which is not supported; develop it "
+        "with a raw developer first and use denoise on the result");
+  const gboolean coded = camera->filters != FILTERS_XTRANS && camera->filters <= FILTERS_LARGEST_CODE;
+  const gboolean known = single ? !coded && _read_colours(reading, data, m) && _is_known_pattern(m)
+                                : camera->filters == FILTERS_NONE && camera->colors == 3;
+  return known
+         || _fail(
+             reading, error,
+             "the colours of this raw's sensor lie in a pattern that is not supported; develop it with a raw "
+             "developer first and use denoise on the result");
+}
+
+// --- Samples
+
+/** Finds the array the library decoded into; samples from pixel to pixel, 0 when there is none. */
+static const void *_find_samples(const libraw_rawdata_t *raw, size_t *step, gboolean *is_float)
+{
+  const struct
+  {
+    const void *samples;
+    size_t step;
+    gboolean is_float;
+  } arrays[] = { { raw->raw_image, 1, FALSE },    { raw->color3_image, 3, FALSE },
+                 { raw->color4_image, 4, FALSE }, { raw->float_image, 1, TRUE },
+                 { raw->float3_image, 3, TRUE },  { raw->float4_image, 4, TRUE } };
+  for(size_t i = 0; i < G_N_ELEMENTS(arrays); i++)
+    if(arrays[i].samples)
+    {
+      *step = arrays[i].step;
+      *is_float = arrays[i].is_float;
+      return arrays[i].samples;
+    }
+  return NULL;
+}
+
+static gboolean _read_samples(const dt_raw_reading_t *reading, dt_raw_t *raw, GError **error)
+{
+  const libraw_image_sizes_t *sizes = &reading->data->sizes;
+  dt_mosaic_t *m = &raw->mosaic;
+  const void *samples = _find_samples(&reading->data->rawdata, &m->step, &m->is_float);
+  const size_t size = m->is_float ? sizeof(float) : sizeof(guint16);
+  m->stride = sizes->raw_pitch ? sizes->raw_pitch / size : (size_t)sizes->raw_width * m->step;
+  m->width = sizes->width;
+  m->height = sizes->height;
+  if(!samples || m->width < 1 || m->height < 1 || sizes->left_margin + sizes->width > sizes->raw_width
+     || sizes->top_margin + sizes->height > sizes->raw_height
+     || m->stride < (size_t)(sizes->left_margin + sizes->width) * m->step)
+    return _fail(reading, error,
+                 "the visible area of this raw does not lie in its picture; copy it again from its source");
+  const size_t first = (size_t)sizes->top_margin * m->stride + (size_t)sizes->left_margin * m->step;
+  m->samples = (const char *)samples + first * size;
+  raw->memory = m->stride * size * sizes->raw_height;
+  return TRUE;
+}
+
+/** The file's own directory of the raw, if it has the size of what the library decoded. */
+static gboolean _match_picture(dt_raw_reading_t *reading, GError **error)
+{
+  const dt_raw_file_t *file = reading->file;
+  const double width = dt_raw_file_number(file, file->picture, DT_TAG_WIDTH, 0, 0.0);
+  const double height = dt_raw_file_number(file, file->picture, DT_TAG_HEIGHT, 0, 0.0);
+  if(width == reading->data->sizes.raw_width && height == reading->data->sizes.raw_height)
+    reading->picture = file->picture;
+  if(file->kind != DT_RAW_DNG || (width <= 65535.0 && height <= 65535.0)) return TRUE;
+  return _fail(reading, error,
+               "this DNG is more than 65535 pixels wide or high, which LibRaw cannot read; cut it "
+               "into pieces first");
+}
+
+// --- What is known about them
+
+/** Takes a rectangle of the visible area to be shown, when it is one. */
+static void _take_crop(dt_raw_t *raw, double x, double y, double width, double height)
+{
+  if(!(x >= 0.0 && y >= 0.0 && width >= 0.5 && height >= 0.5 && x + width < raw->mosaic.width + 1.0
+       && y + height < raw->mosaic.height + 1.0))
+    return;
+  raw->crop_x = MIN((int)(x + 0.5), raw->mosaic.width - 1);
+  raw->crop_y = MIN((int)(y + 0.5), raw->mosaic.height - 1);
+  raw->crop_width = MIN(MAX((int)(width + 0.5), 1), raw->mosaic.width - raw->crop_x);
+  raw->crop_height = MIN(MAX((int)(height + 0.5), 1), raw->mosaic.height - raw->crop_y);
+}
+
+static void _read_camera_crop(const dt_raw_reading_t *reading, dt_raw_t *raw)
+{
+  const libraw_image_sizes_t *sizes = &reading->data->sizes;
+#if LIBRAW_VERSION >= LIBRAW_MAKE_VERSION(0, 21, 0)
+  const libraw_raw_inset_crop_t *crop = &sizes->raw_inset_crops[0];
+#else
+  const libraw_raw_inset_crop_t *crop = &sizes->raw_inset_crop;
+#endif
+  // a small part is a mode of the camera's that others show whole
+  if(crop->cwidth >= sizes->width / 2 && crop->cheight >= sizes->height / 2)
+    _take_crop(raw, crop->cleft - sizes->left_margin, crop->ctop - sizes->top_margin, crop->cwidth,
+               crop->cheight);
+}
+
+static void _read_crop(const dt_raw_reading_t *reading, dt_raw_t *raw)
+{
+  raw->crop_width = raw->mosaic.width;
+  raw->crop_height = raw->mosaic.height;
+  const dt_raw_file_t *file = reading->file;
+  if(file->kind != DT_RAW_DNG)
+    _read_camera_crop(reading, raw);
+  else if(reading->picture)
+    _take_crop(raw, dt_raw_file_number(file, reading->picture, DT_TAG_CROP_ORIGIN, 0, 0.0),
+               dt_raw_file_number(file, reading->picture, DT_TAG_CROP_ORIGIN, 1, 0.0),
+               dt_raw_file_number(file, reading->picture, DT_TAG_CROP_SIZE, 0, raw->crop_width),
+               dt_raw_file_number(file, reading->picture, DT_TAG_CROP_SIZE, 1, raw->crop_height));
+}
+
+/** Matrix and neutral of a camera that the library knows. */
+static void _read_colour(const libraw_data_t *data, dt_raw_t *raw)
+{
+  float ignored[12];
+  for(int i = 0; i < 12; i++) raw->matrix[i / 3][i % 3] = (double)data->color.cam_xyz[i / 3][i % 3];
+  raw->has_matrix = TRUE;
+  raw->has_matrix = dt_raw_colours_to_rec709(raw, ignored);
+  const float *factors = data->color.cam_mul;
+  raw->has_neutral = TRUE;
+  for(int c = 0; c < 4; c++)
+  {
+    const double factor = (double)factors[c == 3 && dt_raw_colours(raw) == 3 ? DT_SITE_GREEN : c];
+    raw->neutral[c] = (double)factors[DT_SITE_GREEN] / factor;
+    if(!(factor > 0.0) || !(raw->neutral[c] > 1e-3) || !(raw->neutral[c] < 1e3)) raw->has_neutral = FALSE;
+  }
+}
+
+/** EXIF's orientation of the library's three bits: mirrored across, mirrored down, then turned over the diagonal. */
+static int _get_orientation(int flip)
+{
+  static const int orientations[8] = { 1, 2, 4, 3, 5, 8, 6, 7 };
+  return flip >= 0 && flip < 8 ? orientations[flip] : 1;
+}
+
+static char *_describe(const dt_raw_reading_t *reading, const dt_raw_t *raw, const char *decoder)
+{
+  static const char *const kinds[] = { "Bayer", "X-Trans", "four colours", "linear RGB" };
+  const dt_mosaic_t *m = &raw->mosaic;
+  const libraw_iparams_t *camera = &reading->data->idata;
+  GString *words = g_string_new(kinds[m->sensor]);
+  if(m->period == 2)
+  {
+    g_string_append_c(words, ' ');
+    for(int i = 0; i < 4; i++) g_string_append_c(words, camera->cdesc[MIN(m->colour[i / 2][i % 2], 3)]);
+  }
+  const double bits = reading->picture
+                          ? dt_raw_file_number(reading->file, reading->picture, DT_TAG_BITS, 0, 0.0)
+                          : reading->data->color.raw_bps;
+  if(bits > 0.0) g_string_append_printf(words, ", %g bits%s", bits, m->is_float ? " floating point" : "");
+  g_string_append_printf(words, ", %.63s %.63s, LibRaw %s", camera->make, camera->model, _libraw.version());
+  if(decoder && *decoder) g_string_append_printf(words, " (%.60s)", decoder);
+  char *valid = g_utf8_make_valid(words->str, (gssize)words->len);
+  g_string_free(words, TRUE);
+  return valid;
+}
+
+static gboolean _describe_raw(dt_raw_reading_t *reading, libraw_data_t *data, dt_raw_t *raw, GError **error)
+{
+  if(!_match_picture(reading, error) || !_read_samples(reading, raw, error)
+     || !_read_sensor(reading, data, &raw->mosaic, error)
+     || !dt_raw_read_levels(reading, &raw->mosaic, error))
+    return FALSE;
+  _read_crop(reading, raw);
+  _read_colour(data, raw);
+  raw->iso =
+      data->other.iso_speed > 0.0f && data->other.iso_speed < 1e8f ? (double)data->other.iso_speed : 0.0;
+  raw->orientation = _get_orientation(data->sizes.flip);
+  raw->make =
+      g_utf8_make_valid(data->idata.make, (gssize)strnlen(data->idata.make, sizeof(data->idata.make)));
+  raw->model =
+      g_utf8_make_valid(data->idata.model, (gssize)strnlen(data->idata.model, sizeof(data->idata.model)));
+  raw->decoder = _describe(reading, raw, _libraw.unpack_function_name(data));
+  return TRUE;
+}
+
+// --- Decoding
+
+/** What the library would do beyond decoding is switched off, and its memory limited. */
+static void _set_options(libraw_data_t *data, uint64_t file_size)
+{
+  const uint64_t limit = CLAMP(file_size / ((1u << 20) / MAX_PACKING), MIN_MEMORY, MAX_MEMORY);
+#if LIBRAW_VERSION >= LIBRAW_MAKE_VERSION(0, 21, 0)
+  data->rawparams.options &= ~(unsigned)LIBRAW_RAWOPTIONS_CONVERTFLOAT_TO_INT;
+  data->rawparams.max_raw_memory_mb = (unsigned)limit;
+#else
+  data->params.raw_processing_options &= ~(unsigned)LIBRAW_PROCESSING_CONVERTFLOAT_TO_INT;
+  data->params.max_raw_memory_mb = (unsigned)limit;
+#endif
+}
+
+/** The library opens files by name. Of the standard input there is only a descriptor. */
+static int _open(libraw_data_t *data, const dt_input_t *input)
+{
+  char name[64];
+  g_snprintf(name, sizeof(name), "/proc/self/fd/%d", input->fd);
+  const int code = _libraw.open_file(data, name);
+  return code == LIBRAW_IO_ERROR ? _libraw.open_file(data, input->name) : code;
+}
+
+/** What can be told before the samples are decoded. */
+static gboolean _check_colours(const dt_raw_reading_t *reading, GError **error)
+{
+  const int colours = reading->data->idata.colors;
+  if(colours == 1)
+    return _fail(reading, error,
+                 "this raw is of a monochrome sensor, which has no colours to restore; develop it with a raw "
+                 "developer and use denoise on the result");
+  return colours == 3 || colours == 4
+         || _fail(reading, error,
+                  "this raw has an unusual number of colours, which is not supported; develop it with a raw "
+                  "developer "
+                  "first and use denoise on the result");
+}
+
+static gboolean _decode(libraw_data_t *data, dt_raw_t *raw, const dt_raw_file_t *file, GError **error)
+{
+  dt_raw_reading_t reading = { .file = file, .data = data };
+  int errors = 0;
+  _libraw.set_dataerror_handler(data, COUNT_ERROR, &errors);
+  _set_options(data, file->input->size);
+  int code = _open(data, file->input);
+  if(code == LIBRAW_SUCCESS && !_check_colours(&reading, error)) return FALSE;
+  if(code == LIBRAW_SUCCESS) code = _libraw.unpack(data);
+  if(code != LIBRAW_SUCCESS) return _fail_decoding(&reading, code, error);
+  if(errors) return _fail_decoding(&reading, LIBRAW_DATA_ERROR, error);
+  _libraw.recycle_datastream(data);
+  _libraw.set_dataerror_handler(data, NULL, NULL);
+  return _describe_raw(&reading, data, raw, error);
+}
+
+static void _release(void *decoder)
+{
+  _libraw.close(decoder);
+}
+
+gboolean dt_raw_decode(dt_raw_held_t *held, const dt_raw_file_t *file, GError **error)
+{
+  if(!dt_late_library_load(&_library))
+  {
+    dt_imageio_set_error(error, DT_AI_ERROR_USAGE, file->input->name,
+                         "raws are read with LibRaw, and its library %s is not here or too old; install it",
+                         _library.file);
+    return FALSE;
+  }
+  libraw_data_t *data = _libraw.init(SILENT);
+  if(!data)
+  {
+    dt_imageio_set_error(error, DT_AI_ERROR_MEMORY, file->input->name,
+                         "there is not enough memory to open this raw; close other programs");
+    return FALSE;
+  }
+  held->decoder = data;
+  held->release = _release;
+  return _decode(data, &held->raw, file, error);
+}
