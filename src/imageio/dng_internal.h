@@ -112,13 +112,13 @@ typedef struct dt_dng_measured_t
   dt_noise_t noise[3]; ///< red, green, blue
 } dt_dng_measured_t;
 
-/** Everything of the first directory but the thumbnail, with the directories below it that raw->exif has; sentences
+/** Everything of the first directory but the thumbnail and versions, with the directories below it that raw->exif has; sentences
  * about what does not go along are appended to @p note. @p xmp may be NULL. */
 dt_exif_t *dt_dng_main_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, GBytes *xmp, GString *note);
 /** Everything of the raw picture's directory but the tiles and what is measured. */
 dt_exif_t *dt_dng_raw_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, const dt_dng_levels_t *levels,
                            GString *note);
-/** Adds what is measured to the two directories. */
+/** Adds what is measured to the two directories, and the versions that the whole takes. */
 void dt_dng_add_measured(dt_exif_t *main, dt_exif_t *raw, const dt_dng_measured_t *measured);
 
 /** dt_dng_create() with tiles of another size. @param tile  a multiple of 16 */
