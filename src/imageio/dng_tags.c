@@ -25,6 +25,7 @@ enum
   TAG_UNIQUE_MODEL = 50708,
   TAG_CFA_PLANE_COLOUR = 50710,
   TAG_CFA_LAYOUT = 50711,
+  TAG_BLACK_DIM = 50713,
   TAG_BLACK = 50714,
   TAG_WHITE = 50717,
   TAG_DEFAULT_SCALE = 50718,
@@ -88,7 +89,7 @@ static void _set_words(dt_exif_t *directory, uint16_t tag, uint16_t type, const 
 
 void dt_dng_set_shorts(dt_exif_t *directory, uint16_t tag, const int *values, int n)
 {
-  uint64_t words[4] = { 0 };
+  uint64_t words[DT_MOSAIC_PERIOD * DT_MOSAIC_PERIOD] = { 0 };
   for(int i = 0; i < n; i++) words[i] = (uint64_t)values[i];
   _set_words(directory, tag, DT_TYPE_SHORT, words, (size_t)n, 2);
 }
@@ -306,11 +307,16 @@ static void _set_pattern(dt_exif_t *raw_ifd, const dt_mosaic_t *m)
   if(m->sensor == DT_SENSOR_BAYER) dt_dng_set_longs(raw_ifd, TAG_GREEN_SPLIT, &(uint32_t){ 0 }, 1);
 }
 
-static void _set_levels(dt_exif_t *raw_ifd, const dt_dng_levels_t *levels, int samples)
+/** BlackLevelRepeatDim is 1 × 1 unless it is told; told so, it leads RawTherapee 5.9 astray, which for X-Trans wants one
+ * value for each site. */
+static void _set_levels(dt_exif_t *raw_ifd, const dt_dng_levels_t *levels, const dt_mosaic_t *m, int samples)
 {
   const int black = (int)levels->black, white = (int)(levels->black + levels->scale);
-  // BlackLevelRepeatDim is 1 × 1 unless it is told; told, it leads RawTherapee 5.9 astray
-  dt_dng_set_shorts(raw_ifd, TAG_BLACK, (const int[]){ black, black, black }, samples);
+  const gboolean sites = samples == 1 && m->sensor == DT_SENSOR_XTRANS;
+  int blacks[DT_MOSAIC_PERIOD * DT_MOSAIC_PERIOD];
+  for(size_t i = 0; i < G_N_ELEMENTS(blacks); i++) blacks[i] = black;
+  if(sites) dt_dng_set_shorts(raw_ifd, TAG_BLACK_DIM, (const int[]){ m->period, m->period }, 2);
+  dt_dng_set_shorts(raw_ifd, TAG_BLACK, blacks, sites ? m->period * m->period : samples);
   dt_dng_set_shorts(raw_ifd, TAG_WHITE, (const int[]){ white, white, white }, samples);
   if(levels->half) dt_dng_set_shorts(raw_ifd, TAG_SAMPLE_FORMAT, (const int[]){ 3, 3, 3 }, samples);
 }
@@ -365,7 +371,7 @@ dt_exif_t *dt_dng_raw_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, const
     _drop_mosaic_opcodes(raw_ifd, note);
   dt_dng_set_longs(raw_ifd, TAG_SUBFILE, &(uint32_t){ 0 }, 1);
   _set_short(raw_ifd, TAG_PHOTOMETRIC, cfa ? PHOTOMETRIC_CFA : PHOTOMETRIC_LINEAR);
-  _set_levels(raw_ifd, levels, DT_DNG_SAMPLES(opts->kind));
+  _set_levels(raw_ifd, levels, &raw->mosaic, DT_DNG_SAMPLES(opts->kind));
   _set_areas(raw_ifd, raw);
   _set_noise_reduction(raw_ifd, opts->provenance);
   return raw_ifd;
