@@ -171,6 +171,8 @@ static void _plan_tiles(dt_dng_tiles_t *self)
 {
   const dt_dng_tiles_spec_t *spec = &self->spec;
   self->tile_width = _side_of_tile(spec->width, spec->tile);
+  // LibRaw 0.20 takes a mosaic that is just two tiles wide for one whose tiles hold two rows in each
+  if(spec->samples == 1 && spec->width == 2 * self->tile_width) self->tile_width = spec->width;
   self->tile_height = _side_of_tile(spec->height, spec->tile);
   self->tile_row = (size_t)self->tile_width * (size_t)spec->samples;
   self->across = (spec->width + self->tile_width - 1) / self->tile_width;
