@@ -10,7 +10,7 @@ set -eu
 build="build-essential cmake ninja-build pkg-config git libglib2.0-dev libjson-glib-dev libtiff-dev
   libpng-dev libjpeg-dev liblcms2-dev libdeflate-dev libarchive-dev libcurl4-openssl-dev
   libopenexr-dev libjxl-dev libheif-dev libwebp-dev
-  debian-archive-keyring python3"
+  debian-archive-keyring python3 libraw-dev"
 test="libcmocka-dev libgexiv2-dev strace binutils g++"
 demo="mate-backgrounds"
 lint="clang-format clang-tidy cppcheck clang-14 libclang-rt-14-dev"

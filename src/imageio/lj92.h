@@ -13,9 +13,10 @@
  * The Huffman tables are made for these samples; every value of 16 bits is kept.
  *
  * @param stride      samples from row to row
+ * @param width       1 to 65535, as @p height
  * @param components  1 to 4
  * @param precision   bits per sample, 2 to 16; no sample may have more
- * @param out         the JPEG is appended
+ * @param out         the JPEG is appended; it takes at most 4 GiB, and while it is made up to twice its length
  * Thread-safety: any thread, side by side. */
 void dt_lj92_encode(const uint16_t *samples, size_t stride, int width, int height, int components,
                     int precision, GByteArray *out);
