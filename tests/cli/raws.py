@@ -117,27 +117,39 @@ def _camera_tags(pattern, black, white):
 
 
 def dng(width, height, pattern="RGGB", samples=None, bits=16, black=512, white=16383, big=False, tags=(), exif=None,
-        gps=None, xmp=None, without=()):
+        gps=None, xmp=None, without=(), front=False):
     """A DNG of one strip. pattern: the filter array row by row, "LINEAR" or "MONO".
 
-    tags, exif, gps: {tag: (type, values)}; fractions are numbers or pairs. without: tags that are left out."""
+    tags, exif, gps: {tag: (type, values)}; fractions are numbers or pairs. without: tags that are left out. front: the
+    directories stand before the samples."""
     order = ">" if big else "<"
     if samples is None:
         samples = linear(width, height, black, white) if pattern == "LINEAR" else mosaic(pattern, width, height, black, white)
     pixels = _samples_bytes(samples, bits, big)
-    body = (b"MM\0*" if big else b"II*\0") + b"\0\0\0\0" + pixels + b"\0" * (len(pixels) % 2)
+    pixels += b"\0" * (len(pixels) % 2)
     main = {**_layout_tags(pattern, width, height, bits, len(pixels)), **_camera_tags(pattern, black, white), **dict(tags)}
-    main[273] = (LONG, [8])
     if xmp:
         main[XMP] = (BYTE, xmp)
-    for tag, directory in ((EXIF, exif), (GPS, gps)):
-        if directory:
-            main[tag] = (LONG, [len(body)])
-            body += _directory(directory, len(body), order)
-            body += b"\0" * (len(body) % 2)
     for tag in without:
         main.pop(tag, None)
-    return body[:4] + struct.pack(order + "I", len(body)) + body[8:] + _directory(main, len(body), order)
+    main[273] = (LONG, [8])
+    if front:
+        main[273] = (LONG, [8 + len(_directories(main, exif, gps, 8, order)[0])])
+    directories, first = _directories(main, exif, gps, 8 if front else 8 + len(pixels), order)
+    head = (b"MM\0*" if big else b"II*\0") + struct.pack(order + "I", first)
+    return head + (directories + pixels if front else pixels + directories)
+
+
+def _directories(main, exif, gps, at, order):
+    """All of them from an offset on, and where the first one is."""
+    body, main = b"", dict(main)
+    for tag, directory in ((EXIF, exif), (GPS, gps)):
+        if directory:
+            main[tag] = (LONG, [at + len(body)])
+            body += _directory(directory, at + len(body), order)
+            body += b"\0" * (len(body) % 2)
+    whole = body + _directory(main, at + len(body), order)
+    return whole + b"\0" * (len(whole) % 2), at + len(body)
 
 
 # --- reading
