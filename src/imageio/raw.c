@@ -28,6 +28,11 @@ static gboolean _check(const dt_raw_file_t *file, GError **error)
   if(file->kind == DT_RAW_NOT) return _fail_other(file->input, error);
   if(!dt_raw_file_is_whole(file))
     return _fail(file->input, error, "this raw is cut off; copy it again from its source");
+  if(!dt_raw_file_is_safe(file))
+    return _fail(
+        file->input, error,
+        "the filter array of this raw is damaged, or of a kind that is not supported; copy it again from its "
+        "source");
   return TRUE;
 }
 
@@ -75,9 +80,9 @@ static void _complete_names(dt_raw_t *raw)
 {
   if(!raw->make) raw->make = g_strdup("");
   if(!raw->model) raw->model = g_strdup("");
-  if(!raw->unique_model) raw->unique_model = _join_names(raw->make, raw->model);
   _take_name(&raw->make, dt_exif_find(raw->exif, DT_IFD_MAIN, DT_TAG_MAKE));
   _take_name(&raw->model, dt_exif_find(raw->exif, DT_IFD_MAIN, DT_TAG_MODEL));
+  if(!raw->unique_model) raw->unique_model = _join_names(raw->make, raw->model);
   _take_name(&raw->unique_model, dt_exif_find_in(raw->dng_tags, DT_TAG_UNIQUE_MODEL));
   if(!*raw->unique_model)
   {
@@ -90,7 +95,7 @@ static void _complete_names(dt_raw_t *raw)
 static void _complete_orientation(dt_raw_t *raw)
 {
   const int told = (int)dt_exif_get_number(raw->exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, 0.0);
-  if(raw->is_dng && told >= 1 && told <= 8) raw->orientation = told;
+  if(raw->is_dng) raw->orientation = told >= 1 && told <= 8 ? told : 1;
   if(told && told != raw->orientation)
     dt_exif_set_number(raw->exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, DT_TYPE_SHORT, (uint32_t)raw->orientation);
 }

@@ -9,6 +9,8 @@ enum
 {
   PHOTOMETRIC_CFA = 32803,
   PHOTOMETRIC_LINEAR = 34892,
+  TAG_CFA_REPEAT = 33421,
+  TAG_CFA_PATTERN = 33422,
   TAG_CR2_SLICES = 50752, ///< only in the directory of a CR2's raw
 };
 
@@ -122,6 +124,25 @@ gboolean dt_raw_is_raw(const char *path)
   return file.kind != DT_RAW_NOT;
 }
 
+/** Whether the filter array of a directory is one that LibRaw has room for: versions of it write behind their memory
+ * when a long pattern is not 6×6. */
+static gboolean _has_safe_pattern(const dt_raw_file_t *file, const GArray *page)
+{
+  const dt_exif_entry_t *pattern = dt_exif_find_in(page, TAG_CFA_PATTERN);
+  if(!pattern || pattern->count <= 16) return TRUE;
+  const dt_exif_entry_t *repeat = dt_exif_find_in(page, TAG_CFA_REPEAT);
+  return pattern->count == 36 && repeat && repeat->count == 2
+         && dt_raw_file_number(file, page, TAG_CFA_REPEAT, 0, 0.0) == 6.0
+         && dt_raw_file_number(file, page, TAG_CFA_REPEAT, 1, 0.0) == 6.0;
+}
+
+gboolean dt_raw_file_is_safe(const dt_raw_file_t *file)
+{
+  for(guint i = 0; file->pages && i < file->pages->len; i++)
+    if(!_has_safe_pattern(file, file->pages->pdata[i])) return FALSE;
+  return TRUE;
+}
+
 // --- Blocks
 
 static gboolean _is_inside(const dt_raw_file_t *file, uint64_t start, uint64_t size)
@@ -215,18 +236,20 @@ static gboolean _has_pieces(const dt_raw_file_t *file, uint16_t offsets, uint16_
   return TRUE;
 }
 
-/** Whether the outermost boxes end with the file, or before. */
+/** Whether the outermost boxes end with the file, or before, and the one with the samples is among them. */
 static gboolean _has_boxes(const dt_raw_file_t *file)
 {
   char type[4];
   int head;
+  gboolean has_samples = FALSE;
   for(uint64_t at = 0; at < file->input->size;)
   {
     const dt_raw_block_t box = _read_box(file, at, file->input->size, type, &head);
     if(box.size == 0 || !_is_inside(file, at, box.size)) return FALSE;
+    has_samples |= memcmp(type, "mdat", 4) == 0;
     at += box.size;
   }
-  return TRUE;
+  return has_samples;
 }
 
 gboolean dt_raw_file_is_whole(const dt_raw_file_t *file)

@@ -22,6 +22,7 @@ enum
   DT_TAG_STRIP_SIZES = 279,
   DT_TAG_TILE_OFFSETS = 324,
   DT_TAG_TILE_SIZES = 325,
+  DT_TAG_SAMPLE_FORMAT = 339,
   DT_TAG_DNG_VERSION = 50706,
   DT_TAG_UNIQUE_MODEL = 50708,
   DT_TAG_BLACK_LEVEL = 50714,
@@ -38,6 +39,7 @@ enum
   DT_TAG_BASELINE_EXPOSURE = 50730,
   DT_TAG_ILLUMINANT_1 = 50778,
   DT_TAG_ILLUMINANT_2 = 50779,
+  DT_TAG_ACTIVE_AREA = 50829,
   DT_TAG_ILLUMINANT_3 = 52529,
   DT_TAG_CALIBRATION_3 = 52530,
   DT_TAG_COLOR_MATRIX_3 = 52531,
@@ -75,6 +77,8 @@ double dt_raw_file_number(const dt_raw_file_t *file, const GArray *entries, uint
                           double otherwise);
 /** Whether everything that the container speaks of lies in the file, as far as it says so. */
 gboolean dt_raw_file_is_whole(const dt_raw_file_t *file);
+/** Whether nothing is known in it that LibRaw would come to grief over. */
+gboolean dt_raw_file_is_safe(const dt_raw_file_t *file);
 
 /** A box of an ISO media file, or a block of another: its content. */
 typedef struct dt_raw_block_t

@@ -4,7 +4,7 @@
 #include "imageio/late_library.h"
 #include "imageio/raw_read_internal.h"
 
-#include "common/log.h"
+#include "common/half.h"
 
 #include <string.h>
 
@@ -57,17 +57,6 @@ static void _count_error(void *data, const char *name, int offset)
   ++*(int *)data;
 }
 
-/** The same for versions of the library that count bytes with more bits. */
-static void _count_error_wide(void *data, const char *name, long long offset)
-{
-  (void)name;
-  (void)offset;
-  ++*(int *)data;
-}
-
-#define COUNT_ERROR                                                                                          \
-  _Generic((data_callback)NULL, void (*)(void *, const char *, int): _count_error, default: _count_error_wide)
-
 /** The library's reason with what can be done. */
 static gboolean _fail_decoding(const dt_raw_reading_t *reading, int code, GError **error)
 {
@@ -105,10 +94,13 @@ enum
 static gboolean _read_colours(dt_raw_reading_t *reading, libraw_data_t *data, dt_mosaic_t *m)
 {
   const int rows = m->period == 2 ? 8 : m->period;
+  // the library counts from its own idea of the visible area; 24 is a multiple of all periods, and more than any shift
+  const int down = (reading->top - data->sizes.top_margin) % 24 + 24,
+            right = (reading->left - data->sizes.left_margin) % 24 + 24;
   for(int y = 0; y < rows; y++)
     for(int x = 0; x < m->period; x++)
     {
-      const int index = _libraw.COLOR(data, y, x);
+      const int index = _libraw.COLOR(data, y + down, x + right);
       const guint8 colour = (guint8)(index == 3 && data->idata.colors == 3 ? DT_SITE_GREEN : index);
       if(index < 0 || index > 3) return FALSE;
       if(y < m->period)
@@ -183,38 +175,94 @@ static const void *_find_samples(const libraw_rawdata_t *raw, size_t *step, gboo
   return NULL;
 }
 
-static gboolean _read_samples(const dt_raw_reading_t *reading, dt_raw_t *raw, GError **error)
+/** A DNG's own directory of the raw, if it has the size of what the library decoded. */
+static gboolean _match_picture(dt_raw_reading_t *reading, GError **error)
+{
+  const dt_raw_file_t *file = reading->file;
+  if(file->kind != DT_RAW_DNG) return TRUE;
+  const double width = dt_raw_file_number(file, file->picture, DT_TAG_WIDTH, 0, 0.0);
+  const double height = dt_raw_file_number(file, file->picture, DT_TAG_HEIGHT, 0, 0.0);
+  if(width > 65535.0 || height > 65535.0)
+    return _fail(
+        reading, error,
+        "this DNG is more than 65535 pixels wide or high, which LibRaw cannot read; cut it into pieces "
+        "first");
+  if(width == reading->data->sizes.raw_width && height == reading->data->sizes.raw_height)
+    reading->picture = file->picture;
+  return TRUE;
+}
+
+/** The visible area. Of a DNG the library cuts off a row or column so that filter arrays begin at even places; its own
+ * tag says what there is. */
+static void _choose_area(dt_raw_reading_t *reading, dt_mosaic_t *m)
+{
+  const libraw_image_sizes_t *sizes = &reading->data->sizes;
+  reading->left = sizes->left_margin;
+  reading->top = sizes->top_margin;
+  m->width = sizes->width;
+  m->height = sizes->height;
+  const dt_exif_entry_t *tag = dt_exif_find_in(reading->picture, DT_TAG_ACTIVE_AREA);
+  double area[4];
+  for(uint32_t i = 0; i < 4; i++) area[i] = dt_exif_entry_number(tag, i, reading->file->big_endian, -1.0);
+  if(area[0] < 0.0 || area[1] < 0.0 || area[2] <= area[0] || area[3] <= area[1] || area[2] > sizes->raw_height
+     || area[3] > sizes->raw_width)
+    return;
+  reading->top = (int)area[0];
+  reading->left = (int)area[1];
+  m->height = (int)area[2] - reading->top;
+  m->width = (int)area[3] - reading->left;
+}
+
+/** Floating point that came as the integers of the same bits; other floats are not known to come so. */
+static gboolean _check_floats(dt_raw_reading_t *reading, dt_mosaic_t *m, GError **error)
+{
+  const dt_raw_file_t *file = reading->file;
+  if(m->is_float || dt_raw_file_number(file, reading->picture, DT_TAG_SAMPLE_FORMAT, 0, 1.0) != 3.0)
+    return TRUE;
+  reading->is_half = m->is_float = TRUE;
+  return dt_raw_file_number(file, reading->picture, DT_TAG_BITS, 0, 0.0) == 16.0
+         || _fail(
+             reading, error,
+             "the floating-point samples of this DNG are of a size that LibRaw does not decode; save it with "
+             "16 bits first");
+}
+
+static gboolean _read_samples(dt_raw_reading_t *reading, dt_raw_t *raw, GError **error)
 {
   const libraw_image_sizes_t *sizes = &reading->data->sizes;
   dt_mosaic_t *m = &raw->mosaic;
   const void *samples = _find_samples(&reading->data->rawdata, &m->step, &m->is_float);
   const size_t size = m->is_float ? sizeof(float) : sizeof(guint16);
   m->stride = sizes->raw_pitch ? sizes->raw_pitch / size : (size_t)sizes->raw_width * m->step;
-  m->width = sizes->width;
-  m->height = sizes->height;
-  if(!samples || m->width < 1 || m->height < 1 || sizes->left_margin + sizes->width > sizes->raw_width
-     || sizes->top_margin + sizes->height > sizes->raw_height
-     || m->stride < (size_t)(sizes->left_margin + sizes->width) * m->step)
+  _choose_area(reading, m);
+  if(!samples || m->width < 1 || m->height < 1 || reading->left + m->width > sizes->raw_width
+     || reading->top + m->height > sizes->raw_height || m->stride < (size_t)sizes->raw_width * m->step)
     return _fail(reading, error,
                  "the visible area of this raw does not lie in its picture; copy it again from its source");
-  const size_t first = (size_t)sizes->top_margin * m->stride + (size_t)sizes->left_margin * m->step;
+  const size_t first = (size_t)reading->top * m->stride + (size_t)reading->left * m->step;
   m->samples = (const char *)samples + first * size;
   raw->memory = m->stride * size * sizes->raw_height;
-  return TRUE;
+  return _check_floats(reading, m, error);
 }
 
-/** The file's own directory of the raw, if it has the size of what the library decoded. */
-static gboolean _match_picture(dt_raw_reading_t *reading, GError **error)
+/** Takes the place of the library's half floats with floats of the visible area; the library is done with. */
+static void _widen(dt_raw_held_t *held)
 {
-  const dt_raw_file_t *file = reading->file;
-  const double width = dt_raw_file_number(file, file->picture, DT_TAG_WIDTH, 0, 0.0);
-  const double height = dt_raw_file_number(file, file->picture, DT_TAG_HEIGHT, 0, 0.0);
-  if(width == reading->data->sizes.raw_width && height == reading->data->sizes.raw_height)
-    reading->picture = file->picture;
-  if(file->kind != DT_RAW_DNG || (width <= 65535.0 && height <= 65535.0)) return TRUE;
-  return _fail(reading, error,
-               "this DNG is more than 65535 pixels wide or high, which LibRaw cannot read; cut it "
-               "into pieces first");
+  dt_raw_t *raw = &held->raw;
+  dt_mosaic_t *m = &raw->mosaic;
+  const size_t step = m->step == 1 ? 1 : 3, row = (size_t)m->width * step;
+  float *wide = g_new(float, row *(size_t)m->height);
+  for(size_t y = 0; y < (size_t)m->height; y++)
+    for(size_t x = 0; x < (size_t)m->width; x++)
+      dt_half_to_float((const uint16_t *)m->samples + y * m->stride + x * m->step, wide + y * row + x * step,
+                       step);
+  held->release(held->decoder);
+  held->decoder = wide;
+  held->release = g_free;
+  m->samples = wide;
+  m->stride = row;
+  m->step = step;
+  raw->memory = row * (size_t)m->height * sizeof(float);
 }
 
 // --- What is known about them
@@ -327,15 +375,17 @@ static gboolean _describe_raw(dt_raw_reading_t *reading, libraw_data_t *data, dt
 // --- Decoding
 
 /** What the library would do beyond decoding is switched off, and its memory limited. */
-static void _set_options(libraw_data_t *data, uint64_t file_size)
+static void _set_options(libraw_data_t *data, const dt_raw_file_t *file)
 {
-  const uint64_t limit = CLAMP(file_size / ((1u << 20) / MAX_PACKING), MIN_MEMORY, MAX_MEMORY);
+  const uint64_t limit = CLAMP(file->input->size / ((1u << 20) / MAX_PACKING), MIN_MEMORY, MAX_MEMORY);
 #if LIBRAW_VERSION >= LIBRAW_MAKE_VERSION(0, 21, 0)
   data->rawparams.options &= ~(unsigned)LIBRAW_RAWOPTIONS_CONVERTFLOAT_TO_INT;
   data->rawparams.max_raw_memory_mb = (unsigned)limit;
 #else
   data->params.raw_processing_options &= ~(unsigned)LIBRAW_PROCESSING_CONVERTFLOAT_TO_INT;
   data->params.max_raw_memory_mb = (unsigned)limit;
+  // nothing in the note of a DNG is wanted, and a damaged one would be the end
+  if(file->kind == DT_RAW_DNG) data->params.raw_processing_options |= LIBRAW_PROCESSING_SKIP_MAKERNOTES;
 #endif
 }
 
@@ -363,20 +413,23 @@ static gboolean _check_colours(const dt_raw_reading_t *reading, GError **error)
                   "first and use denoise on the result");
 }
 
-static gboolean _decode(libraw_data_t *data, dt_raw_t *raw, const dt_raw_file_t *file, GError **error)
+static gboolean _decode(libraw_data_t *data, dt_raw_held_t *held, const dt_raw_file_t *file, GError **error)
 {
   dt_raw_reading_t reading = { .file = file, .data = data };
   int errors = 0;
-  _libraw.set_dataerror_handler(data, COUNT_ERROR, &errors);
-  _set_options(data, file->input->size);
+  _libraw.set_dataerror_handler(data, _count_error, &errors);
+  _set_options(data, file);
   int code = _open(data, file->input);
   if(code == LIBRAW_SUCCESS && !_check_colours(&reading, error)) return FALSE;
+  errors = 0; // of metadata
   if(code == LIBRAW_SUCCESS) code = _libraw.unpack(data);
   if(code != LIBRAW_SUCCESS) return _fail_decoding(&reading, code, error);
   if(errors) return _fail_decoding(&reading, LIBRAW_DATA_ERROR, error);
   _libraw.recycle_datastream(data);
   _libraw.set_dataerror_handler(data, NULL, NULL);
-  return _describe_raw(&reading, data, raw, error);
+  if(!_describe_raw(&reading, data, &held->raw, error)) return FALSE;
+  if(reading.is_half) _widen(held);
+  return TRUE;
 }
 
 static void _release(void *decoder)
@@ -402,5 +455,5 @@ gboolean dt_raw_decode(dt_raw_held_t *held, const dt_raw_file_t *file, GError **
   }
   held->decoder = data;
   held->release = _release;
-  return _decode(data, &held->raw, file, error);
+  return _decode(data, held, file, error);
 }

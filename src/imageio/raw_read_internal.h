@@ -14,7 +14,9 @@ typedef struct dt_raw_reading_t
 {
   const dt_raw_file_t *file;
   const libraw_data_t *data;
-  const GArray *picture; ///< the file's own directory, if it is that of what LibRaw decoded; or NULL
+  const GArray *picture; ///< of a DNG: its directory, if it is that of what LibRaw decoded; or NULL
+  int left, top;         ///< of the visible area in what is decoded
+  gboolean is_half;      ///< integers are half floats that LibRaw did not recognise
   int index[DT_MOSAIC_PERIOD][DT_MOSAIC_PERIOD]; ///< LibRaw's number of a site's colour: two greens have two
 } dt_raw_reading_t;
 

@@ -35,17 +35,36 @@ static double _average(const dt_raw_reading_t *reading, const _pattern_t *patter
   return sum / (pattern->rows * pattern->columns);
 }
 
-/** Calls for every level there is: of sites, or with DT_SENSOR_LINEAR of colours. */
-#define FOR_EACH_LEVEL(mosaic, y, x)                                                                         \
-  for(int y = 0; y < (mosaic)->period; y++)                                                                  \
-    for(int x = 0; x < ((mosaic)->sensor == DT_SENSOR_LINEAR ? 3 : (mosaic)->period); x++)
+/** Levels stand in rows of this many: of sites, or with DT_SENSOR_LINEAR of colours. */
+static int _columns(const dt_mosaic_t *m)
+{
+  return m->sensor == DT_SENSOR_LINEAR ? 3 : m->period;
+}
+
+static int _count_levels(const dt_mosaic_t *m)
+{
+  return _columns(m) * m->period;
+}
+
+static float *_black(dt_mosaic_t *m, int i)
+{
+  return &m->black[i / _columns(m)][i % _columns(m)];
+}
+
+static float *_white(dt_mosaic_t *m, int i)
+{
+  return &m->white[i / _columns(m)][i % _columns(m)];
+}
 
 static void _fill_pattern(const dt_raw_reading_t *reading, const _pattern_t *pattern, dt_mosaic_t *m)
 {
   const gboolean linear = m->sensor == DT_SENSOR_LINEAR;
-  FOR_EACH_LEVEL(m, y, x)
-  m->black[y][x] += (float)_average(reading, pattern, m->period, y, linear ? 0 : x,
-                                    linear ? MIN(x, pattern->samples - 1) : 0);
+  for(int i = 0; i < _count_levels(m); i++)
+  {
+    const int y = i / _columns(m), x = i % _columns(m);
+    *_black(m, i) += (float)_average(reading, pattern, m->period, y, linear ? 0 : x,
+                                     linear ? MIN(x, pattern->samples - 1) : 0);
+  }
   if(m->period % pattern->rows || m->period % pattern->columns)
     dt_log(DT_LOG_PIPE, "%s: a black level of %d x %d sites is averaged", reading->file->input->name,
            pattern->columns, pattern->rows);
@@ -83,7 +102,7 @@ static gboolean _read_dng_black(const dt_raw_reading_t *reading, dt_mosaic_t *m)
                                .get = _get_dng_black };
   const double delta = _get_delta(reading, TAG_BLACK_DELTA_H) + _get_delta(reading, TAG_BLACK_DELTA_V);
   _fill_pattern(reading, &pattern, m);
-  FOR_EACH_LEVEL(m, y, x) m->black[y][x] += (float)delta;
+  for(int i = 0; i < _count_levels(m); i++) *_black(m, i) += (float)delta;
   return TRUE;
 }
 
@@ -100,10 +119,10 @@ static void _read_dng_white(const dt_raw_reading_t *reading, dt_mosaic_t *m)
 {
   const double first =
       dt_raw_file_number(reading->file, reading->picture, DT_TAG_WHITE_LEVEL, 0, _get_top(reading, m));
-  FOR_EACH_LEVEL(m, y, x)
+  for(int i = 0; i < _count_levels(m); i++)
   {
-    const uint32_t sample = m->sensor == DT_SENSOR_LINEAR ? (uint32_t)x : 0;
-    m->white[y][x] =
+    const uint32_t sample = m->sensor == DT_SENSOR_LINEAR ? (uint32_t)i : 0;
+    *_white(m, i) =
         (float)dt_raw_file_number(reading->file, reading->picture, DT_TAG_WHITE_LEVEL, sample, first);
   }
 }
@@ -125,10 +144,10 @@ static void _add_black_pattern(const dt_raw_reading_t *reading, dt_mosaic_t *m)
 }
 
 /** Whether LibRaw left black to be measured. */
-static gboolean _is_black_unknown(const dt_raw_reading_t *reading, const dt_mosaic_t *m)
+static gboolean _is_black_unknown(const dt_raw_reading_t *reading, dt_mosaic_t *m)
 {
   double sum = 0.0;
-  FOR_EACH_LEVEL(m, y, x) sum += (double)m->black[y][x];
+  for(int i = 0; i < _count_levels(m); i++) sum += (double)*_black(m, i);
   return sum == 0.0 && reading->data->rawdata.raw_image && !m->is_float && m->sensor != DT_SENSOR_LINEAR;
 }
 
@@ -154,21 +173,22 @@ static void _measure_black(const dt_raw_reading_t *reading, dt_mosaic_t *m)
 {
   double sums[DT_MOSAIC_PERIOD][DT_MOSAIC_PERIOD] = { 0 }, counts[DT_MOSAIC_PERIOD][DT_MOSAIC_PERIOD] = { 0 };
   for(int i = 0; i < 8; i++) _add_masked(reading, m, reading->data->sizes.mask[i], sums, counts);
-  FOR_EACH_LEVEL(m, y, x)
+  for(int i = 0; i < _count_levels(m); i++)
   {
+    const int y = i / m->period, x = i % m->period;
     const double mean = counts[y][x] > 0.0 ? sums[y][x] / counts[y][x] : 0.0;
-    if(mean < (double)m->white[y][x] / 2.0) m->black[y][x] = (float)mean;
+    if(mean < (double)*_white(m, i) / 2.0) *_black(m, i) = (float)mean;
   }
 }
 
 static void _read_library_levels(const dt_raw_reading_t *reading, dt_mosaic_t *m)
 {
   const libraw_colordata_t *color = &reading->data->color;
-  FOR_EACH_LEVEL(m, y, x)
+  for(int i = 0; i < _count_levels(m); i++)
   {
-    const int index = m->sensor == DT_SENSOR_LINEAR ? x : reading->index[y][x];
-    m->black[y][x] = (float)color->black + (float)color->cblack[index];
-    m->white[y][x] = (float)color->maximum;
+    const int index = m->sensor == DT_SENSOR_LINEAR ? i : reading->index[i / m->period][i % m->period];
+    *_black(m, i) = (float)color->black + (float)color->cblack[index];
+    *_white(m, i) = (float)color->maximum;
   }
   _add_black_pattern(reading, m);
   if(_is_black_unknown(reading, m)) _measure_black(reading, m);
@@ -190,13 +210,13 @@ static gboolean _check_levels(const dt_raw_reading_t *reading, dt_mosaic_t *m, G
 {
   const float top = (float)_get_top(reading, m);
   gboolean corrected = FALSE;
-  FOR_EACH_LEVEL(m, y, x)
+  for(int i = 0; i < _count_levels(m); i++)
   {
-    const float black = m->black[y][x], white = m->white[y][x];
+    const float black = *_black(m, i), white = *_white(m, i);
     if(!isfinite(black) || (black < 0.0f && !m->is_float)) return _fail(reading, error, black, white);
     if(white > black && isfinite(white) && (m->is_float || white <= 65535.0f)) continue;
     if(black >= top) return _fail(reading, error, black, white);
-    m->white[y][x] = top;
+    *_white(m, i) = top;
     corrected = TRUE;
   }
   if(corrected)
@@ -207,8 +227,7 @@ static gboolean _check_levels(const dt_raw_reading_t *reading, dt_mosaic_t *m, G
 
 gboolean dt_raw_read_levels(const dt_raw_reading_t *reading, dt_mosaic_t *mosaic, GError **error)
 {
-  const gboolean is_dng = reading->file->kind == DT_RAW_DNG && reading->picture;
-  if(is_dng && _read_dng_black(reading, mosaic))
+  if(reading->picture && _read_dng_black(reading, mosaic))
     _read_dng_white(reading, mosaic);
   else
     _read_library_levels(reading, mosaic);

@@ -22,7 +22,8 @@ void test_raw_remove(test_raw_t *raw, test_raw_place_t place, uint16_t tag)
     if(g_array_index(tags, dt_exif_entry_t, i).tag == tag) g_array_remove_index(tags, i);
 }
 
-static void _set(test_raw_t *raw, test_raw_place_t place, uint16_t tag, uint16_t type, uint32_t count, GBytes *value)
+static void _set(test_raw_t *raw, test_raw_place_t place, uint16_t tag, uint16_t type, uint32_t count,
+                 GBytes *value)
 {
   const dt_exif_entry_t entry = { .tag = tag, .type = type, .count = count, .value = value };
   test_raw_remove(raw, place, tag);
@@ -126,7 +127,8 @@ static void _set_picture(test_raw_t *raw, const char *pattern)
   test_raw_set_number(raw, TEST_RAW_PICTURE, 257, DT_TYPE_LONG, raw->height);
   test_raw_set(raw, TEST_RAW_PICTURE, 258, DT_TYPE_SHORT, n, all_bits);
   test_raw_set_number(raw, TEST_RAW_PICTURE, 259, DT_TYPE_SHORT, 1);
-  test_raw_set_number(raw, TEST_RAW_PICTURE, 262, DT_TYPE_SHORT, strlen(pattern) % 4 == 0 && strcmp(pattern, "MONO") ? 32803 : 34892);
+  test_raw_set_number(raw, TEST_RAW_PICTURE, 262, DT_TYPE_SHORT,
+                      strlen(pattern) % 4 == 0 && strcmp(pattern, "MONO") ? 32803 : 34892);
   test_raw_set_number(raw, TEST_RAW_PICTURE, 277, DT_TYPE_SHORT, n);
   test_raw_set_number(raw, TEST_RAW_PICTURE, 278, DT_TYPE_LONG, raw->height);
   test_raw_set_number(raw, TEST_RAW_PICTURE, 284, DT_TYPE_SHORT, 1);
@@ -186,7 +188,7 @@ static void _append_samples(GByteArray *file, const test_raw_t *raw)
     {
       uint16_t word = 0;
       if(raw->bits == TEST_RAW_HALF)
-        dt_half_from_float(&raw->samples[i], &word, 1);
+        dt_float_to_half(&raw->samples[i], &word, 1);
       else
         word = (uint16_t)lrintf(raw->samples[i]);
       const int width = abs(raw->bits);
@@ -254,7 +256,9 @@ static void _add_number(GArray *tags, uint16_t tag, uint32_t value)
 {
   uint8_t bytes[4];
   dt_exif_put_uint(bytes, 4, FALSE, value);
-  const dt_exif_entry_t entry = { .tag = tag, .type = DT_TYPE_LONG, .count = 1, .value = g_bytes_new(bytes, 4) };
+  const dt_exif_entry_t entry = {
+    .tag = tag, .type = DT_TYPE_LONG, .count = 1, .value = g_bytes_new(bytes, 4)
+  };
   for(guint i = 0; i < tags->len; i++)
     if(g_array_index(tags, dt_exif_entry_t, i).tag == tag)
     {

@@ -61,7 +61,8 @@ void test_raw_set(test_raw_t *raw, test_raw_place_t place, uint16_t tag, uint16_
 /** The same for one number, a text, and any bytes of TEST_TYPE_UNDEFINED. */
 void test_raw_set_number(test_raw_t *raw, test_raw_place_t place, uint16_t tag, uint16_t type, double value);
 void test_raw_set_text(test_raw_t *raw, test_raw_place_t place, uint16_t tag, const char *text);
-void test_raw_set_bytes(test_raw_t *raw, test_raw_place_t place, uint16_t tag, const void *bytes, size_t size);
+void test_raw_set_bytes(test_raw_t *raw, test_raw_place_t place, uint16_t tag, const void *bytes,
+                        size_t size);
 void test_raw_remove(test_raw_t *raw, test_raw_place_t place, uint16_t tag);
 
 /** The visible area: top, left, bottom, right. */
