@@ -97,13 +97,13 @@ static struct
   }
 
 #define RAW_ENTRIES                                                                                          \
-  STRENGTH_ENTRIES("0 to 100 (default): below it as much of the sensor's own samples"),                      \
+  STRENGTH_ENTRIES("0 (the sensor's own samples) to 100 (the model's, default); between them a mixture"),    \
       { "output-kind",                                                                                       \
         0,                                                                                                   \
         0,                                                                                                   \
         G_OPTION_ARG_STRING,                                                                                 \
         &_opt.kind,                                                                                          \
-        "of a DNG: linear (default), three colours for every pixel, or cfa, behind the filter array again",  \
+        "of a DNG: linear (default), demosaicked by the model, or cfa, a mosaic again as the camera's",      \
         "K" },                                                                                               \
       { "format",                                                                                            \
         0,                                                                                                   \
@@ -114,7 +114,7 @@ static struct
         "F" },                                                                                               \
       { "bit-depth", 0,                                                                                      \
         0,           G_OPTION_ARG_STRING,                                                                    \
-        &_opt.depth, "of a DNG 16 (default) or half; of a TIFF or OpenEXR 16 or 32",                         \
+        &_opt.depth, "DNG: 16 (default) or half; TIFF: 16 or 32 (default); OpenEXR: half (default) or 32",   \
         "N" },                                                                                               \
   {                                                                                                          \
     "compression", 0, 0, G_OPTION_ARG_STRING, &_opt.compression,                                             \
@@ -289,13 +289,7 @@ static gboolean _parse_raw(dt_restore_job_t *job, GError **error)
     return _usage(error, "--output-kind takes linear or cfa.");
   job->half = strcmp(depth, "half") == 0;
   if(strcmp(depth, "16") == 0 || strcmp(depth, "32") == 0) job->bits = atoi(depth);
-  if(*depth && !job->half && !job->bits) return _usage(error, "--bit-depth takes 16, 32 or half.");
-  if(job->half && _opt.compression && strcmp(_opt.compression, "none") != 0)
-    return _usage(error,
-                  "--bit-depth half and --compression %s contradict each other: a DNG cannot compress half "
-                  "floats so.",
-                  _opt.compression);
-  return TRUE;
+  return !*depth || job->half || job->bits || _usage(error, "--bit-depth takes 16, 32 or half.");
 }
 
 static gboolean _parse_compression(const dt_restore_job_t *job, dt_imageio_compression_t *compression)
@@ -329,6 +323,19 @@ static gboolean _parse_raw_format(const char *name, dt_imageio_format_t *format)
   return *format == DT_IMAGEIO_TIFF || *format == DT_IMAGEIO_EXR || strcmp(name, "dng") == 0;
 }
 
+static gboolean _has_dng_name(const char *name)
+{
+  const char *dot = strrchr(name, '.');
+  return dot && g_ascii_strcasecmp(dot, ".dng") == 0;
+}
+
+/* The format that -o names, UNKNOWN where it names none. */
+static dt_imageio_format_t _get_named_format(const dt_restore_job_t *job)
+{
+  const gboolean named = job->output && !g_file_test(job->output, G_FILE_TEST_IS_DIR);
+  return named ? dt_imageio_format_for_name(job->output) : DT_IMAGEIO_UNKNOWN;
+}
+
 static gboolean _parse_format(dt_restore_job_t *job, GError **error)
 {
   if(!_opt.format) return TRUE;
@@ -336,11 +343,34 @@ static gboolean _parse_format(dt_restore_job_t *job, GError **error)
     return _usage(error, "--format takes dng, tiff or exr.");
   if(!_is_raw_job(job) && !(job->format = dt_imageio_format_for_option(_opt.format)))
     return _usage(error, "--format takes tiff, png, jpeg, pfm or exr.");
-  const gboolean named = job->output && !g_file_test(job->output, G_FILE_TEST_IS_DIR);
-  const dt_imageio_format_t told = named ? dt_imageio_format_for_name(job->output) : DT_IMAGEIO_UNKNOWN;
-  if(!told || told == job->format) return TRUE;
+  const dt_imageio_format_t told = _get_named_format(job);
+  const gboolean is_dng = _is_raw_job(job) && job->output && _has_dng_name(job->output);
+  if(is_dng ? !job->format : !told || told == job->format) return TRUE;
   return _usage(error, "--format %s and the name %s contradict each other; choose one.", _opt.format,
                 job->output);
+}
+
+/* What is asked of a raw's result can be had in its format. */
+static gboolean _check_raw_format(const dt_restore_job_t *job, GError **error)
+{
+  const dt_imageio_format_t format = job->format ? job->format : _get_named_format(job);
+  const char *packing = _opt.compression ? _opt.compression : "none";
+  const gboolean none = strcmp(packing, "none") == 0, lj92 = strcmp(packing, "lj92") == 0;
+  if(format && job->kind == DT_DNG_CFA)
+    return _usage(error, "--output-kind cfa takes a DNG for its result: a TIFF or OpenEXR is no mosaic.");
+  if(format && lj92)
+    return _usage(error, "--compression lj92 is for a DNG. A TIFF takes none, deflate or deflate-predictor.");
+  if(format == DT_IMAGEIO_TIFF && job->half)
+    return _usage(error, "--bit-depth half is for a DNG or OpenEXR. A TIFF takes 16 or 32.");
+  if(format) return TRUE;
+  if(job->bits == 32)
+    return _usage(error, "--bit-depth 32 is for a TIFF or OpenEXR. A DNG takes 16 or half.");
+  if(!none && (job->half || !lj92))
+    return _usage(error, "--compression %s is not for a DNG%s, which takes %snone.", packing,
+                  job->half ? " of half floats" : "", job->half ? "" : "lj92 or ");
+  if(job->profile)
+    return _usage(error, "--icc is for a TIFF or OpenEXR: a DNG has the camera's own colours. Leave it out.");
+  return TRUE;
 }
 
 /* --- streams --- */
@@ -455,7 +485,8 @@ static gboolean _check_options(dt_cli_restore_t *r, GError **error)
                   _is_raw_job(job) ? "lj92, " : "");
   if(!_parse_raw(job, error)) return FALSE;
   if(!_parse_intent(&job->intent)) return _usage(error, "--intent takes relative or perceptual.");
-  if(!_parse_format(job, error) || !_check_streams(r, error)) return FALSE;
+  if(!_parse_format(job, error) || (_is_raw_job(job) && !_check_raw_format(job, error))) return FALSE;
+  if(!_check_streams(r, error)) return FALSE;
   if(_opt.progress && !dt_cli_progress_mode(_opt.progress, &r->progress.mode))
     return _usage(error, "--progress takes auto, bar, plain, json or none.");
   if(_opt.memory && !(load->memory = (size_t)dt_conf_parse_size(_opt.memory)))

@@ -260,7 +260,9 @@ static void _set_names(dt_exif_t *main, const dt_raw_t *raw)
   const char *unique = raw->unique_model && *raw->unique_model ? raw->unique_model : *both ? both : "unknown";
   char *ascii = g_str_to_ascii(unique, "C");
   dt_dng_set_text(main, TAG_UNIQUE_MODEL, ascii);
-  if(raw->name && *raw->name) dt_dng_set_text(main, TAG_ORIGINAL_NAME, raw->name);
+  /* a DNG says itself what it was made from */
+  if(raw->name && *raw->name && !_has(main, TAG_ORIGINAL_NAME))
+    dt_dng_set_text(main, TAG_ORIGINAL_NAME, raw->name);
   g_free(ascii);
   g_free(both);
 }

@@ -103,7 +103,6 @@ static void _complete_orientation(dt_raw_t *raw)
 static gboolean _read(dt_raw_held_t *held, const dt_raw_file_t *file, GError **error)
 {
   dt_raw_t *raw = &held->raw;
-  raw->name = g_path_get_basename(file->input->name);
   raw->is_dng = file->kind == DT_RAW_DNG;
   if(!_check(file, error) || !dt_raw_decode(held, file, error)) return FALSE;
   dt_raw_read_metadata(raw, file);
@@ -119,6 +118,7 @@ dt_raw_t *dt_raw_open(const char *path, GError **error)
   dt_input_t *input = dt_input_open(path, error);
   if(!input) return NULL;
   dt_raw_held_t *held = g_new0(dt_raw_held_t, 1);
+  held->raw.name = strcmp(path, DT_IMAGEIO_STREAM) == 0 ? g_strdup("") : g_path_get_basename(path);
   dt_raw_file_t file;
   dt_raw_file_open(&file, input);
   const gboolean done = _read(held, &file, error);

@@ -14,7 +14,7 @@
 typedef struct dt_raw_t
 {
   dt_mosaic_t mosaic; ///< of the visible area
-  char *name;         ///< the file's, without its directory
+  char *name;         ///< the file's, without its directory; "" of the standard input
   char *make, *model; ///< as the camera writes them, never NULL
   char *unique_model; ///< for DNG: make and model without repetition, or the source's own
   char *decoder;      ///< in words, for -d and --dry-run: "Bayer RGGB, 14 bits, Canon CR2 …"

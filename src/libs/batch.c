@@ -245,6 +245,17 @@ static void _take_found(_collector_t *c, GPtrArray *found)
   }
 }
 
+/* Why a directory gives nothing (transfer full). */
+static char *_explain_nothing(const _collector_t *c, gboolean has_results)
+{
+  if(has_results)
+    return g_strdup("there are only results of earlier runs in this directory. Choose another.");
+  return g_strdup_printf("there are no %s in this directory%s", c->opts->raws ? "camera raws" : "pictures",
+                         c->opts->recursive
+                             ? " or below it. Choose another."
+                             : ". Choose another, or use --recursive to look below it as well.");
+}
+
 static void _take_directory(_collector_t *c, const char *operand)
 {
   const int results = c->results;
@@ -257,13 +268,11 @@ static void _take_directory(_collector_t *c, const char *operand)
       c->directories); /* an operand inside another is entered again: its files are known */
   _scan(c, operand, "", found);
   if(!found->len && c->batch->problems->len == problems)
-    _add_problem(
-        c, operand,
-        c->results > results ? "there are only results of earlier runs in this directory. Choose another."
-        : c->opts->recursive
-            ? "there are no pictures in this directory or below it. Choose another."
-            : "there are no pictures in this directory. Choose another, or use --recursive to look below "
-              "it as well.");
+  {
+    char *what = _explain_nothing(c, c->results > results);
+    _add_problem(c, operand, what);
+    g_free(what);
+  }
   _take_found(c, found);
   g_ptr_array_unref(found);
   g_clear_pointer(&c->root, g_free);
