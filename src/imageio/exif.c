@@ -269,21 +269,29 @@ static void _add_places(const _source_t *source, GArray *places, const dt_exif_e
     _add_place(places, dt_exif_get_uint(value + (size_t)i * (size_t)word, word, source->big_endian));
 }
 
-/** One directory with nothing left out but what only takes memory; notes which others it points to. */
+/** Reads an entry of a page. One whose value is not there, or only takes memory, stays without. */
+static void _read_page_entry(_source_t *source, GArray *entries, GArray *places, uint64_t at)
+{
+  dt_exif_entry_t entry;
+  uint64_t count, target;
+  if(!_parse_entry(source, at, &entry, &count, &target)) return;
+  if(entry.tag != TAG_ORIGINAL_DATA && _read_value(source, entries, entry, count))
+  {
+    _add_places(source, places, &g_array_index(entries, dt_exif_entry_t, entries->len - 1));
+    return;
+  }
+  entry.count = (uint32_t)MIN(count, (uint64_t)UINT32_MAX);
+  g_array_append_val(entries, entry);
+}
+
+/** One directory with nothing left out; notes which others it points to. */
 static GArray *_read_page(_source_t *source, GArray *places, uint64_t offset)
 {
   GArray *entries = dt_exif_entries_new();
   const int word = source->big_tiff ? 8 : 4;
   uint64_t first, step;
   const uint64_t count = _count_entries(source, offset, &first, &step);
-  for(uint64_t i = 0; i < count; i++)
-  {
-    dt_exif_entry_t entry;
-    uint64_t values, target;
-    if(_parse_entry(source, first + i * step, &entry, &values, &target) && entry.tag != TAG_ORIGINAL_DATA
-       && _read_value(source, entries, entry, values))
-      _add_places(source, places, &g_array_index(entries, dt_exif_entry_t, entries->len - 1));
-  }
+  for(uint64_t i = 0; i < count; i++) _read_page_entry(source, entries, places, first + i * step);
   uint8_t next[8];
   if(count && _read_at(source, first + count * step, next, (size_t)word))
     _add_place(places, dt_exif_get_uint(next, word, source->big_endian));
@@ -323,7 +331,7 @@ const dt_exif_entry_t *dt_exif_find(const dt_exif_t *exif, dt_ifd_t ifd, uint16_
 
 double dt_exif_entry_number(const dt_exif_entry_t *entry, uint32_t i, gboolean big_endian, double otherwise)
 {
-  if(!entry || i >= entry->count) return otherwise;
+  if(!entry || !entry->value || i >= entry->count) return otherwise;
   const int word = (int)dt_exif_word_size(entry->type);
   const uint8_t *bytes =
       (const uint8_t *)g_bytes_get_data(entry->value, NULL) + i * dt_exif_type_size(entry->type);

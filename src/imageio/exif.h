@@ -88,7 +88,8 @@ dt_exif_t *dt_exif_create(void);
  * not those that dt_exif_read_file() reads.
  *
  * @param base  where in the file the structure begins
- * @return (transfer full) of GArray of dt_exif_entry_t sorted by tag; empty when it is none */
+ * @return (transfer full) of GArray of dt_exif_entry_t sorted by tag; empty when it is none. The value of an entry is
+ *         NULL where it is not there, or of no known type */
 GPtrArray *dt_exif_read_pages(const dt_input_t *input, uint64_t base, gboolean *big_endian);
 /** An empty array of dt_exif_entry_t that unrefs their values. */
 GArray *dt_exif_entries_new(void);
