@@ -319,8 +319,10 @@ GPtrArray *dt_exif_read_pages(const dt_input_t *input, uint64_t base, gboolean *
 const dt_exif_entry_t *dt_exif_find_in(const GArray *entries, uint16_t tag)
 {
   for(guint i = 0; entries && i < entries->len; i++)
-    if(g_array_index(entries, dt_exif_entry_t, i).tag == tag)
-      return &g_array_index(entries, dt_exif_entry_t, i);
+  {
+    const dt_exif_entry_t *entry = &g_array_index(entries, dt_exif_entry_t, i);
+    if(entry->tag == tag && entry->value) return entry;
+  }
   return NULL;
 }
 
@@ -331,7 +333,7 @@ const dt_exif_entry_t *dt_exif_find(const dt_exif_t *exif, dt_ifd_t ifd, uint16_
 
 double dt_exif_entry_number(const dt_exif_entry_t *entry, uint32_t i, gboolean big_endian, double otherwise)
 {
-  if(!entry || !entry->value || i >= entry->count) return otherwise;
+  if(!entry || i >= entry->count) return otherwise;
   const int word = (int)dt_exif_word_size(entry->type);
   const uint8_t *bytes =
       (const uint8_t *)g_bytes_get_data(entry->value, NULL) + i * dt_exif_type_size(entry->type);

@@ -96,7 +96,7 @@ GArray *dt_exif_entries_new(void);
 void dt_exif_destroy(dt_exif_t *exif);
 
 const dt_exif_entry_t *dt_exif_find(const dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag);
-/** The same in any array of entries; NULL has none. */
+/** The same in any array of entries, of those that have a value; NULL has none. */
 const dt_exif_entry_t *dt_exif_find_in(const GArray *entries, uint16_t tag);
 /** Value @p i of an entry of BYTE, SHORT, LONG, RATIONAL or SRATIONAL, @p otherwise without one. */
 double dt_exif_entry_number(const dt_exif_entry_t *entry, uint32_t i, gboolean big_endian, double otherwise);

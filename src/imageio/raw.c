@@ -67,7 +67,7 @@ static char *_copy_text(const dt_exif_entry_t *entry)
 /** What the file says of a name; it stays as it is where the file says nothing. */
 static void _take_name(char **name, const dt_exif_entry_t *entry)
 {
-  char *text = entry && entry->value && entry->type == DT_TYPE_ASCII ? _copy_text(entry) : NULL;
+  char *text = entry && entry->type == DT_TYPE_ASCII ? _copy_text(entry) : NULL;
   if(text && *text)
   {
     g_free(*name);

@@ -67,12 +67,12 @@ static void _find_picture(dt_raw_file_t *file)
 static dt_raw_kind_t _recognise_tiff(dt_raw_file_t *file, const guint8 *head)
 {
   static const char *const almost[] = { "IIRO", "IIRS", "MMOR", "IIU\0" };
+  file->is_panasonic = memcmp(head, "IIU\0", 4) == 0;
   file->pages = dt_exif_read_pages(file->input, 0, &file->big_endian);
   if(file->pages->len) file->main = file->pages->pdata[0];
   _find_picture(file);
   if(dt_exif_find_in(file->main, DT_TAG_DNG_VERSION)) return DT_RAW_DNG;
   if(file->picture || memcmp(head + 8, "CR\2", 3) == 0) return DT_RAW_TIFF;
-  file->is_panasonic = memcmp(head, "IIU\0", 4) == 0;
   for(size_t i = 0; i < G_N_ELEMENTS(almost); i++)
     if(memcmp(head, almost[i], 4) == 0) return DT_RAW_TIFF;
   return _is_raw_name(file->input->name) ? DT_RAW_TIFF : DT_RAW_NOT;

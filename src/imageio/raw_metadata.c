@@ -119,8 +119,7 @@ static void _read_tiff(dt_raw_t *raw, const dt_raw_file_t *file)
   if(!raw->exif) return;
   raw->xmp = dt_exif_steal(raw->exif, DT_IFD_MAIN, DT_TAG_XMP);
   const dt_exif_entry_t *jpeg = dt_exif_find_in(file->main, TAG_JPEG_FROM_RAW);
-  if(jpeg && jpeg->value && file->kind == DT_RAW_TIFF
-     && !dt_exif_find(raw->exif, DT_IFD_EXIF, DT_TAG_MAKER_NOTE))
+  if(jpeg && file->kind == DT_RAW_TIFF && !dt_exif_find(raw->exif, DT_IFD_EXIF, DT_TAG_MAKER_NOTE))
     _read_jpeg(raw, g_bytes_ref(jpeg->value));
   if(raw->exif->big_endian == file->big_endian) _take_raw_tags(raw, file);
   if(file->kind == DT_RAW_DNG) _take_dng_tags(raw, file);
