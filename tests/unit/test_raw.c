@@ -468,6 +468,34 @@ static void test_neutrals(void **state)
   dt_raw_free(raw);
 }
 
+/** What LibRaw knows of a camera, of a file that is no DNG and says nothing itself. */
+static void test_a_camera_that_libraw_knows(void **state)
+{
+  (void)state;
+  test_raw_t *made = test_raw_new("RGGB", 60, 40, 16);
+  made->sub_ifd = TRUE;
+  test_raw_fill(made, 4);
+  for(int tag = 50706; tag <= 50778; tag++) test_raw_remove(made, TEST_RAW_MAIN, (uint16_t)tag);
+  for(int tag = 50714; tag <= 50717; tag++) test_raw_remove(made, TEST_RAW_PICTURE, (uint16_t)tag);
+  test_raw_set_text(made, TEST_RAW_MAIN, 271, "LEICA CAMERA AG");
+  test_raw_set_text(made, TEST_RAW_MAIN, 272, "LEICA M8");
+  test_raw_write(made, _path("known.pef"));
+  GError *error = NULL;
+  dt_raw_t *raw = dt_raw_open(_path("known.pef"), &error);
+  assert_no_error(error);
+  assert_false(raw->is_dng || raw->has_neutral || raw->dng_tags);
+  assert_true(raw->has_matrix && raw->matrix[0][0] > 0.3);
+  assert_true(raw->neutral[1] == 1.0 && raw->neutral[0] > 0.2 && raw->neutral[0] < 0.9); // of D65
+  assert_true(raw->mosaic.black[0][0] == 0.0f && raw->mosaic.white[1][1] == 65535.0f);
+  assert_string_equal(raw->unique_model, "LEICA M8");
+  float matrix[9];
+  assert_true(dt_raw_camera_to_rec709(raw, matrix));
+  assert_true(fabsf(matrix[0] + matrix[1] + matrix[2] - 1.0f) <= 1.2e-7f);
+  _assert_samples(made, raw, 0, 0);
+  dt_raw_free(raw);
+  test_raw_free(made);
+}
+
 // --- No raw, or a damaged one
 
 static void test_no_raws(void **state)
@@ -609,6 +637,7 @@ int main(void)
     cmocka_unit_test(test_matrix_nearest_daylight),
     cmocka_unit_test(test_missing_colours),
     cmocka_unit_test(test_neutrals),
+    cmocka_unit_test(test_a_camera_that_libraw_knows),
     cmocka_unit_test(test_no_raws),
     cmocka_unit_test(test_a_plain_tiff_is_no_raw),
     cmocka_unit_test(test_cut_off),
