@@ -282,12 +282,9 @@ dt_exif_t *dt_dng_main_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, GByt
   _set_names(main, raw);
   _set_colour(main, raw, note);
   _set_baselines(main, raw);
-  if(xmp)
-  {
-    gsize size;
-    const void *data = g_bytes_get_data(xmp, &size);
-    dt_dng_set_bytes(main, DT_TAG_XMP, DT_TYPE_BYTE, data, size);
-  }
+  gsize size = 0;
+  const void *data = xmp ? g_bytes_get_data(xmp, &size) : NULL;
+  if(size) dt_dng_set_bytes(main, DT_TAG_XMP, DT_TYPE_BYTE, data, size);
   return main;
 }
 
