@@ -1,51 +1,239 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* TEMPORARY: nearest-mean demosaic until the real one is merged. */
+/* The source of rows: bands of fixed rows with a margin are made into planes, whoever reads which rows of them, so the
+ * way of reading cannot show. Beyond its edges the picture goes on mirrored. */
 #include "common/demosaic.h"
-typedef struct _source_t
+#include "common/demosaic_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+enum
+{
+  MARGIN = DT_DEMOSAIC_MARGIN,
+  BAND = 120, ///< rows; whole periods of every filter array
+  NEAREST = 3 ///< sites further away are no neighbours
+};
+
+typedef struct _demosaic_t
 {
   dt_row_source_t source;
-  const dt_mosaic_t *m;
-} _source_t;
+  const dt_mosaic_t *mosaic;
+  dt_demosaic_method_t method;
+  float neutral[4], balance[4]; ///< of the colours, and one divided by it
+  int first;                    ///< row of the picture where the band begins, -1: there is none yet
+  dt_demosaic_band_t band;
+  float *planes; ///< all of the band's
+  float *line;   ///< of samples
+  dt_demosaic_xtrans_t *xtrans;
+} _demosaic_t;
+
+// --- the band's sites
+
+static float _sample(const _demosaic_t *d, int x, int y)
+{
+  float value;
+  dt_mosaic_read(d->mosaic, x, y, 1, &value);
+  return value * d->balance[dt_mosaic_colour(d->mosaic, x, y)];
+}
+
+/* The mean of the sites of a colour next to one; what is there itself, in pictures so small that there are none. */
+static float _estimate(const _demosaic_t *d, int colour, int x, int y)
+{
+  const dt_mosaic_t *m = d->mosaic;
+  float sum = 0, weights = 0;
+  for(int r = 1; r <= NEAREST && weights == 0; r++)
+    for(int v = MAX(0, y - r); v <= MIN(m->height - 1, y + r); v++)
+      for(int u = MAX(0, x - r); u <= MIN(m->width - 1, x + r); u++)
+        if(dt_mosaic_colour(m, u, v) == colour)
+        {
+          const float weight = (float)((r + 1 - ABS(u - x)) * (r + 1 - ABS(v - y)));
+          sum += weight * _sample(d, u, v);
+          weights += weight;
+        }
+  return weights > 0 ? sum / weights : _sample(d, x, y);
+}
+
+/* The place in 0..@p n - 1 that is seen at @p i in mirrors standing on the first and the last site. */
+static int _mirror(int i, int n)
+{
+  const int period = MAX(1, 2 * (n - 1)), at = ((i % period) + period) % period;
+  return n == 1 ? 0 : MIN(at, period - at);
+}
+
+/* What a site beyond the edges could have seen. */
+static float _invent(const _demosaic_t *d, int x, int y)
+{
+  const int colour = dt_mosaic_colour(d->mosaic, x + MARGIN, y + MARGIN);
+  const int u = _mirror(x, d->mosaic->width), v = _mirror(y, d->mosaic->height);
+  return dt_mosaic_colour(d->mosaic, u, v) == colour ? _sample(d, u, v) : _estimate(d, colour, u, v);
+}
+
+static void _fill_row(const _demosaic_t *d, int y, float *row)
+{
+  const dt_mosaic_t *m = d->mosaic;
+  const gboolean inside = y >= 0 && y < m->height;
+  for(int x = -MARGIN; x < (inside ? 0 : m->width); x++) row[x] = _invent(d, x, y);
+  if(inside)
+  {
+    dt_mosaic_read(m, 0, y, m->width, row);
+    for(int x = 0; x < m->width; x++) row[x] *= d->balance[dt_mosaic_colour(m, x, y)];
+  }
+  for(int x = m->width; x < d->band.width - MARGIN; x++) row[x] = _invent(d, x, y);
+}
+
+// --- the plain method
+
+typedef struct _taps_t
+{
+  int n;
+  ptrdiff_t at[(2 * NEAREST + 1) * (2 * NEAREST + 1)];
+  float weight[(2 * NEAREST + 1) * (2 * NEAREST + 1)];
+} _taps_t;
+
+/* A colour's sites around one at (@p x, @p y) of the period. */
+static void _find_taps(const dt_demosaic_band_t *b, int colour, int x, int y, _taps_t *taps)
+{
+  float sum = 0;
+  taps->n = 0;
+  for(int r = 0; r <= NEAREST && taps->n == 0; r++)
+    for(int v = -r; v <= r; v++)
+      for(int u = -r; u <= r; u++)
+        if(dt_demosaic_colour(b, x + u + MARGIN, y + v + MARGIN) == colour)
+        {
+          taps->at[taps->n] = (ptrdiff_t)v * b->width + u;
+          taps->weight[taps->n] = (float)((r + 1 - ABS(u)) * (r + 1 - ABS(v)));
+          sum += taps->weight[taps->n++];
+        }
+  for(int i = 0; i < taps->n; i++) taps->weight[i] /= sum;
+}
+
+static void _average_row(const dt_demosaic_band_t *b, int colour, int y)
+{
+  const int period = b->mosaic->period;
+  for(int phase = 0; phase < period; phase++)
+  {
+    _taps_t taps;
+    _find_taps(b, colour, phase, y % period, &taps);
+    for(int x = MARGIN + phase; x < b->width - MARGIN; x += period)
+    {
+      const ptrdiff_t i = (ptrdiff_t)y * b->width + x;
+      float sum = 0;
+      for(int k = 0; k < taps.n; k++) sum += taps.weight[k] * b->sites[i + taps.at[k]];
+      b->colours[colour][i] = sum;
+    }
+  }
+}
+
+static void _interpolate(const dt_demosaic_band_t *b)
+{
+  const int colours = b->mosaic->sensor == DT_SENSOR_FOUR ? 4 : 3;
+  for(int y = MARGIN; y < b->rows - MARGIN; y++)
+    for(int c = 0; c < colours; c++) _average_row(b, c, y);
+}
+
+// --- the source
+
+static void _make_band(_demosaic_t *d, int first)
+{
+  const int rows = MIN(BAND, d->mosaic->height - first);
+  d->first = first;
+  d->band.rows = rows + 2 * MARGIN;
+  for(int y = 0; y < d->band.rows; y++)
+    _fill_row(d, first + y - MARGIN, d->planes + (size_t)y * (size_t)d->band.width + MARGIN);
+  if(d->method == DT_DEMOSAIC_BILINEAR || d->mosaic->sensor == DT_SENSOR_FOUR)
+    _interpolate(&d->band);
+  else
+  {
+    if(d->xtrans)
+      dt_demosaic_xtrans_green(d->xtrans, &d->band);
+    else
+      dt_demosaic_bayer_green(&d->band);
+    dt_demosaic_follow(&d->band);
+  }
+}
+
+/* A row of the band, the samples as they were. */
+static void _take_row(_demosaic_t *d, int y, float *out)
+{
+  const dt_mosaic_t *m = d->mosaic;
+  const size_t n = (size_t)d->source.channels,
+               at = (size_t)(y - d->first + MARGIN) * (size_t)d->band.width + MARGIN;
+  dt_mosaic_read(m, 0, y, m->width, d->line);
+  for(size_t c = 0; c < n; c++)
+    for(size_t x = 0; x < (size_t)m->width; x++) out[x * n + c] = d->band.colours[c][at + x] * d->neutral[c];
+  for(int x = 0; x < m->width; x++) out[(size_t)x * n + (size_t)dt_mosaic_colour(m, x, y)] = d->line[x];
+}
+
 static gboolean _read(dt_row_source_t *self, int y, int n, float *rows, GError **error)
 {
   (void)error;
-  const dt_mosaic_t *m = ((_source_t *)self)->m;
-  for(int r = y; r < y + n; r++)
-    for(int x = 0; x < m->width; x++)
-    {
-      float v[3] = { 0 };
-      if(m->sensor == DT_SENSOR_LINEAR)
-        dt_mosaic_read(m, x, r, 1, v);
-      else
-      {
-        float sum[4] = { 0 }, count[4] = { 0 }, s;
-        for(int j = MAX(0, r - 2); j <= MIN(m->height - 1, r + 2); j++)
-          for(int i = MAX(0, x - 2); i <= MIN(m->width - 1, x + 2); i++)
-          {
-            const int c = dt_mosaic_colour(m, i, j);
-            dt_mosaic_read(m, i, j, 1, &s);
-            if(i == x && j == r) sum[c] = 1e9f * s, count[c] = 1e9f;
-            sum[c] += s;
-            count[c] += 1;
-          }
-        for(int c = 0; c < 3; c++) v[c] = count[c] > 0 ? sum[c] / count[c] : 0;
-        const int c = dt_mosaic_colour(m, x, r);
-        dt_mosaic_read(m, x, r, 1, &v[c]);
-      }
-      for(int c = 0; c < 3; c++) *rows++ = v[c];
-    }
+  _demosaic_t *d = (_demosaic_t *)self;
+  const size_t row = (size_t)self->width * (size_t)self->channels;
+  for(int i = 0; i < n; i++, rows += row)
+  {
+    const int first = (y + i) / BAND * BAND;
+    if(first != d->first) _make_band(d, first);
+    _take_row(d, y + i, rows);
+  }
   return TRUE;
 }
+
+static gboolean _pass(dt_row_source_t *self, int y, int n, float *rows, GError **error)
+{
+  (void)error;
+  const _demosaic_t *d = (const _demosaic_t *)self;
+  for(int i = 0; i < n; i++)
+    dt_mosaic_read(d->mosaic, 0, y + i, self->width, rows + (size_t)i * 3 * (size_t)self->width);
+  return TRUE;
+}
+
 static void _destroy(dt_row_source_t *self)
 {
-  g_free(self);
+  _demosaic_t *d = (_demosaic_t *)self;
+  dt_demosaic_xtrans_free(d->xtrans);
+  g_free(d->planes);
+  g_free(d->line);
+  g_free(d);
 }
-dt_row_source_t *dt_demosaic_source(const dt_mosaic_t *mosaic, const double neutral[4], dt_demosaic_method_t method)
+
+/* The planes of the highest band. */
+static void _init_band(_demosaic_t *d)
 {
-  (void)neutral;
-  (void)method;
-  _source_t *s = g_new0(_source_t, 1);
-  s->m = mosaic;
-  s->source = (dt_row_source_t){ .width = mosaic->width, .height = mosaic->height, .channels = 3, .space = DT_ROW_CAMERA_RGB, .read = _read, .destroy = _destroy };
-  return &s->source;
+  const dt_mosaic_t *m = d->mosaic;
+  dt_demosaic_band_t *b = &d->band;
+  b->mosaic = m;
+  b->width = m->width + 2 * MARGIN;
+  const size_t plane = (size_t)b->width * (size_t)(MIN(BAND, m->height) + 2 * MARGIN);
+  const size_t colours = (size_t)d->source.channels, planes = 1 + colours + DT_DEMOSAIC_SCRATCH;
+  d->planes = g_new0(float, plane *planes);
+  b->sites = d->planes;
+  for(size_t i = 0; i < colours; i++) b->colours[i] = d->planes + plane * (1 + i);
+  for(size_t i = 0; i < DT_DEMOSAIC_SCRATCH; i++) b->scratch[i] = d->planes + plane * (1 + colours + i);
+  d->line = g_new(float, m->width);
+  d->source.memory = (plane * planes + (size_t)m->width) * sizeof(float);
+}
+
+dt_row_source_t *dt_demosaic_source(const dt_mosaic_t *mosaic, const double neutral[4],
+                                    dt_demosaic_method_t method)
+{
+  _demosaic_t *d = g_new0(_demosaic_t, 1);
+  const gboolean linear = mosaic->sensor == DT_SENSOR_LINEAR;
+  d->source = (dt_row_source_t){ .width = mosaic->width,
+                                 .height = mosaic->height,
+                                 .channels = mosaic->sensor == DT_SENSOR_FOUR ? 4 : 3,
+                                 .space = DT_ROW_CAMERA_RGB,
+                                 .read = linear ? _pass : _read,
+                                 .destroy = _destroy };
+  d->mosaic = mosaic;
+  d->method = method;
+  d->first = -1;
+  for(int i = 0; i < 4; i++)
+  {
+    d->neutral[i] = neutral && neutral[i] > 0 ? (float)neutral[i] : 1;
+    d->balance[i] = 1 / d->neutral[i];
+  }
+  if(!linear) _init_band(d);
+  if(method == DT_DEMOSAIC_BEST && mosaic->sensor == DT_SENSOR_XTRANS)
+    d->xtrans = dt_demosaic_xtrans_new(mosaic);
+  return &d->source;
 }

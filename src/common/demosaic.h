@@ -9,7 +9,7 @@
 
 typedef enum dt_demosaic_method_t
 {
-  DT_DEMOSAIC_BEST, ///< ratio-corrected (RCD) for Bayer, three-pass homogeneity for X-Trans, bilinear for four colours
+  DT_DEMOSAIC_BEST, ///< Bayer: ratio-corrected (RCD); X-Trans: directed by homogeneity; four colours: bilinear
   DT_DEMOSAIC_BILINEAR, ///< the plain mean of the nearest sites
 } dt_demosaic_method_t;
 

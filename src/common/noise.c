@@ -30,6 +30,9 @@
 #define MOST_MEAN 0.9
 /** Fewest blocks of one mean from which something can be told. */
 #define FEWEST 24
+/** How often the line is drawn anew, and how far above it a point may be by chance. */
+#define ROUNDS 10
+#define MOST_EXCESS 1.1
 
 struct dt_noise_estimator_t
 {
@@ -163,6 +166,15 @@ static dt_noise_t _fit(const _point_t *points, int n)
   return line;
 }
 
+/** What a point counts beside the last line; NULL: there is none yet. A variance is known to a part of itself, so what
+ * counts is how far it is off in that measure; and what is far above the others is a mean of nothing but texture. */
+static double _weigh(const _point_t *point, const dt_noise_t *line)
+{
+  const double expected = line ? line->offset + line->scale * point->x : point->variance;
+  const double excess = point->variance / MAX(expected * MOST_EXCESS, 1e-30);
+  return 1.0 / (MAX(expected * expected, 1e-30) * pow(MAX(excess, 1.0), 6.0));
+}
+
 gboolean dt_noise_estimator_get(const dt_noise_estimator_t *estimator, dt_noise_t *noise)
 {
   _point_t points[MEANS];
@@ -171,14 +183,9 @@ gboolean dt_noise_estimator_get(const dt_noise_estimator_t *estimator, dt_noise_
   for(int i = 0; i < n; i++) blocks[i] = points[i].weight;
   *noise = (dt_noise_t){ 0 };
   if(n == 0) return FALSE;
-  // a variance is known to a part of itself: what counts is how far off the line it is in that measure
-  for(int round = 0; round < 5; round++)
+  for(int round = 0; round < ROUNDS; round++)
   {
-    for(int i = 0; i < n; i++)
-    {
-      const double expected = round == 0 ? points[i].variance : noise->offset + noise->scale * points[i].x;
-      points[i].weight = blocks[i] / MAX(expected * expected, 1e-30);
-    }
+    for(int i = 0; i < n; i++) points[i].weight = blocks[i] * _weigh(&points[i], round == 0 ? NULL : noise);
     *noise = _fit(points, n);
   }
   return TRUE;

@@ -17,8 +17,9 @@ typedef enum dt_dng_kind_t
 typedef struct dt_dng_opts_t
 {
   dt_dng_kind_t kind;
-  gboolean uncompressed; ///< default: lossless JPEG (LJ92); half floats are never compressed
-  gboolean half;         ///< 16-bit floating point instead of integers
+  gboolean
+      uncompressed; ///< default: lossless JPEG (LJ92), half floats deflated, which more programs read than plain
+  gboolean half;    ///< 16-bit floating point instead of integers
   gboolean overwrite;
   int stream;                        ///< where the path `-` goes; 0: the standard output
   int threads;                       ///< that compress; 0: one per core

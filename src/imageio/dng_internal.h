@@ -24,17 +24,17 @@ typedef struct dt_dng_levels_t
 {
   gboolean half;       ///< values as they are, in half floats: black 0, scale 1
   double black, scale; ///< whole numbers
-  double most;         ///< the largest value there is a code for
 } dt_dng_levels_t;
 
-/** Levels that give every value of the source a code of its own, and room below black and above white. */
-dt_dng_levels_t dt_dng_choose_levels(const dt_mosaic_t *mosaic, gboolean half);
+/** Levels that give every value of the source a code of its own, and room above white; behind a filter array below
+ * black, too. */
+dt_dng_levels_t dt_dng_choose_levels(const dt_mosaic_t *mosaic, dt_dng_kind_t kind, gboolean half);
 /** @p n values to codes: rounded, cut where codes end; what is no number becomes black. */
 void dt_dng_encode(const dt_dng_levels_t *levels, const float *in, uint16_t *out, size_t n);
 
 // --- Tiles
 
-/** The stored picture, tile by tile. */
+/** The stored picture: tiles of lossless JPEG or deflated, or one plain strip. */
 typedef struct dt_dng_tiles_t dt_dng_tiles_t;
 
 typedef struct dt_dng_tiles_spec_t
@@ -42,7 +42,8 @@ typedef struct dt_dng_tiles_spec_t
   int width, height; ///< pixels
   int samples;       ///< of a pixel
   int tile;          ///< its longest side, a multiple of 16
-  gboolean compress; ///< LJ92
+  gboolean half;     ///< codes are half floats
+  gboolean compress; ///< LJ92; half floats: deflate
   int threads;
   dt_part_t *part;   ///< tiles are appended to it
   uint64_t position; ///< bytes that have been so far
@@ -111,13 +112,13 @@ typedef struct dt_dng_measured_t
   dt_noise_t noise[3]; ///< red, green, blue
 } dt_dng_measured_t;
 
-/** Everything of the first directory but the thumbnail, with the directories below it that raw->exif has; sentences
+/** Everything of the first directory but the thumbnail and versions, with the directories below it that raw->exif has; sentences
  * about what does not go along are appended to @p note. @p xmp may be NULL. */
 dt_exif_t *dt_dng_main_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, GBytes *xmp, GString *note);
 /** Everything of the raw picture's directory but the tiles and what is measured. */
 dt_exif_t *dt_dng_raw_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, const dt_dng_levels_t *levels,
                            GString *note);
-/** Adds what is measured to the two directories. */
+/** Adds what is measured to the two directories, and the versions that the whole takes. */
 void dt_dng_add_measured(dt_exif_t *main, dt_exif_t *raw, const dt_dng_measured_t *measured);
 
 /** dt_dng_create() with tiles of another size. @param tile  a multiple of 16 */

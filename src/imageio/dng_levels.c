@@ -11,7 +11,10 @@
  * site of the widest range.)
  *
  * A source that fills its 16 bits up to the edges, or has floating point, has no such k. It gets S = 52000 and B = 4096,
- * or less of S where it goes far beyond white, down to a sixteenth: what is then still beyond is cut. */
+ * or less of S where it goes far beyond white, down to a sixteenth: what is then still beyond is cut.
+ *
+ * Three samples per pixel have B = 0, as darktable (up to 4.2 at least) takes black for 0 there whatever the file says,
+ * which lifts all colours by a pedestal and leaves nothing grey. */
 #include "imageio/dng_internal.h"
 
 #include "common/half.h"
@@ -45,40 +48,40 @@ static void _find_range(const dt_mosaic_t *m, double *black, double *range)
     }
 }
 
-static double _black_for(double k, double black, double range)
+static double _black_for(double k, double black, double range, gboolean pedestal)
 {
-  return ceil(MAX(k * black, k * range * ROOM));
+  return pedestal ? ceil(MAX(k * black, k * range * ROOM)) : 0.0;
 }
 
 /** The largest whole factor for which @p most has a code, 0 when there is none. */
-static double _find_factor(double black, double range, double most)
+static double _find_factor(double black, double range, double most, gboolean pedestal)
 {
   double k = floor(LAST_CODE / (range * most));
-  while(k >= 1.0 && _black_for(k, black, range) + k * range * most > LAST_CODE) k--;
+  while(k >= 1.0 && _black_for(k, black, range, pedestal) + k * range * most > LAST_CODE) k--;
   return k;
 }
 
-static dt_dng_levels_t _free_levels(double least, double most)
+static dt_dng_levels_t _free_levels(double least, double most, gboolean pedestal)
 {
   const double above = CLAMP(most, 1.0 + ROOM, FREE_MOST), below = CLAMP(-least, ROOM, FREE_LEAST);
   dt_dng_levels_t levels = { .scale = MIN(FREE_SCALE, floor(LAST_CODE / (above + below + 1e-3))) };
-  levels.black = MIN(LAST_CODE - ceil(above * levels.scale), MAX(FREE_BLACK, ceil(below * levels.scale)));
+  if(pedestal)
+    levels.black = MIN(LAST_CODE - ceil(above * levels.scale), MAX(FREE_BLACK, ceil(below * levels.scale)));
   return levels;
 }
 
-dt_dng_levels_t dt_dng_choose_levels(const dt_mosaic_t *mosaic, gboolean half)
+dt_dng_levels_t dt_dng_choose_levels(const dt_mosaic_t *mosaic, dt_dng_kind_t kind, gboolean half)
 {
+  const gboolean pedestal = kind == DT_DNG_CFA;
   float least, most;
   double black, range;
-  if(half) return (dt_dng_levels_t){ .half = TRUE, .scale = 1.0, .most = HALF_MOST };
+  if(half) return (dt_dng_levels_t){ .half = TRUE, .scale = 1.0 };
   dt_mosaic_extremes(mosaic, &least, &most);
   _find_range(mosaic, &black, &range);
   const double top = MAX((double)most, 1.0 + ROOM);
-  const double k = mosaic->is_float || !(range >= 1.0) ? 0.0 : _find_factor(black, range, top);
-  dt_dng_levels_t levels = { .scale = round(k * range), .black = _black_for(k, black, range) };
-  if(k < 1.0) levels = _free_levels((double)least, (double)most);
-  levels.most = (LAST_CODE - levels.black) / levels.scale;
-  return levels;
+  const double k = mosaic->is_float || !(range >= 1.0) ? 0.0 : _find_factor(black, range, top, pedestal);
+  if(k < 1.0) return _free_levels((double)least, (double)most, pedestal);
+  return (dt_dng_levels_t){ .scale = round(k * range), .black = _black_for(k, black, range, pedestal) };
 }
 
 /** Half floats: infinities and what is beyond them become the last number. */

@@ -52,7 +52,7 @@ enum
   TAG_OPCODES_1 = 51008,
   TAG_OPCODES_2 = 51009,
   TAG_NOISE_PROFILE = 51041,
-  TAG_THIRD_ILLUMINANT = 52529, ///< the first of DNG 1.6's
+  TAG_GAIN_TABLE = 52525, ///< the first of DNG 1.6's
 };
 
 #define PHOTOMETRIC_CFA 32803
@@ -89,7 +89,7 @@ static void _set_words(dt_exif_t *directory, uint16_t tag, uint16_t type, const 
 
 void dt_dng_set_shorts(dt_exif_t *directory, uint16_t tag, const int *values, int n)
 {
-  uint64_t words[4] = { 0 };
+  uint64_t words[DT_MOSAIC_PERIOD * DT_MOSAIC_PERIOD] = { 0 };
   for(int i = 0; i < n; i++) words[i] = (uint64_t)values[i];
   _set_words(directory, tag, DT_TYPE_SHORT, words, (size_t)n, 2);
 }
@@ -190,9 +190,9 @@ static gboolean _may_pass(uint16_t tag)
   static const uint16_t kept_back[][2] = {
     { 254, 268 },     { 273, 281 },     { 284, 284 },     { 301, 301 },     { 317, 347 },
     { 512, 532 },     { 33421, 33422 }, { 34665, 34665 }, { 34675, 34675 }, { 34853, 34853 },
-    { 50706, 50720 }, { 50780, 50781 }, { 50828, 50830 }, { 50933, 50933 }, { 50935, 50935 },
-    { 50966, 50975 }, { 51041, 51041 }, { 51089, 51091 }, { 51105, 51105 }, { 51111, 51112 },
-    { 52525, 52528 },
+    { 50706, 50717 }, { 50719, 50720 }, { 50730, 50730 }, { 50781, 50781 }, { 50828, 50830 },
+    { 50933, 50933 }, { 50935, 50935 }, { 50966, 50975 }, { 51041, 51041 }, { 51089, 51091 },
+    { 51105, 51105 }, { 51111, 51112 }, { 52526, 52528 },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(kept_back); i++)
     if(tag >= kept_back[i][0] && tag <= kept_back[i][1]) return FALSE;
@@ -220,24 +220,22 @@ static void _add_note(GString *note, const char *sentence)
 
 // --- The first directory
 
-/** How colours are to be read, where the source has not said so itself, or says what cannot be. */
+/** How colours are to be read, where the source has not said so itself. */
 static void _set_colour(dt_exif_t *main, const dt_raw_t *raw, GString *note)
 {
   double matrix[9], neutral[3];
   const double balance[3] = { 1.0, 1.0, 1.0 };
-  const gboolean unknown = !raw->has_matrix && raw->mosaic.sensor != DT_SENSOR_FOUR;
   _get_matrix(raw, matrix);
   dt_dng_get_neutral(raw, neutral);
-  if(!_has(main, TAG_COLOUR_MATRIX) || unknown)
+  if(!_has(main, TAG_COLOUR_MATRIX))
   {
-    if(unknown)
+    if(!raw->has_matrix && raw->mosaic.sensor != DT_SENSOR_FOUR)
       _add_note(note, "The colours of this camera are not known; the DNG says they are those of sRGB.");
     dt_exif_remove(main, DT_IFD_MAIN, TAG_COLOUR_MATRIX_2);
     dt_dng_set_fractions(main, TAG_COLOUR_MATRIX, DT_TYPE_SRATIONAL, matrix, 9, UNIT_MATRIX);
     _set_short(main, TAG_ILLUMINANT, ILLUMINANT_D65);
   }
-  if(!raw->has_neutral) dt_exif_remove(main, DT_IFD_MAIN, TAG_NEUTRAL_XY);
-  if(!raw->has_neutral || (!_has(main, TAG_NEUTRAL) && !_has(main, TAG_NEUTRAL_XY)))
+  if(!_has(main, TAG_NEUTRAL) && !_has(main, TAG_NEUTRAL_XY))
     dt_dng_set_fractions(main, TAG_NEUTRAL, DT_TYPE_RATIONAL, neutral, 3, UNIT_FINE);
   if(!_has(main, TAG_ANALOG_BALANCE))
     dt_dng_set_fractions(main, TAG_ANALOG_BALANCE, DT_TYPE_RATIONAL, balance, 3, 1);
@@ -248,22 +246,9 @@ static void _set_baselines(dt_exif_t *main, const dt_raw_t *raw)
   static const uint16_t ones[] = { TAG_BASELINE_NOISE, TAG_BASELINE_SHARPNESS, TAG_LINEAR_LIMIT,
                                    TAG_SHADOW_SCALE };
   const double exposure = isfinite(raw->baseline_exposure) ? CLAMP(raw->baseline_exposure, -32.0, 32.0) : 0.0;
-  dt_dng_set_fractions(main, TAG_BASELINE_EXPOSURE, DT_TYPE_SRATIONAL, &exposure, 1, UNIT_MATRIX);
+  dt_dng_set_fractions(main, TAG_BASELINE_EXPOSURE, DT_TYPE_SRATIONAL, &exposure, 1, 100);
   for(size_t i = 0; i < G_N_ELEMENTS(ones); i++)
     if(!_has(main, ones[i])) _set_ratio(main, ones[i], 1.0);
-}
-
-/** Lowest versions that know everything in the file: 1.1 is the first that reads lossless JPEG of 16 bits, 1.4 the first
- * with floating point. */
-static void _set_versions(dt_exif_t *main, gboolean half)
-{
-  uint8_t version[4] = { 1, 4, 0, 0 };
-  const uint8_t backward[4] = { 1, half ? 4 : 1, 0, 0 };
-  const GArray *entries = main->ifds[DT_IFD_MAIN];
-  for(guint i = 0; i < entries->len; i++)
-    if(g_array_index(entries, dt_exif_entry_t, i).tag >= TAG_THIRD_ILLUMINANT) version[1] = 6;
-  dt_dng_set_bytes(main, TAG_DNG_VERSION, DT_TYPE_BYTE, version, 4);
-  dt_dng_set_bytes(main, TAG_DNG_BACKWARD, DT_TYPE_BYTE, backward, 4);
 }
 
 static void _set_names(dt_exif_t *main, const dt_raw_t *raw)
@@ -300,7 +285,6 @@ dt_exif_t *dt_dng_main_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, GByt
   _set_names(main, raw);
   _set_colour(main, raw, note);
   _set_baselines(main, raw);
-  _set_versions(main, opts->half);
   if(xmp)
   {
     gsize size;
@@ -325,11 +309,16 @@ static void _set_pattern(dt_exif_t *raw_ifd, const dt_mosaic_t *m)
   if(m->sensor == DT_SENSOR_BAYER) dt_dng_set_longs(raw_ifd, TAG_GREEN_SPLIT, &(uint32_t){ 0 }, 1);
 }
 
-static void _set_levels(dt_exif_t *raw_ifd, const dt_dng_levels_t *levels, int samples)
+/** BlackLevelRepeatDim is 1 × 1 unless it is told; told so, it leads RawTherapee 5.9 astray, which for X-Trans wants one
+ * value for each site. */
+static void _set_levels(dt_exif_t *raw_ifd, const dt_dng_levels_t *levels, const dt_mosaic_t *m, int samples)
 {
-  const int dim[2] = { 1, 1 }, black = (int)levels->black, white = (int)(levels->black + levels->scale);
-  dt_dng_set_shorts(raw_ifd, TAG_BLACK_DIM, dim, 2);
-  dt_dng_set_shorts(raw_ifd, TAG_BLACK, (const int[]){ black, black, black }, samples);
+  const int black = (int)levels->black, white = (int)(levels->black + levels->scale);
+  const gboolean sites = samples == 1 && m->sensor == DT_SENSOR_XTRANS;
+  int blacks[DT_MOSAIC_PERIOD * DT_MOSAIC_PERIOD];
+  for(size_t i = 0; i < G_N_ELEMENTS(blacks); i++) blacks[i] = black;
+  if(sites) dt_dng_set_shorts(raw_ifd, TAG_BLACK_DIM, (const int[]){ m->period, m->period }, 2);
+  dt_dng_set_shorts(raw_ifd, TAG_BLACK, blacks, sites ? m->period * m->period : samples);
   dt_dng_set_shorts(raw_ifd, TAG_WHITE, (const int[]){ white, white, white }, samples);
   if(levels->half) dt_dng_set_shorts(raw_ifd, TAG_SAMPLE_FORMAT, (const int[]){ 3, 3, 3 }, samples);
 }
@@ -346,9 +335,10 @@ static void _set_areas(dt_exif_t *raw_ifd, const dt_raw_t *raw)
   dt_dng_set_longs(raw_ifd, TAG_ACTIVE_AREA, (const uint32_t[]){ 0, 0, size[1], size[0] }, 4);
   dt_dng_set_longs(raw_ifd, TAG_CROP_ORIGIN, origin, 2);
   dt_dng_set_longs(raw_ifd, TAG_CROP_SIZE, extent, 2);
-  dt_dng_set_fractions(raw_ifd, TAG_DEFAULT_SCALE, DT_TYPE_RATIONAL, scale, 2, 1);
-  _set_ratio(raw_ifd, TAG_BEST_QUALITY, 1.0);
-  _set_ratio(raw_ifd, TAG_ANTI_ALIAS, 1.0);
+  if(!_has(raw_ifd, TAG_DEFAULT_SCALE))
+    dt_dng_set_fractions(raw_ifd, TAG_DEFAULT_SCALE, DT_TYPE_RATIONAL, scale, 2, 1);
+  if(!_has(raw_ifd, TAG_BEST_QUALITY)) _set_ratio(raw_ifd, TAG_BEST_QUALITY, 1.0);
+  if(!_has(raw_ifd, TAG_ANTI_ALIAS)) _set_ratio(raw_ifd, TAG_ANTI_ALIAS, 1.0);
 }
 
 /** From 0 to 1; 0/0 is for what is not known. */
@@ -383,10 +373,28 @@ dt_exif_t *dt_dng_raw_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, const
     _drop_mosaic_opcodes(raw_ifd, note);
   dt_dng_set_longs(raw_ifd, TAG_SUBFILE, &(uint32_t){ 0 }, 1);
   _set_short(raw_ifd, TAG_PHOTOMETRIC, cfa ? PHOTOMETRIC_CFA : PHOTOMETRIC_LINEAR);
-  _set_levels(raw_ifd, levels, DT_DNG_SAMPLES(opts->kind));
+  _set_levels(raw_ifd, levels, &raw->mosaic, DT_DNG_SAMPLES(opts->kind));
   _set_areas(raw_ifd, raw);
   _set_noise_reduction(raw_ifd, opts->provenance);
   return raw_ifd;
+}
+
+/** Whether the first directory has tags of DNG 1.6; entries are sorted. */
+static gboolean _ends_with_new(const dt_exif_t *directory)
+{
+  const GArray *entries = directory->ifds[DT_IFD_MAIN];
+  return entries->len > 0 && g_array_index(entries, dt_exif_entry_t, entries->len - 1).tag >= TAG_GAIN_TABLE;
+}
+
+/** Lowest versions that know everything in the file: 1.1 is the first that reads lossless JPEG of 16 bits, 1.4 the first
+ * with floating point; 1.6 has tags that older readers may leave aside. */
+static void _set_versions(dt_exif_t *main, const dt_exif_t *raw_ifd)
+{
+  const gboolean is_new = _ends_with_new(main) || _ends_with_new(raw_ifd);
+  const uint8_t version[4] = { 1, is_new ? 6 : 4, 0, 0 };
+  const uint8_t backward[4] = { 1, _has(raw_ifd, TAG_SAMPLE_FORMAT) ? 4 : 1, 0, 0 };
+  dt_dng_set_bytes(main, TAG_DNG_VERSION, DT_TYPE_BYTE, version, 4);
+  dt_dng_set_bytes(main, TAG_DNG_BACKWARD, DT_TYPE_BYTE, backward, 4);
 }
 
 void dt_dng_add_measured(dt_exif_t *main, dt_exif_t *raw, const dt_dng_measured_t *measured)
@@ -398,5 +406,6 @@ void dt_dng_add_measured(dt_exif_t *main, dt_exif_t *raw, const dt_dng_measured_
     profile[2 * c] = MAX(measured->noise[c].scale, 1e-12); // DNG has it above 0
     profile[2 * c + 1] = measured->noise[c].offset;
   }
+  _set_versions(main, raw);
   if(measured->has_noise) dt_dng_set_doubles(raw, TAG_NOISE_PROFILE, profile, 6);
 }

@@ -411,11 +411,12 @@ static void _prepare(_dng_t *self, const dt_dng_opts_t *opts, int tile)
                                      .height = m->height,
                                      .samples = DT_DNG_SAMPLES(self->kind),
                                      .tile = tile,
-                                     .compress = !opts->uncompressed && !opts->half,
+                                     .half = opts->half,
+                                     .compress = !opts->uncompressed,
                                      .threads = opts->threads,
                                      .part = self->part,
                                      .position = HEADER };
-  self->levels = dt_dng_choose_levels(m, opts->half);
+  self->levels = dt_dng_choose_levels(m, opts->kind, opts->half);
   self->tiles = dt_dng_tiles_create(&spec);
   self->preview = dt_dng_preview_create(self->raw);
   self->digest = g_checksum_new(G_CHECKSUM_MD5);

@@ -65,19 +65,15 @@ static void _difference_16(uint16_t *row, size_t n, size_t step)
   for(size_t i = n; i-- > step;) row[i] = (uint16_t)(row[i] - row[i - step]);
 }
 
-/** Bytes of equal weight side by side, the highest first, then differences. */
-static void _difference_float(uint8_t *row, size_t size, size_t step, uint8_t *scratch)
+/** Bytes of equal weight side by side, the highest first, then differences. @p word  bytes of a float */
+static void _difference_float(uint8_t *row, size_t size, size_t word, size_t step, uint8_t *scratch)
 {
-  const size_t n = size / 4;
+  const size_t n = size / word;
   memcpy(scratch, row, size);
-  for(size_t i = 0; i < n; i++)
+  for(size_t b = 0; b < word; b++)
   {
-    uint32_t bits;
-    memcpy(&bits, scratch + 4 * i, 4);
-    row[i] = (uint8_t)(bits >> 24);
-    row[n + i] = (uint8_t)(bits >> 16);
-    row[2 * n + i] = (uint8_t)(bits >> 8);
-    row[3 * n + i] = (uint8_t)bits;
+    const size_t at = G_BYTE_ORDER == G_LITTLE_ENDIAN ? word - 1 - b : b;
+    for(size_t i = 0; i < n; i++) row[b * n + i] = scratch[i * word + at];
   }
   _difference_8(row, size, step);
 }
@@ -92,7 +88,7 @@ static void _predict(const dt_strip_shape_t *shape, uint8_t *raw, size_t size, u
     else if(shape->sample == DT_SAMPLE_U16)
       _difference_16((uint16_t *)(void *)row, shape->row_bytes / 2, step);
     else
-      _difference_float(row, shape->row_bytes, step, scratch);
+      _difference_float(row, shape->row_bytes, dt_sample_size(shape->sample), step, scratch);
 }
 
 // --- Compressing

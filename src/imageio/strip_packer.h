@@ -27,7 +27,7 @@ typedef struct dt_strip_shape_t
   size_t row_bytes;
   size_t strip_bytes; ///< of a full strip: whole rows
   int channels;
-  dt_sample_t sample; ///< U8, U16 or F32
+  dt_sample_t sample; ///< U8, U16, F16 or F32
   dt_predictor_t predictor;
   dt_strip_encoder_t encode; ///< NULL: the predictor, then deflate
   int threads;               ///< 0: one while rows arrive, every core at the end; else as many always
