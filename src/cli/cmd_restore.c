@@ -27,6 +27,11 @@ typedef struct _run_t
   dt_cli_summary_t sum;
 } _run_t;
 
+static gboolean _wants_raws(const _run_t *run)
+{
+  return strcmp(run->r->job.task, "rawdenoise") == 0;
+}
+
 /* What became of a file. */
 typedef enum _outcome_t
 {
@@ -155,9 +160,25 @@ static gboolean _spare_inputs(const _run_t *run, const char *output, GError **er
   return FALSE;
 }
 
+/* Which of the model's networks a raw wants, only its sensor tells; its result was made by one of them. */
+static gboolean _is_same_raw_result(_run_t *run, const char *input, const char *output)
+{
+  gboolean opened = FALSE, same = FALSE;
+  for(int linear = FALSE; linear <= TRUE && !same; linear++)
+  {
+    dt_restore_load_opts_t load = run->r->load;
+    load.linear = linear;
+    const dt_restore_context_t *ctx = _get_context(run, &load, NULL);
+    opened |= ctx != NULL;
+    same = ctx && dt_restore_job_is_same(ctx, &run->r->job, input, output);
+  }
+  return same || !opened;
+}
+
 /* Whether what is there came of the same settings. Where that cannot be found out the name has to do. */
 static gboolean _is_same_result(_run_t *run, const char *input, const char *output)
 {
+  if(_wants_raws(run)) return _is_same_raw_result(run, input, output);
   int factor;
   const dt_restore_job_t *job = &run->r->job;
   const dt_restore_context_t *ctx =
@@ -166,6 +187,16 @@ static gboolean _is_same_result(_run_t *run, const char *input, const char *outp
 }
 
 /* --- one file --- */
+
+/* A raw and its JPEG would have one name for their results: what is of the wrong kind is told so, and claims none. */
+static gboolean _check_kind(const _run_t *run, const char *input, GError **error)
+{
+  if(_is_stream(input) || dt_raw_is_raw(input) == _wants_raws(run)) return TRUE;
+  dt_restore_picture_t *picture = dt_restore_job_open(&run->r->job, input, error);
+  const gboolean ok = picture != NULL;
+  dt_restore_picture_close(picture);
+  return ok;
+}
 
 static dt_journal_state_t _get_state(const _run_t *run, const char *input, const char *output)
 {
@@ -275,6 +306,7 @@ static gboolean _restore_file(_run_t *run, const dt_batch_item_t *item, const ch
 {
   const dt_journal_state_t state = _get_state(run, item->path, output);
   *outcome = _SKIPPED;
+  if(!_check_kind(run, item->path, error)) return FALSE;
   if(!_claim_output(run, output, error)) return _pass_over(run, item, error);
   if(state == DT_JOURNAL_DONE)
   {
@@ -410,8 +442,7 @@ static gboolean _open_first(_run_t *run, GError **error)
 {
   int factor;
   if(!_has_work(run)) return TRUE;
-  if(strcmp(run->r->job.task, "rawdenoise") == 0)
-    return _find_model(run, error); /* which network, the raw tells */
+  if(_wants_raws(run)) return _find_model(run, error); /* which network, the raw tells */
   if(!dt_restore_job_factor(&run->r->job, NULL, &factor, NULL)) return TRUE; /* it depends on the picture */
   return _get_enlarger(run, factor, error) != NULL;
 }
@@ -421,7 +452,7 @@ static gboolean _collect(_run_t *run, GError **error)
 {
   dt_cli_restore_t *r = run->r;
   const dt_batch_opts_t opts = { .recursive = r->recursive,
-                                 .raws = strcmp(r->job.task, "rawdenoise") == 0,
+                                 .raws = _wants_raws(run),
                                  .output = r->job.output,
                                  .written = run->journal ? dt_journal_get_outputs(run->journal) : NULL,
                                  .shard = r->shard,

@@ -129,6 +129,21 @@ dt_raw_t *dt_raw_open(const char *path, GError **error)
   return NULL;
 }
 
+GBytes *dt_raw_read_xmp(const char *path)
+{
+  dt_input_t *input = dt_input_open(path, NULL);
+  if(!input) return NULL;
+  dt_raw_file_t file;
+  dt_raw_file_open(&file, input);
+  const gboolean readable = file.kind == DT_RAW_DNG && dt_raw_file_is_whole(&file);
+  dt_exif_t *exif = readable ? dt_exif_read_file(input) : NULL;
+  GBytes *xmp = exif ? dt_exif_steal(exif, DT_IFD_MAIN, DT_TAG_XMP) : NULL;
+  dt_exif_destroy(exif);
+  dt_raw_file_close(&file);
+  dt_input_close(input);
+  return xmp;
+}
+
 void dt_raw_free(dt_raw_t *raw)
 {
   if(!raw) return;

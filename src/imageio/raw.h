@@ -57,6 +57,9 @@ gboolean dt_raw_is_raw(const char *path);
  * Thread-safety: any thread. */
 dt_raw_t *dt_raw_open(const char *path, GError **error);
 
+/** The XMP packet embedded in a DNG that is whole (transfer full), without a look at its samples; or NULL. */
+GBytes *dt_raw_read_xmp(const char *path);
+
 /** Frees the raw. NULL is fine. */
 void dt_raw_free(dt_raw_t *raw);
 

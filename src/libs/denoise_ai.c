@@ -204,14 +204,27 @@ static const dt_provenance_t *_find_step(const dt_restore_job_t *job, GBytes *xm
   return found;
 }
 
+/* What is embedded in a picture or a DNG (transfer full), or NULL. @param mute  receives whether there is no room for it */
+static GBytes *_read_xmp(const char *path, gboolean *mute)
+{
+  *mute = FALSE;
+  if(dt_raw_is_raw(path)) return dt_raw_read_xmp(path);
+  dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, NULL);
+  if(!reader) return NULL;
+  GBytes *xmp = reader->metadata.xmp ? g_bytes_ref(reader->metadata.xmp) : NULL;
+  *mute = reader->format == DT_IMAGEIO_PFM;
+  dt_row_source_destroy(&reader->source);
+  return xmp;
+}
+
 gboolean dt_restore_job_is_result(const dt_restore_job_t *job, const char *path)
 {
+  gboolean mute;
   GPtrArray *steps;
-  dt_imageio_reader_t *reader = dt_imageio_open(path, NULL, NULL); /* of a DNG the preview, and its XMP */
-  if(!reader) return FALSE;
-  const gboolean result = _find_step(job, reader->metadata.xmp, &steps) != NULL;
+  GBytes *xmp = _read_xmp(path, &mute);
+  const gboolean result = _find_step(job, xmp, &steps) != NULL;
   g_ptr_array_unref(steps);
-  dt_row_source_destroy(&reader->source);
+  if(xmp) g_bytes_unref(xmp);
   return result;
 }
 
@@ -285,17 +298,16 @@ gboolean dt_restore_job_is_same(const dt_restore_context_t *ctx, const dt_restor
 {
   const gboolean sized = job->target.long_edge > 0 || job->target.width > 0;
   dt_imageio_reader_t *in = sized ? dt_imageio_open(input, job->assume_profile, NULL) : NULL;
-  dt_imageio_reader_t *out = dt_imageio_open(output, NULL, NULL);
-  GPtrArray *steps = dt_provenance_read(out ? out->metadata.xmp : NULL);
+  gboolean mute; /* what has room for a stamp and bears none was made by something else, or is damaged */
+  GBytes *xmp = _read_xmp(output, &mute);
+  GPtrArray *steps = dt_provenance_read(xmp);
   const dt_provenance_t stamp =
       _make_stamp(job, ctx, in ? in->source.width : 1000, in ? in->source.height : 1000);
-  /* PFM has no room for a stamp; what has room and none was made by something else, or is damaged */
-  const gboolean mute = out && out->format == DT_IMAGEIO_PFM;
   const gboolean same =
       mute || (steps->len && ((sized && !in) || _is_same_step(&stamp, steps->pdata[steps->len - 1])));
   g_ptr_array_unref(steps);
   if(in) dt_row_source_destroy(&in->source);
-  if(out) dt_row_source_destroy(&out->source);
+  if(xmp) g_bytes_unref(xmp);
   return same;
 }
 

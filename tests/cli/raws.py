@@ -28,9 +28,9 @@ _XYZ_TO_RGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.204
 
 def scene(x, y):
     """Linear light of the three colours at a place, 0 to 1: gradients, an edge, nothing neutral."""
-    edge = 0.25 if (x // 12 + y // 9) % 2 else 0.0
-    return (0.12 + 0.3 * abs(math.sin(x * 0.11)) + edge, 0.2 + 0.004 * ((x + 2 * y) % 64) + edge,
-            0.08 + 0.25 * abs(math.cos(y * 0.09)) + edge)
+    edge = 0.12 if (x // 12 + y // 9) % 2 else 0.0
+    return (0.06 + 0.15 * abs(math.sin(x * 0.11)) + edge, 0.1 + 0.002 * ((x + 2 * y) % 64) + edge,
+            0.04 + 0.12 * abs(math.cos(y * 0.09)) + edge)
 
 
 def colour_at(pattern, x, y):
