@@ -20,9 +20,6 @@
 #define MAX_WINDOWS 9
 /* candidates along each side */
 #define GRID 6
-/* above this a sample may be cut off */
-#define NEARLY_SATURATED 0.97f
-
 typedef struct _window_t
 {
   int x, y;
@@ -33,6 +30,7 @@ typedef struct _window_t
 typedef struct _ratio_t
 {
   double ratio, weight;
+  gboolean saturated;
 } _ratio_t;
 
 typedef struct _finder_t
@@ -69,7 +67,8 @@ static double _score_row(const _finder_t *f, int x)
   for(int p = 0; p < f->ctx->planes; p++)
   {
     const float *row = _band_plane(f, 1, p) + x;
-    for(int i = 0; i < n; i++) sum += row[i] < NEARLY_SATURATED ? MAX(row[i], 0.0f) : -1.0f;
+    const float most = f->picture->saturation[p];
+    for(int i = 0; i < n; i++) sum += row[i] < most ? (double)(MAX(row[i], 0.0f) / most) : -1.0;
   }
   return sum / (n * f->ctx->planes);
 }
@@ -147,16 +146,17 @@ static float _result_at(const _finder_t *f, int plane, int x, int y)
 static void _add_block(_finder_t *f, int x0, int y0)
 {
   double in = 0, out = 0;
+  gboolean saturated = FALSE;
   for(int p = 0; p < f->ctx->planes; p++)
     for(int y = y0; y < y0 + BLOCK; y++)
       for(int x = x0; x < x0 + BLOCK; x++)
       {
         const float v = f->in[((size_t)p * (size_t)f->h + (size_t)y) * (size_t)f->w + (size_t)x];
-        if(v >= NEARLY_SATURATED) return;
+        saturated |= v >= f->picture->saturation[p];
         in += (double)v;
         out += (double)_result_at(f, p, x, y);
       }
-  const _ratio_t ratio = { in / out, in };
+  const _ratio_t ratio = { in / out, in, saturated };
   if(in > 0 && isfinite(ratio.ratio)) g_array_append_val(f->ratios, ratio);
 }
 
@@ -178,9 +178,19 @@ static int _compare_ratios(gconstpointer a, gconstpointer b)
   return (r->ratio > s->ratio) - (r->ratio < s->ratio);
 }
 
+/* Of a picture that is saturated everywhere there is nothing better than that. */
+static void _drop_saturated(GArray *ratios)
+{
+  guint good = 0;
+  for(guint i = 0; i < ratios->len; i++) good += !g_array_index(ratios, _ratio_t, i).saturated;
+  for(guint i = ratios->len; good > 0 && i-- > 0;)
+    if(g_array_index(ratios, _ratio_t, i).saturated) g_array_remove_index_fast(ratios, i);
+}
+
 static float _weighted_median(GArray *ratios)
 {
   double total = 0, sum = 0;
+  _drop_saturated(ratios);
   g_array_sort(ratios, _compare_ratios);
   for(guint i = 0; i < ratios->len; i++) total += g_array_index(ratios, _ratio_t, i).weight;
   for(guint i = 0; i < ratios->len; i++)

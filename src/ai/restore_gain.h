@@ -16,6 +16,7 @@ typedef struct dt_gain_picture_t
 {
   int width, height;
   const int *plane_colour; ///< with cells: which output plane each of the four is a site of
+  float saturation[4];     ///< of the planes as they are shown: from here on a sample may be cut off
   dt_gain_read_t read;
   void *data;
 } dt_gain_picture_t;
@@ -26,7 +27,7 @@ typedef struct dt_gain_picture_t
  * it (but at least one). The factor is the weighted median over blocks: no highlight, hot pixel or black corner moves
  * it. It does not depend on tiles or memory.
  *
- * @param gain  receives the factor, negative where the network turns the sign; 1 where there is nothing to see
+ * @param gain  receives the factor, negative where the network turns the sign; 1 where the windows are black
  * @return FALSE with DT_AI_ERROR_CANCELLED, _MEMORY, _FAILED */
 gboolean dt_restore_find_gain(dt_restore_context_t *ctx, const dt_gain_picture_t *picture,
                               GCancellable *cancellable, float *gain, GError **error);

@@ -9,6 +9,7 @@
 #include "ai/restore.h"
 #include "ai/tiling.h"
 #include "common/onnx_graph.h"
+#include "common/raw_contract.h"
 
 /** What was measured with this model, runtime and thread count. */
 typedef struct dt_calibration_t
@@ -17,23 +18,6 @@ typedef struct dt_calibration_t
   int arena_strategy; ///< the runtime's arena_extend_strategy that needs less
   gboolean exact;     ///< a tile equalled the same pixels of a larger window
 } dt_calibration_t;
-
-/** White balance of what a raw model is shown. */
-typedef enum dt_restore_balance_t
-{
-  DT_BALANCE_NONE,
-  DT_BALANCE_DAYLIGHT, ///< D65
-  DT_BALANCE_AS_SHOT,
-} dt_restore_balance_t;
-
-/** What the manifest of a raw model asks for; published-models' contracts bayer_v1 and linear_v1. */
-typedef struct dt_restore_raw_wishes_t
-{
-  gboolean native_phase; ///< cells begin at the picture's corner, whatever colour that is, not at red
-  gboolean match_gain;   ///< the network's results are proportional to its input, by a factor to be found
-  dt_restore_balance_t balance;
-  double target_mean; ///< the picture is brightened to this mean before; 0: not
-} dt_restore_raw_wishes_t;
 
 struct dt_restore_context_t
 {
@@ -56,9 +40,9 @@ struct dt_restore_context_t
   int planes; ///< of the network's input: 3, or 4 of a Bayer sensor's cells
   int scale;  ///< output pixels per input pixel and side: 1, 2 or 4
   gboolean has_sigma;
-  int fixed_w, fixed_h;           ///< window of a static model, 0: free
-  dt_restore_raw_wishes_t wishes; ///< of a raw model
-  float low, high;                ///< values the network may be shown; what exceeds them is added back
+  int fixed_w, fixed_h;       ///< window of a static model, 0: free
+  dt_raw_contract_t contract; ///< of a raw model
+  float low, high;            ///< values the network may be shown; what exceeds them is added back
   dt_onnx_locality_t locality;
   dt_calibration_t calibration;
   int halo, stride;

@@ -19,8 +19,6 @@
  * the same blocks at every size, one that doubles places them differently and needs more room for surprise */
 static const double _margins[] = { [0] = 1.35, [1] = 1.1 };
 #define CALIBRATION_SCHEMA 1
-/* the mean to which darktable brightens linear input when the manifest does not say */
-#define DEFAULT_TARGET_MEAN 0.30
 /* sensor values are shown as they are; this only keeps nonsense from becoming an infinity in the network */
 #define SENSOR_LIMIT 1e4f
 /* A device's memory is not ours to measure: windows that fit four gigabytes with any network this program is meant
@@ -110,6 +108,8 @@ static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
 {
   int64_t in[4], map[4], out[4];
   const int n_in = dt_ai_get_input_count(ctx->session);
+  if(n_in != 1 && ctx->input != DT_RESTORE_RGB)
+    return _refuse(ctx, error, "it has %d inputs; a raw model has one", n_in);
   if(n_in != 1 && n_in != 2)
     return _refuse(ctx, error,
                    "it has %d inputs; one (image) or two (image and noise map) are "
@@ -134,95 +134,34 @@ static gboolean _check_contract(dt_restore_context_t *ctx, GError **error)
   return TRUE;
 }
 
-/* "model_x2.input_sizes": the file's own, else the model's. */
-static char *_attribute_key(const dt_restore_context_t *ctx, const char *name)
+/* The file's name without its extension (transfer full). */
+static char *_stem(const dt_restore_context_t *ctx)
 {
   char *stem = g_path_get_basename(ctx->path), *dot = strrchr(stem, '.');
   if(dot) *dot = '\0';
-  char *key = g_strdup_printf("%s.%s", stem, name);
-  g_free(stem);
-  return key;
+  return stem;
 }
 
+/* Those of the file, else those of the model. */
 static int _input_sizes(const dt_restore_context_t *ctx, const dt_manifest_t *manifest, int *sizes, int max)
 {
-  char *key = _attribute_key(ctx, "input_sizes");
+  char *stem = _stem(ctx), *key = g_strdup_printf("%s.input_sizes", stem);
   int n = dt_manifest_attribute_ints(manifest, key, sizes, max);
   if(n == 0) n = dt_manifest_attribute_ints(manifest, "input_sizes", sizes, max);
   g_free(key);
+  g_free(stem);
   return n;
 }
 
-/* --- raw models --- */
-
-/* A word of the manifest, and what it stands for. */
-typedef struct _word_t
+static gboolean _read_contract(dt_restore_context_t *ctx, const dt_manifest_t *manifest, GError **error)
 {
-  const char *word;
-  int value;
-} _word_t;
-
-static const _word_t _orientations[] = { { "force_rggb", FALSE }, { "native", TRUE }, { NULL, 0 } };
-static const _word_t _pads[] = { { "mirror_cropped", 0 }, { "mirror", 0 }, { NULL, 0 } };
-static const _word_t _balances[] = { { "none", DT_BALANCE_NONE },
-                                     { "daylight", DT_BALANCE_DAYLIGHT },
-                                     { "as_shot", DT_BALANCE_AS_SHOT },
-                                     { NULL, 0 } };
-static const _word_t _scales[] = {
-  { "match_gain", TRUE }, { "absolute", FALSE }, { "none", FALSE }, { NULL, 0 }
-};
-static const _word_t _spaces[] = { { "lin_rec2020", 0 }, { NULL, 0 } };
-
-/* The value of an attribute's word; a word that is not known is no reason to guess. */
-static gboolean _read_word(const dt_restore_context_t *ctx, const dt_manifest_t *manifest, const char *name,
-                           const _word_t *words, int otherwise, int *value, GError **error)
-{
-  char *key = _attribute_key(ctx, name), *text = dt_manifest_attribute_string(manifest, key);
-  const _word_t *word = words;
-  while(text && word->word && strcmp(word->word, text) != 0) word++;
-  const gboolean ok = !text || word->word;
-  *value = text && ok ? word->value : otherwise;
-  if(!ok)
-    _refuse(ctx, error, "its manifest asks for %s \"%s\", which this version does not know", name, text);
-  g_free(text);
-  g_free(key);
+  char *stem = _stem(ctx);
+  GError *cause = NULL;
+  if(!dt_raw_contract_read(manifest, stem, &ctx->contract, &cause)) _refuse(ctx, error, "%s", cause->message);
+  const gboolean ok = !cause;
+  g_clear_error(&cause);
+  g_free(stem);
   return ok;
-}
-
-/* A network for other input than the file's name says would give garbage. Older packages do not tell. */
-static gboolean _check_input_kind(const dt_restore_context_t *ctx, const dt_manifest_t *manifest,
-                                  GError **error)
-{
-  const char *wanted = ctx->input == DT_RESTORE_BAYER ? "bayer_v1" : "linear_v1";
-  char *key = _attribute_key(ctx, "input_kind"), *kind = dt_manifest_attribute_string(manifest, key);
-  const gboolean ok = !kind || strcmp(kind, wanted) == 0;
-  if(!ok) _refuse(ctx, error, "its manifest says input_kind \"%s\" instead of \"%s\"", kind, wanted);
-  g_free(kind);
-  g_free(key);
-  return ok;
-}
-
-/* What darktable takes where the manifest is silent. */
-static gboolean _read_wishes(dt_restore_context_t *ctx, const dt_manifest_t *manifest, GError **error)
-{
-  const gboolean bayer = ctx->input == DT_RESTORE_BAYER;
-  dt_restore_raw_wishes_t *w = &ctx->wishes;
-  int balance, ignored;
-  if(!_check_input_kind(ctx, manifest, error)
-     || !_read_word(ctx, manifest, "bayer_orientation", _orientations, FALSE, &w->native_phase, error)
-     || !_read_word(ctx, manifest, "edge_pad", _pads, 0, &ignored, error)
-     || !_read_word(ctx, manifest, "input_colorspace", _spaces, 0, &ignored, error)
-     || !_read_word(ctx, manifest, "output_scale", _scales, TRUE, &w->match_gain, error)
-     || !_read_word(ctx, manifest, "wb_norm", _balances, bayer ? DT_BALANCE_DAYLIGHT : DT_BALANCE_AS_SHOT,
-                    &balance, error))
-    return FALSE;
-  w->balance = (dt_restore_balance_t)balance;
-  char *key = _attribute_key(ctx, "target_mean");
-  /* a number is a wish, null none; silence is darktable's own for linear input */
-  w->target_mean = dt_manifest_attribute_double(
-      manifest, key, bayer || dt_manifest_has_attribute(manifest, key) ? 0.0 : DEFAULT_TARGET_MEAN);
-  g_free(key);
-  return TRUE;
 }
 
 static void _read_attributes(dt_restore_context_t *ctx, const dt_manifest_t *manifest)
@@ -634,7 +573,7 @@ static gboolean _prepare(dt_restore_context_t *ctx, const dt_manifest_t *manifes
   _learn_locality(ctx);
   if(!_open_session(ctx, 0, 1, error) || !_check_contract(ctx, error)) return FALSE;
   _read_attributes(ctx, manifest);
-  if(ctx->input != DT_RESTORE_RGB && !_read_wishes(ctx, manifest, error)) return FALSE;
+  if(ctx->input != DT_RESTORE_RGB && !_read_contract(ctx, manifest, error)) return FALSE;
   _adapt_to_provider(ctx);
   _choose_overlap(ctx);
   if(!_get_calibration(ctx, error)) return FALSE;

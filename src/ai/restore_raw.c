@@ -21,6 +21,8 @@
 
 /* from here on a site counts as saturated: what noise of the converter leaves of the level itself */
 #define SATURATED 0.995f
+/* and from here on noise of what is saturated may reach */
+#define NEARLY_SATURATED 0.97f
 
 typedef struct _job_t
 {
@@ -205,9 +207,9 @@ static gboolean _finish_row(void *front, dt_tiles_t *tiles, int y, float *const 
 /* The response to white by which the network's input is balanced; NULL: not balanced. */
 static const double *_choose_white(const dt_restore_context_t *ctx, const dt_restore_camera_t *camera)
 {
-  if(ctx->wishes.balance == DT_BALANCE_AS_SHOT) return camera->neutral;
+  if(ctx->contract.balance == DT_BALANCE_AS_SHOT) return camera->neutral;
   /* linear Rec.2020 without balance is that of the light the matrix was made for */
-  if(ctx->wishes.balance == DT_BALANCE_DAYLIGHT || ctx->input == DT_RESTORE_LINEAR) return camera->daylight;
+  if(ctx->contract.balance == DT_BALANCE_DAYLIGHT || ctx->input == DT_RESTORE_LINEAR) return camera->daylight;
   return NULL;
 }
 
@@ -250,7 +252,7 @@ static double _mean_level(const _job_t *job)
 /* Dark pictures are brightened to where the network has learnt, as the manifest asks: by one to a hundred times. */
 static float _brightening(const _job_t *job)
 {
-  const double target = job->tiles.ctx->wishes.target_mean, mean = target > 0 ? _mean_level(job) : 0;
+  const double target = job->tiles.ctx->contract.target_mean, mean = target > 0 ? _mean_level(job) : 0;
   return target > 0 && mean > 1e-4 ? (float)CLAMP(target / mean, 1.0, 100.0) : 1.0f;
 }
 
@@ -299,7 +301,7 @@ static void _measure(const dt_restore_context_t *ctx, const dt_mosaic_t *m, int 
   *width = m->width;
   *height = m->height;
   if(ctx->input != DT_RESTORE_BAYER) return;
-  if(!ctx->wishes.native_phase) dt_mosaic_red_origin(m, &x, &y);
+  if(!ctx->contract.native_phase) dt_mosaic_red_origin(m, &x, &y);
   *width = _count_cells(m->width, x);
   *height = _count_cells(m->height, y);
 }
@@ -322,15 +324,31 @@ static gboolean _sample_rows(void *data, int y, int n, float *const *planes, GEr
   return ok;
 }
 
+/* What a site near saturation becomes in plane @p p. Of linear Rec.2020 what white does: balanced white is where the
+ * first colour is saturated. */
+static float _shown_saturation(const _job_t *job, int p)
+{
+  if(!job->rows) return NEARLY_SATURATED * job->balance[job->plane_colour[p]];
+  const float *m = job->forward + 4 * p;
+  float white = 0, most = 1;
+  for(int c = 0; c < 4; c++)
+  {
+    white += m[c] / job->balance[c];
+    most = MAX(most, 1 / job->balance[c]);
+  }
+  return NEARLY_SATURATED * white / most;
+}
+
 static gboolean _find_gain(_job_t *job, GError **error)
 {
   job->gain = 1.0f;
-  if(!job->tiles.ctx->wishes.match_gain || job->opts->pass_through) return TRUE;
-  const dt_gain_picture_t picture = { .width = job->tiles.width,
-                                      .height = job->tiles.height,
-                                      .plane_colour = job->plane_colour,
-                                      .read = _sample_rows,
-                                      .data = job };
+  if(!job->tiles.ctx->contract.match_gain || job->opts->pass_through) return TRUE;
+  dt_gain_picture_t picture = { .width = job->tiles.width,
+                                .height = job->tiles.height,
+                                .plane_colour = job->plane_colour,
+                                .read = _sample_rows,
+                                .data = job };
+  for(int p = 0; p < job->tiles.planes; p++) picture.saturation[p] = _shown_saturation(job, p);
   return dt_restore_find_gain(job->tiles.ctx, &picture, job->opts->cancellable, &job->gain, error);
 }
 
@@ -428,7 +446,7 @@ static gboolean _prepare(_job_t *job, const dt_restore_camera_t *camera, GError 
     return FALSE;
   _init_colours(job, camera);
   if(ctx->input == DT_RESTORE_BAYER)
-    _init_cells(job, ctx->wishes.native_phase);
+    _init_cells(job, ctx->contract.native_phase);
   else
     job->rows = dt_demosaic_source(job->mosaic, job->neutral, DT_DEMOSAIC_BEST);
   if(_wants_original(job->opts)) job->fresh = dt_demosaic_source(job->mosaic, job->neutral, DT_DEMOSAIC_BEST);

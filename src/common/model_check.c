@@ -4,6 +4,7 @@
  * agree, an encoder that must fit its decoder) follow below them. */
 #include "common/model_check.h"
 #include "common/onnx_graph.h"
+#include "common/raw_contract.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -388,7 +389,7 @@ static gboolean _parse(const _check_t *c, const _file_t *f, _content_t *content)
   GError *cause = NULL;
   content->graph = dt_onnx_graph_parse(content->bytes, content->size, &cause);
   if(content->graph) return TRUE;
-  _refuse(c, f->name, "%s", cause->message);
+  _refuse(c, f->name, "%s. Correct config.json.", cause->message);
   g_error_free(cause);
   return FALSE;
 }
@@ -576,8 +577,23 @@ static void _remark_input_sizes(const _check_t *c, const _file_t *f)
   g_free(key);
 }
 
+/* The attributes that tell what a raw network is shown. */
+static gboolean _check_raw_contract(const _check_t *c, const _file_t *f)
+{
+  dt_raw_contract_t contract;
+  GError *cause = NULL;
+  char *stem = g_strndup(f->name, strlen(f->name) - strlen(".onnx"));
+  if(!dt_raw_contract_read(c->manifest, stem, &contract, &cause))
+    _refuse(c, f->name, "%s. Correct config.json.", cause->message);
+  const gboolean ok = !cause;
+  g_clear_error(&cause);
+  g_free(stem);
+  return ok;
+}
+
 static gboolean _check_image(const _check_t *c, _file_t *f, const _image_rule_t *rule)
 {
+  if(strcmp(rule->task, "rawdenoise") == 0 && !_check_raw_contract(c, f)) return FALSE;
   f->used = TRUE;
   if(!_check_image_inputs(c, f, rule)) return FALSE;
   if(f->n_out != 1)

@@ -162,8 +162,8 @@ static gboolean _check_not_raw(const dt_tiff_reader_t *self, GError **error)
       (kind & FILETYPE_REDUCEDIMAGE) && TIFFGetField(tiff, TIFFTAG_SUBIFD, &count, &offsets) == 1;
   if(!is_dng && !is_preview) return TRUE;
   return _fail(self, error,
-               "this is a raw file, not a TIFF picture; develop it first, or use the "
-               "raw workflow");
+               "this is a camera raw, not a TIFF picture; use rawdenoise, or "
+               "develop it first");
 }
 
 static gboolean _choose_sample(dt_tiff_reader_t *self, GError **error)

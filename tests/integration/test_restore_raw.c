@@ -260,14 +260,16 @@ static void test_phases(void **state)
   dt_restore_free(ctx);
 }
 
-/* A network that hands back each site's value, with a factor of its own, in balanced colours: every site is itself. */
+/* A network that hands back each site's value, with a factor of its own, in balanced colours: every site is itself, in
+ * ordinary light and in light so bright that balanced values are far above 1. */
 static void test_sites_return(void **state)
 {
   (void)state;
   dt_restore_context_t *ctx = _load("rawdenoise-nearest", FALSE, 128);
-  for(int phase = 0; phase < 4; phase++)
+  for(int i = 0; i < 8; i++)
   {
-    dt_mosaic_t m = _bayer(131 + phase, 97, phase & 1, phase >> 1, 0.5);
+    const int phase = i / 2;
+    dt_mosaic_t m = _bayer(131 + phase, 97, phase & 1, phase >> 1, i % 2 ? 1.2 : 0.5);
     test_image_t out = _denoise(ctx, &m, NULL, NULL);
     for(int y = 0; y < m.height; y++)
       for(int x = 0; x < m.width; x++)

@@ -874,6 +874,8 @@ static void test_broken_fixtures(void **state)
     { "broken-onnx", "/model.onnx: |not a usable ONNX model" },
     { "broken-external", "/model.onnx: |weights in another file" },
     { "broken-wrong-names", "/model.onnx: |its input is \"image\"" },
+    { "broken-raw-kind", "/model_bayer.onnx: |\"linear_v1\" instead of \"bayer_v1\"" },
+    { "broken-raw-word", "/model_bayer.onnx: |wb_norm \"moonlight\"" },
     { "broken-rank", "/model.onnx: |[3, height, width]" },
     { "broken-type", "/model.onnx: |int32" },
     { "broken-channels", "/model.onnx: |[1, 1, height, width]" },
