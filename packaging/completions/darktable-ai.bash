@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # bash completion for darktable-ai
 
-_darktable_ai_commands="denoise upscale models providers runtime cache prefs enable disable bench doctor"
+_darktable_ai_commands="denoise upscale rawdenoise models providers runtime cache prefs enable disable bench doctor"
 _darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --help"
 _darktable_ai_help="--help-all --help-global"
 _darktable_ai_denoise="--strength --mask --sigma"
 _darktable_ai_upscale="--scale --long-edge --size"
+_darktable_ai_rawdenoise="--strength --mask --output-kind"
 _darktable_ai_bench="--task --model --provider --scale --megapixels --runs --memory --threads --json --compare"
-_darktable_ai_restore="-o --output --model --provider --preserve-wide-gamut --no-preserve-wide-gamut --memory --format --bit-depth --no-dither --compression --quality
-  --icc --intent --assume-profile --threads --force --overwrite --skip-existing --dry-run --json --progress
+_darktable_ai_picture="--preserve-wide-gamut --no-preserve-wide-gamut --no-dither --quality --intent --assume-profile"
+_darktable_ai_restore="-o --output --model --provider --memory --format --bit-depth --compression --icc --threads
+  --force --overwrite --skip-existing --dry-run --json --progress
   -r --recursive --keep-going --fail-fast --resume --journal --shard"
 _darktable_ai_models="--json --remote --default --all --dry-run -o --output --overwrite --progress"
 _darktable_ai_runtime="--json -y --yes --use --strict --dry-run --progress"
@@ -57,6 +59,20 @@ _darktable_ai_keys()
   darktable-ai prefs list 2>/dev/null | cut -d= -f1
 }
 
+# Completes the value of an option that only rawdenoise has, or has with other words; fails for all others.
+_darktable_ai_raw_value()
+{
+  local current=$2
+  case $1 in
+    --output-kind) COMPREPLY=($(compgen -W "linear cfa" -- "$current")) ;;
+    --format) COMPREPLY=($(compgen -W "dng tiff exr" -- "$current")) ;;
+    --bit-depth) COMPREPLY=($(compgen -W "16 half 32" -- "$current")) ;;
+    --compression) COMPREPLY=($(compgen -W "lj92 none deflate deflate-predictor" -- "$current")) ;;
+    *) return 1 ;;
+  esac
+  return 0
+}
+
 # Completes the value of option $1; fails when it takes none.
 _darktable_ai_value()
 {
@@ -78,8 +94,8 @@ _darktable_ai_value()
     --icc | --assume-profile)
       COMPREPLY=($(compgen -W "$_darktable_ai_profiles" -- "$current") $(compgen -f -- "$current"))
       ;;
-    --journal) COMPREPLY=($(compgen -f -- "$current")) ;;
-    --sigma | --memory | --quality | --threads | --shard) COMPREPLY=() ;;
+    --journal | --mask) COMPREPLY=($(compgen -f -- "$current")) ;;
+    --sigma | --strength | --memory | --quality | --threads | --shard) COMPREPLY=() ;;
     *) return 1 ;;
   esac
   return 0 # also when nothing matches
@@ -124,12 +140,16 @@ _darktable_ai()
   elif [[ $previous == "=" && COMP_CWORD -ge 2 ]]; then
     previous=${COMP_WORDS[COMP_CWORD - 2]}
   fi
+  if [[ $command == rawdenoise ]] && _darktable_ai_raw_value "$previous" "$current"; then return; fi
   if _darktable_ai_value "$previous" "$current"; then return; fi
 
   case $command in
     "") options="$_darktable_ai_global $_darktable_ai_commands" ;;
-    denoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_restore $_darktable_ai_denoise" ;;
-    upscale) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_restore $_darktable_ai_upscale" ;;
+    denoise | upscale)
+      options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_restore $_darktable_ai_picture"
+      if [[ $command == denoise ]]; then options+=" $_darktable_ai_denoise"; else options+=" $_darktable_ai_upscale"; fi
+      ;;
+    rawdenoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_restore $_darktable_ai_rawdenoise" ;;
     bench) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_bench" ;;
     models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
     runtime) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_runtime" ;;
@@ -153,7 +173,7 @@ _darktable_ai()
       fi
       ;;
     prefs:get | prefs:set | prefs:reset) options=$(_darktable_ai_keys) ;;
-    denoise:* | upscale:*)
+    denoise:* | upscale:* | rawdenoise:*)
       if [[ $current != -* ]]; then
         COMPREPLY=($(compgen -f -- "$current"))
         return

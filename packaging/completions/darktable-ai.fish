@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # fish completion for darktable-ai
 # The long options in full: --debug --configdir --cachedir --conf --version --help --help-all --help-global
-# --output --model --provider --sigma --memory --format --intent --no-dither --bit-depth --compression --quality --icc --assume-profile
+# --output --output-kind --model --provider --sigma --memory --format --intent --no-dither --bit-depth --compression --quality --icc --assume-profile
 # --threads --force --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
-set -l commands denoise upscale models providers runtime cache prefs enable disable bench doctor
+set -l commands denoise upscale rawdenoise models providers runtime cache prefs enable disable bench doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
@@ -40,6 +40,7 @@ complete -c darktable-ai -n "__fish_seen_subcommand_from $commands" -l help-glob
 # commands
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a denoise -d 'Remove noise from photographs'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a upscale -d 'Enlarge photographs'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a rawdenoise -d 'Remove noise from camera raws'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure how fast a model is here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
@@ -50,14 +51,19 @@ complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a enabl
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a disable -d 'Switch AI features off'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'Show versions, directories and what is wrong'
 
-# denoise
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -F
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -s o -l output -r -F -d 'Where to write'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l model -x -a '(__darktable_ai_installed)' -d 'Use this model'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU' -d 'Run on this provider or not at all'
+# denoise, upscale, rawdenoise
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -F
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -s o -l output -r -F -d 'Where to write'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l model -x -a '(__darktable_ai_installed)' -d 'Use this model'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU' -d 'Run on this provider or not at all'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l sigma -x -d 'Noise level 1 to 255'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l strength -x -d '0 to 100: below it texture returns'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise' -l mask -r -F -d 'Map of the strength'
+complete -c darktable-ai -n '__fish_seen_subcommand_from rawdenoise' -l strength -x -d '0 to 100: below it as much of the samples as they were'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise rawdenoise' -l mask -r -F -d 'Map of the strength'
+complete -c darktable-ai -n '__fish_seen_subcommand_from rawdenoise' -l output-kind -x -a 'linear cfa' -d 'What a DNG holds'
+complete -c darktable-ai -n '__fish_seen_subcommand_from rawdenoise' -l format -x -a 'dng tiff exr' -d 'Format where the name does not tell it'
+complete -c darktable-ai -n '__fish_seen_subcommand_from rawdenoise' -l bit-depth -x -a '16 half 32' -d 'Of a DNG 16 or half, else 16 or 32'
+complete -c darktable-ai -n '__fish_seen_subcommand_from rawdenoise' -l compression -x -a 'lj92 none deflate deflate-predictor' -d 'DNG: lj92 or none; TIFF: the others'
 complete -c darktable-ai -n '__fish_seen_subcommand_from upscale' -l scale -x -d 'So many times the size'
 complete -c darktable-ai -n '__fish_seen_subcommand_from upscale' -l long-edge -x -d 'Pixels of the longer side'
 complete -c darktable-ai -n '__fish_seen_subcommand_from upscale' -l size -x -d 'WxH to fit into'
@@ -73,28 +79,28 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l model -x -a '
 complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l memory -x -d 'Stay within this much memory'
 complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l threads -x -d 'Threads for the network'
 complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU' -d 'Run on this provider'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l memory -x -d 'Stay within this much memory'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l memory -x -d 'Stay within this much memory'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l format -x -a 'tiff png jpeg exr pfm' -d 'Format where the name does not tell it'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l no-dither -d 'Round to 8 bits without dither'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l intent -x -a 'relative perceptual' -d 'For output profiles with tables'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l bit-depth -x -a '8 16 32' -d 'Bits per sample'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l compression -x -a 'none deflate deflate-predictor' -d 'TIFF compression'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l quality -x -d 'JPEG quality 1 to 100'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l icc -r -F -a "$profiles" -d 'Output colour profile'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l icc -r -F -a "$profiles" -d 'Output colour profile'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l assume-profile -r -F -a "$profiles" -d 'Read the input with this profile'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l threads -x -d 'Threads for the network'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l force -d 'Also files that this was done to already'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l overwrite -d 'Replace existing outputs'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l skip-existing -d 'Leave existing outputs alone'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -s r -l recursive -d 'Of a directory, those below it as well'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l keep-going -d 'A file that fails does not end the batch'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l fail-fast -d 'The first that fails does'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l resume -d 'Keep a journal, go on with what is not done'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l journal -r -F -d 'Keep it in this file'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l shard -x -d 'Only this part of the files, such as 1/4'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l dry-run -d 'Print the plan and write nothing'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l json -d 'Print one JSON object per file'
-complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l threads -x -d 'Threads for the network'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l force -d 'Also files that this was done to already'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l overwrite -d 'Replace existing outputs'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l skip-existing -d 'Leave existing outputs alone'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -s r -l recursive -d 'Of a directory, those below it as well'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l keep-going -d 'A file that fails does not end the batch'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l fail-fast -d 'The first that fails does'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l resume -d 'Keep a journal, go on with what is not done'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l journal -r -F -d 'Keep it in this file'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l shard -x -d 'Only this part of the files, such as 1/4'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l dry-run -d 'Print the plan and write nothing'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l json -d 'Print one JSON object per file'
+complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 
 # models, providers, cache, prefs
 complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # zsh completion for darktable-ai; install as _darktable-ai in a directory of $fpath
 
-local -a global help_options commands profiles own
+local -a global help_options commands profiles own picture
 global=(
   '*'{-d+,--debug=}'[print diagnostics]:topic:(ai opencl perf pipe tiling memory all)'
   '--configdir=[settings and models live here]:directory:_files -/'
@@ -18,6 +18,7 @@ help_options=(
 commands=(
   'denoise:remove noise from photographs'
   'upscale:enlarge photographs'
+  'rawdenoise:remove noise from camera raws'
   'models:list, install, download and choose models'
   'providers:show which execution providers work here'
   'runtime:show, find, choose and install ONNX Runtime'
@@ -85,31 +86,42 @@ case $state in
   argument)
     curcontext="${curcontext%:*}-$words[1]:"
     case $words[1] in
-      denoise|upscale)
-        if [[ $words[1] == upscale ]]; then
-          own=('(--long-edge --size)--scale=[so many times the size]:factor:'
-            '(--scale --size)--long-edge=[pixels of the longer side]:pixels:'
-            '(--scale --long-edge)--size=[as large as fits into this]:WxH:')
-        else
-          own=('--strength=[0 to 100: below it texture returns]:strength:'
-            '--mask=[map of the strength]:file:_files'
-            '--sigma=[noise level 1 to 255, for models that take one]:level:')
-        fi
+      denoise|upscale|rawdenoise)
+        picture=('(--no-preserve-wide-gamut)--preserve-wide-gamut[keep colours outside sRGB]'
+          '(--preserve-wide-gamut)--no-preserve-wide-gamut[clip them]'
+          '--format=[format where the name does not tell it]:format:(tiff png jpeg exr pfm)'
+          '--no-dither[round to 8 bits without dither]'
+          '--intent=[for output profiles with tables]:intent:(relative perceptual)'
+          '--bit-depth=[bits per sample]:bits:(8 16 32)'
+          '--compression=[TIFF compression]:compression:(none deflate deflate-predictor)'
+          '--quality=[JPEG quality 1 to 100]:quality:'
+          '--assume-profile=[read the input with this profile]:profile:_darktable_ai_profiles')
+        case $words[1] in
+          upscale)
+            own=($picture '(--long-edge --size)--scale=[so many times the size]:factor:'
+              '(--scale --size)--long-edge=[pixels of the longer side]:pixels:'
+              '(--scale --long-edge)--size=[as large as fits into this]:WxH:')
+            ;;
+          denoise)
+            own=($picture '--strength=[0 to 100: below it texture returns]:strength:'
+              '--mask=[map of the strength]:file:_files'
+              '--sigma=[noise level 1 to 255, for models that take one]:level:')
+            ;;
+          rawdenoise)
+            own=('--strength=[0 to 100: below it as much of the samples as they were]:strength:'
+              '--mask=[map of the strength]:file:_files'
+              '--output-kind=[what a DNG holds]:kind:(linear cfa)'
+              '--format=[format where the name does not tell it]:format:(dng tiff exr)'
+              '--bit-depth=[of a DNG 16 or half, else 16 or 32]:bits:(16 half 32)'
+              '--compression=[DNG\: lj92 or none; TIFF\: the others]:compression:(lj92 none deflate deflate-predictor)')
+            ;;
+        esac
         _arguments -S $global $help_options $own \
           '(-o --output)'{-o+,--output=}'[where to write]:file or directory:_files' \
           '--model=[use this model instead of the active one]:model:_darktable_ai_installed' \
           '--provider=[run on this execution provider or not at all]:provider:(auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU)' \
-          '(--no-preserve-wide-gamut)--preserve-wide-gamut[keep colours outside sRGB]' \
-          '(--preserve-wide-gamut)--no-preserve-wide-gamut[clip them]' \
           '--memory=[stay within this much memory]:size:' \
-          '--format=[format where the name does not tell it]:format:(tiff png jpeg exr pfm)' \
-          '--no-dither[round to 8 bits without dither]' \
-          '--intent=[for output profiles with tables]:intent:(relative perceptual)' \
-          '--bit-depth=[bits per sample]:bits:(8 16 32)' \
-          '--compression=[TIFF compression]:compression:(none deflate deflate-predictor)' \
-          '--quality=[JPEG quality 1 to 100]:quality:' \
           '--icc=[output colour profile]:profile:_darktable_ai_profiles' \
-          '--assume-profile=[read the input with this profile]:profile:_darktable_ai_profiles' \
           '--threads=[threads for the network]:number:' \
           '--force[also files that this was done to already]' \
           '(--skip-existing)--overwrite[replace existing outputs]' \

@@ -290,7 +290,7 @@ static gboolean _parse_raw(dt_restore_job_t *job, GError **error)
   if(_opt.kind && job->kind != DT_DNG_CFA && strcmp(_opt.kind, "linear") != 0)
     return _usage(error, "--output-kind takes linear or cfa.");
   job->half = strcmp(depth, "half") == 0;
-  if(strcmp(depth, "16") == 0 || strcmp(depth, "32") == 0) job->bits = atoi(depth);
+  if(strcmp(depth, "16") == 0 || strcmp(depth, "32") == 0) job->bits = depth[0] == '1' ? 16 : 32;
   return !*depth || job->half || job->bits || _usage(error, "--bit-depth takes 16, 32 or half.");
 }
 

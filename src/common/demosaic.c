@@ -204,11 +204,13 @@ static void _init_band(_demosaic_t *d)
   b->mosaic = m;
   b->width = m->width + 2 * MARGIN;
   const size_t plane = (size_t)b->width * (size_t)(MIN(BAND, m->height) + 2 * MARGIN);
-  const size_t colours = (size_t)d->source.channels, planes = 1 + colours + DT_DEMOSAIC_SCRATCH;
+  const gboolean bayer = m->sensor == DT_SENSOR_BAYER && d->method == DT_DEMOSAIC_BEST;
+  const size_t colours = (size_t)d->source.channels, scratch = bayer ? DT_DEMOSAIC_SCRATCH : 0;
+  const size_t planes = 1 + colours + scratch;
   d->planes = g_new0(float, plane *planes);
   b->sites = d->planes;
   for(size_t i = 0; i < colours; i++) b->colours[i] = d->planes + plane * (1 + i);
-  for(size_t i = 0; i < DT_DEMOSAIC_SCRATCH; i++) b->scratch[i] = d->planes + plane * (1 + colours + i);
+  for(size_t i = 0; i < scratch; i++) b->scratch[i] = d->planes + plane * (1 + colours + i);
   d->line = g_new(float, m->width);
   d->source.memory = (plane * planes + (size_t)m->width) * sizeof(float);
 }
@@ -234,6 +236,9 @@ dt_row_source_t *dt_demosaic_source(const dt_mosaic_t *mosaic, const double neut
   }
   if(!linear) _init_band(d);
   if(method == DT_DEMOSAIC_BEST && mosaic->sensor == DT_SENSOR_XTRANS)
+  {
     d->xtrans = dt_demosaic_xtrans_new(mosaic);
+    d->source.memory += DT_DEMOSAIC_XTRANS_MEMORY;
+  }
   return &d->source;
 }

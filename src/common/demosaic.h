@@ -9,15 +9,16 @@
 
 typedef enum dt_demosaic_method_t
 {
-  DT_DEMOSAIC_BEST, ///< Bayer: ratio-corrected (RCD); X-Trans: directed by homogeneity; four colours: bilinear
+  DT_DEMOSAIC_BEST, ///< green of Bayer ratio-corrected (RCD), of X-Trans directed by homogeneity, and the other colours
+                    ///< after it; of four colours as below
   DT_DEMOSAIC_BILINEAR, ///< the plain mean of the nearest sites
 } dt_demosaic_method_t;
 
-/** A source of rows of normalised camera RGB (DT_ROW_CAMERA_RGB, 0 black, 1 saturated, not white balanced); of four colours four
- * channels. DT_SENSOR_LINEAR passes as it is.
+/** A source of rows of normalised camera RGB (DT_ROW_CAMERA_RGB, 0 black, 1 saturated, not white balanced); of four
+ * colours four channels, of any size from 1×1. DT_SENSOR_LINEAR passes as it is.
  *
- * Values below 0 and above 1 pass; the sample of a site is its pixel's value of that colour, bit for bit. Any band of rows is the
- * same as that part of the whole picture's result.
+ * Values below 0 and above 1 pass; the sample of a site is its pixel's value of that colour, bit for bit. Any band of
+ * rows is the same as that part of the whole picture's result.
  *
  * @param mosaic   borrowed for the source's life
  * @param neutral  response to white of the site's colours (4), by which they are balanced while directions are sought

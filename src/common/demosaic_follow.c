@@ -19,8 +19,10 @@ G_STATIC_ASSERT(REACH_GREEN + REACH_COLOURS == DT_DEMOSAIC_FOLLOW_REACH);
 
 /* Differences below this are none: noise, mostly. */
 #define SMALL 1e-3f
+/* Well below this, colours keep their difference: ratios of what is mostly noise would shift the mean. */
+#define DARK 0.02f
 /* A colour that is brighter than the one it follows does not go up and down by more than this. */
-#define STEEPEST 2.0f
+#define STEEPEST 1.5f
 
 /* The sites of one colour around a place of the period, the nearer the heavier. */
 typedef struct _taps_t
@@ -69,7 +71,7 @@ static inline float _follow(const _taps_t *taps, const float *guide, const float
     total += weight;
   }
   const float around = first_guide + guides / total, mean = first_colour + colours / total;
-  const float slope = (SMALL + fabsf(mean)) / (SMALL + fabsf(around));
+  const float slope = (DARK + fabsf(mean)) / (DARK + fabsf(around));
   return mean + MIN(slope, STEEPEST) * (guide[0] - around);
 }
 

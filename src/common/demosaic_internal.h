@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 /** Rows and columns around a band: more than any method looks at, and whole periods of every filter array, so that a
  * plane's first site has the colour of the picture's. */
 #define DT_DEMOSAIC_MARGIN 12
-/** Planes a method may use as it likes. */
+/** Planes a method may use as it likes; only of Bayer. */
 #define DT_DEMOSAIC_SCRATCH 4
 
 /** All planes are of the same size. What a method writes into the margin does not matter. */
@@ -39,6 +39,8 @@ void dt_demosaic_follow(const dt_demosaic_band_t *band);
 /** Fills green where there is none, for dt_demosaic_follow(). Of DT_SENSOR_BAYER: ratio-corrected. */
 void dt_demosaic_bayer_green(const dt_demosaic_band_t *band);
 
+/** Bytes that X-Trans takes besides, at most. */
+#define DT_DEMOSAIC_XTRANS_MEMORY ((size_t)3 << 20)
 /** The weights with which directions are interpolated. */
 typedef struct dt_demosaic_xtrans_t dt_demosaic_xtrans_t;
 dt_demosaic_xtrans_t *dt_demosaic_xtrans_new(const dt_mosaic_t *mosaic);

@@ -121,7 +121,7 @@ dt_dng_picture_t dt_dng_preview_render(const dt_dng_preview_t *preview, int side
   dt_dng_picture_t picture = { 0 };
   _fit(preview->width, preview->height, side, &picture.width, &picture.height);
   const size_t width = (size_t)picture.width;
-  float *row = g_new(float, width * 3);
+  float *row = g_new0(float, width * 3);
   picture.pixels = g_malloc(width * 3 * (size_t)picture.height);
   for(int y = 0; y < picture.height; y++)
   {

@@ -184,15 +184,14 @@ void dt_dng_get_rec709(const dt_raw_t *raw, float matrix[9])
 
 // --- What comes from the source
 
-/** Tags of a DNG that describe how its samples are stored, or that are this file's to say. */
+/** Tags that a source may add: DNG's, and the makers' own; but not those that describe how its samples were stored, that
+ * are offsets into it, or that are this file's to say. */
 static gboolean _may_pass(uint16_t tag)
 {
   static const uint16_t kept_back[][2] = {
-    { 254, 268 },     { 273, 281 },     { 284, 284 },     { 301, 301 },     { 317, 347 },
-    { 512, 532 },     { 33421, 33422 }, { 34665, 34665 }, { 34675, 34675 }, { 34853, 34853 },
-    { 50706, 50717 }, { 50719, 50720 }, { 50730, 50730 }, { 50781, 50781 }, { 50828, 50830 },
-    { 50933, 50933 }, { 50935, 50935 }, { 50966, 50975 }, { 51041, 51041 }, { 51089, 51091 },
-    { 51105, 51105 }, { 51111, 51112 }, { 52526, 52528 },
+    { 0, 0x6fff },    { 32768, 50705 }, { 50706, 50717 }, { 50719, 50720 }, { 50730, 50730 },
+    { 50781, 50781 }, { 50828, 50830 }, { 50933, 50933 }, { 50935, 50935 }, { 50966, 50975 },
+    { 51041, 51041 }, { 51089, 51091 }, { 51105, 51105 }, { 51111, 51112 }, { 52526, 52528 },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(kept_back); i++)
     if(tag >= kept_back[i][0] && tag <= kept_back[i][1]) return FALSE;
@@ -287,12 +286,9 @@ dt_exif_t *dt_dng_main_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, GByt
   _set_names(main, raw);
   _set_colour(main, raw, note);
   _set_baselines(main, raw);
-  if(xmp)
-  {
-    gsize size;
-    const void *data = g_bytes_get_data(xmp, &size);
-    dt_dng_set_bytes(main, DT_TAG_XMP, DT_TYPE_BYTE, data, size);
-  }
+  gsize size = 0;
+  const void *data = xmp ? g_bytes_get_data(xmp, &size) : NULL;
+  if(size) dt_dng_set_bytes(main, DT_TAG_XMP, DT_TYPE_BYTE, data, size);
   return main;
 }
 

@@ -238,7 +238,8 @@ static void _finish_measures(_dng_t *self)
 /** All directories, the first one last; then the header, which points to it. */
 static gboolean _write_directories(_dng_t *self)
 {
-  uint8_t header[HEADER] = { 'I', 'I', 42, 0 };
+  const gboolean big_endian = G_BYTE_ORDER == G_BIG_ENDIAN;
+  uint8_t header[HEADER] = { big_endian ? 'M' : 'I', big_endian ? 'M' : 'I' };
   _finish_measures(self);
   if(!_write_thumbnail(self) || !_write_exif(self)) return FALSE;
   const uint64_t raw = _append_directory(self, self->raw_ifd);
@@ -246,8 +247,8 @@ static gboolean _write_directories(_dng_t *self)
   dt_dng_set_longs(self->main, TAG_SUB_DIRECTORIES, (const uint32_t[]){ (uint32_t)raw, (uint32_t)preview },
                    2);
   const uint64_t main = raw && preview ? _append_directory(self, self->main) : 0;
-  if(G_BYTE_ORDER == G_BIG_ENDIAN) memcpy(header, "MM\0*", 4);
-  dt_exif_put_uint(header + 4, 4, G_BYTE_ORDER == G_BIG_ENDIAN, main);
+  dt_exif_put_uint(header + 2, 2, big_endian, 42);
+  dt_exif_put_uint(header + 4, 4, big_endian, main);
   return main && dt_part_flush(self->part) && dt_part_write(self->part, 0, header, sizeof(header));
 }
 

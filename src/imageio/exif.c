@@ -283,21 +283,29 @@ static void _add_places(const _source_t *source, GArray *places, const dt_exif_e
     _add_place(places, dt_exif_get_uint(value + (size_t)i * (size_t)word, word, source->big_endian));
 }
 
-/** One directory with nothing left out but what only takes memory; notes which others it points to. */
+/** Reads an entry of a page. One whose value is not there, or only takes memory, stays without. */
+static void _read_page_entry(_source_t *source, GArray *entries, GArray *places, uint64_t at)
+{
+  dt_exif_entry_t entry;
+  uint64_t count, target;
+  if(!_parse_entry(source, at, &entry, &count, &target)) return;
+  if(entry.tag != TAG_ORIGINAL_DATA && _read_value(source, entries, entry, count))
+  {
+    _add_places(source, places, &g_array_index(entries, dt_exif_entry_t, entries->len - 1));
+    return;
+  }
+  entry.count = (uint32_t)MIN(count, (uint64_t)UINT32_MAX);
+  g_array_append_val(entries, entry);
+}
+
+/** One directory with nothing left out; notes which others it points to. */
 static GArray *_read_page(_source_t *source, GArray *places, uint64_t offset)
 {
   GArray *entries = dt_exif_entries_new();
   const int word = source->big_tiff ? 8 : 4;
   uint64_t first, step;
   const uint64_t count = _count_entries(source, offset, &first, &step);
-  for(uint64_t i = 0; i < count; i++)
-  {
-    dt_exif_entry_t entry;
-    uint64_t values, target;
-    if(_parse_entry(source, first + i * step, &entry, &values, &target) && entry.tag != TAG_ORIGINAL_DATA
-       && _read_value(source, entries, entry, values))
-      _add_places(source, places, &g_array_index(entries, dt_exif_entry_t, entries->len - 1));
-  }
+  for(uint64_t i = 0; i < count; i++) _read_page_entry(source, entries, places, first + i * step);
   uint8_t next[8];
   if(count && _read_at(source, first + count * step, next, (size_t)word))
     _add_place(places, dt_exif_get_uint(next, word, source->big_endian));
@@ -325,8 +333,10 @@ GPtrArray *dt_exif_read_pages(const dt_input_t *input, uint64_t base, gboolean *
 const dt_exif_entry_t *dt_exif_find_in(const GArray *entries, uint16_t tag)
 {
   for(guint i = 0; entries && i < entries->len; i++)
-    if(g_array_index(entries, dt_exif_entry_t, i).tag == tag)
-      return &g_array_index(entries, dt_exif_entry_t, i);
+  {
+    const dt_exif_entry_t *entry = &g_array_index(entries, dt_exif_entry_t, i);
+    if(entry->tag == tag && entry->value) return entry;
+  }
   return NULL;
 }
 

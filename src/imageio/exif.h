@@ -90,7 +90,8 @@ dt_exif_t *dt_exif_create(void);
  * not those that dt_exif_read_file() reads.
  *
  * @param base  where in the file the structure begins
- * @return (transfer full) of GArray of dt_exif_entry_t sorted by tag; empty when it is none */
+ * @return (transfer full) of GArray of dt_exif_entry_t sorted by tag; empty when it is none. The value of an entry is
+ *         NULL where it is not there, or of no known type */
 GPtrArray *dt_exif_read_pages(const dt_input_t *input, uint64_t base, gboolean *big_endian);
 /** An empty array of dt_exif_entry_t that unrefs their values. */
 GArray *dt_exif_entries_new(void);
@@ -99,7 +100,7 @@ dt_exif_t *dt_exif_copy(const dt_exif_t *exif);
 void dt_exif_destroy(dt_exif_t *exif);
 
 const dt_exif_entry_t *dt_exif_find(const dt_exif_t *exif, dt_ifd_t ifd, uint16_t tag);
-/** The same in any array of entries; NULL has none. */
+/** The same in any array of entries, of those that have a value; NULL has none. */
 const dt_exif_entry_t *dt_exif_find_in(const GArray *entries, uint16_t tag);
 /** Value @p i of an entry of BYTE, SHORT, LONG, RATIONAL or SRATIONAL, @p otherwise without one. */
 double dt_exif_entry_number(const dt_exif_entry_t *entry, uint32_t i, gboolean big_endian, double otherwise);

@@ -31,12 +31,12 @@ typedef struct dt_raw_t
 
   gboolean is_dng;
   dt_exif_t *exif; ///< main, EXIF, GPS and interoperability directories with the maker note, or NULL
-  GArray *
-      dng_tags; ///< of dt_exif_entry_t, values in exif's byte order: tags of a DNG source that hold for its copy as
-                ///< well (matrices, profiles, calibration, lens, private data); or NULL
-  GArray *
-      raw_tags; ///< of dt_exif_entry_t: those of the source's raw directory: opcode lists, and what makers put there
-                ///< for lens correction; or NULL
+  /** Of dt_exif_entry_t, values in exif's byte order: tags of a DNG source that hold for its copy as well (matrices,
+   * profiles, calibration, lens, private data), which are not in exif then; or NULL. */
+  GArray *dng_tags;
+  /** Of dt_exif_entry_t likewise: those of the source's raw directory: opcode lists, noise and scale, and what makers
+   * put there for lens correction; or NULL. Some describe the samples as they are stored (opcode list 1, noise). */
+  GArray *raw_tags;
   GBytes *xmp;   ///< embedded packet, or NULL
   size_t memory; ///< bytes held
 } dt_raw_t;
@@ -45,12 +45,15 @@ typedef struct dt_raw_t
  * can be either). Opens nothing but its first bytes and directories. */
 gboolean dt_raw_is_raw(const char *path);
 
-/** Reads a raw.
+/** Reads a raw; the path `-` is the standard input.
+ *
+ * A monochrome sensor, one that stands on its corner (Super CCD), and filter arrays other than those of dt_sensor_t are
+ * refused, as is what LibRaw takes for damaged or has fewer than 22 pixels a side. A white level that makes no sense is
+ * replaced by the largest number of the sample's bits, if that is above black. Half floats come as floats.
  *
  * @return (transfer full: dt_raw_free()), or NULL with DT_AI_ERROR_INPUT and words about what is wrong: missing, empty,
  *         cut off, not a raw (a JPEG called .nef), a camera or compression that LibRaw does not know (with its
- *         reason), a monochrome sensor (use denoise), levels that make no sense; or DT_AI_ERROR_USAGE when this build has no
- *         LibRaw
+ *         reason), a sensor that is refused, levels that make no sense; or DT_AI_ERROR_USAGE when there is no LibRaw
  * Thread-safety: any thread. */
 dt_raw_t *dt_raw_open(const char *path, GError **error);
 

@@ -3,12 +3,20 @@
  * known by a mark at their beginning. Nothing here decodes a sample. */
 #include "imageio/raw_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 enum
 {
   PHOTOMETRIC_CFA = 32803,
   PHOTOMETRIC_LINEAR = 34892,
+  TAG_PANASONIC_WIDTH = 2,
+  TAG_PANASONIC_HEIGHT = 3,
+  TAG_PANASONIC_FORMAT = 45,
+  TAG_ROWS_PER_STRIP = 278,
+  TAG_PANASONIC_OFFSET = 280, ///< where others have their smallest sample
+  TAG_TILE_WIDTH = 322,
+  TAG_TILE_HEIGHT = 323,
   TAG_CFA_REPEAT = 33421,
   TAG_CFA_PATTERN = 33422,
   TAG_CR2_SLICES = 50752, ///< only in the directory of a CR2's raw
@@ -59,6 +67,7 @@ static void _find_picture(dt_raw_file_t *file)
 static dt_raw_kind_t _recognise_tiff(dt_raw_file_t *file, const guint8 *head)
 {
   static const char *const almost[] = { "IIRO", "IIRS", "MMOR", "IIU\0" };
+  file->is_panasonic = memcmp(head, "IIU\0", 4) == 0;
   file->pages = dt_exif_read_pages(file->input, 0, &file->big_endian);
   if(file->pages->len) file->main = file->pages->pdata[0];
   _find_picture(file);
@@ -124,22 +133,24 @@ gboolean dt_raw_is_raw(const char *path)
   return file.kind != DT_RAW_NOT;
 }
 
-/** Whether the filter array of a directory is one that LibRaw has room for: versions of it write behind their memory
- * when a long pattern is not 6×6. */
-static gboolean _has_safe_pattern(const dt_raw_file_t *file, const GArray *page)
+/** Whether a tag about the filter array is one that LibRaw has room for: versions of it write behind their memory when
+ * a long pattern is not 6×6. */
+static gboolean _is_safe_entry(const dt_raw_file_t *file, const GArray *page, const dt_exif_entry_t *entry)
 {
-  const dt_exif_entry_t *pattern = dt_exif_find_in(page, TAG_CFA_PATTERN);
-  if(!pattern || pattern->count <= 16) return TRUE;
-  const dt_exif_entry_t *repeat = dt_exif_find_in(page, TAG_CFA_REPEAT);
-  return pattern->count == 36 && repeat && repeat->count == 2
-         && dt_raw_file_number(file, page, TAG_CFA_REPEAT, 0, 0.0) == 6.0
+  if(entry->tag == TAG_CFA_REPEAT) return entry->value && entry->count == 2;
+  if(entry->tag != TAG_CFA_PATTERN || entry->count <= 16) return TRUE;
+  return entry->value && entry->count == 36 && dt_raw_file_number(file, page, TAG_CFA_REPEAT, 0, 0.0) == 6.0
          && dt_raw_file_number(file, page, TAG_CFA_REPEAT, 1, 0.0) == 6.0;
 }
 
 gboolean dt_raw_file_is_safe(const dt_raw_file_t *file)
 {
   for(guint i = 0; file->pages && i < file->pages->len; i++)
-    if(!_has_safe_pattern(file, file->pages->pdata[i])) return FALSE;
+  {
+    const GArray *page = file->pages->pdata[i];
+    for(guint k = 0; k < page->len; k++)
+      if(!_is_safe_entry(file, page, &g_array_index(page, dt_exif_entry_t, k))) return FALSE;
+  }
   return TRUE;
 }
 
@@ -224,16 +235,46 @@ dt_raw_block_t dt_raw_file_find_mrw_tiff(const dt_raw_file_t *file)
 
 // --- Whether it is whole
 
-/** Whether the strips or tiles of the raw's directory lie in the file. */
-static gboolean _has_pieces(const dt_raw_file_t *file, uint16_t offsets, uint16_t sizes)
+/** Whether the strips or tiles of a directory lie in the file, and there are at least @p needed of them. */
+static gboolean _has_pieces(const dt_raw_file_t *file, const GArray *page, uint16_t offsets, uint16_t sizes,
+                            double needed)
 {
-  const dt_exif_entry_t *places = dt_exif_find_in(file->picture, offsets),
-                        *lengths = dt_exif_find_in(file->picture, sizes);
-  for(uint32_t i = 0; places && lengths && i < MIN(places->count, lengths->count); i++)
+  const dt_exif_entry_t *places = dt_exif_find_in(page, offsets), *lengths = dt_exif_find_in(page, sizes);
+  if(!places || !lengths) return TRUE;
+  for(uint32_t i = 0; i < MIN(places->count, lengths->count); i++)
     if(!_is_inside(file, (uint64_t)dt_exif_entry_number(places, i, file->big_endian, 0.0),
                    (uint64_t)dt_exif_entry_number(lengths, i, file->big_endian, 0.0)))
       return FALSE;
-  return TRUE;
+  return file->kind != DT_RAW_DNG || places->count >= needed; // cameras say what they like
+}
+
+/** Pieces of @p piece that cover @p whole; none of nothing. */
+static double _divide(double whole, double piece)
+{
+  return piece >= 1.0 ? ceil(whole / piece) : 0.0;
+}
+
+static gboolean _has_picture(const dt_raw_file_t *file)
+{
+  // without a directory of the raw's own the first one is it, as Olympus has it
+  const GArray *page = file->picture ? file->picture : file->main;
+  const double width = dt_raw_file_number(file, file->picture, DT_TAG_WIDTH, 0, 0.0);
+  const double height = dt_raw_file_number(file, file->picture, DT_TAG_HEIGHT, 0, 0.0);
+  const double strips = _divide(height, dt_raw_file_number(file, page, TAG_ROWS_PER_STRIP, 0, height));
+  const double tiles = _divide(width, dt_raw_file_number(file, page, TAG_TILE_WIDTH, 0, 0.0))
+                       * _divide(height, dt_raw_file_number(file, page, TAG_TILE_HEIGHT, 0, 0.0));
+  return _has_pieces(file, page, DT_TAG_STRIP_OFFSETS, DT_TAG_STRIP_SIZES, strips)
+         && _has_pieces(file, page, DT_TAG_TILE_OFFSETS, DT_TAG_TILE_SIZES, tiles);
+}
+
+/** Panasonic says only where its samples begin: up to format 7, 14 of them take at least 16 bytes. */
+static gboolean _has_panasonic(const dt_raw_file_t *file)
+{
+  const double width = dt_raw_file_number(file, file->main, TAG_PANASONIC_WIDTH, 0, 0.0);
+  const double height = dt_raw_file_number(file, file->main, TAG_PANASONIC_HEIGHT, 0, 0.0);
+  const double begin = dt_raw_file_number(file, file->main, TAG_PANASONIC_OFFSET, 0, 0.0);
+  return dt_raw_file_number(file, file->main, TAG_PANASONIC_FORMAT, 0, 0.0) > 7.0
+         || begin + width * height * 8.0 / 7.0 <= (double)file->input->size;
 }
 
 /** Whether the outermost boxes end with the file, or before, and the one with the samples is among them. */
@@ -260,6 +301,5 @@ gboolean dt_raw_file_is_whole(const dt_raw_file_t *file)
     const dt_raw_block_t samples = dt_raw_file_find_raf_tiff(file);
     return _is_inside(file, samples.start, samples.size);
   }
-  return _has_pieces(file, DT_TAG_STRIP_OFFSETS, DT_TAG_STRIP_SIZES)
-         && _has_pieces(file, DT_TAG_TILE_OFFSETS, DT_TAG_TILE_SIZES);
+  return file->is_panasonic ? _has_panasonic(file) : _has_picture(file);
 }

@@ -64,6 +64,7 @@ typedef struct dt_raw_file_t
   const dt_input_t *input; ///< borrowed
   dt_raw_kind_t kind;
   gboolean big_endian;
+  gboolean is_panasonic; ///< TIFF by another name, that tells its size by other tags
   GPtrArray *pages;      ///< of GArray of dt_exif_entry_t: the TIFF directories, maybe none
   const GArray *main;    ///< the first of them, or NULL
   const GArray *picture; ///< the one of the raw's samples, or NULL

@@ -37,7 +37,7 @@ static void _take_tags(GArray *to, const GArray *from, const uint16_t (*ranges)[
     dt_exif_entry_t entry = g_array_index(from, dt_exif_entry_t, i);
     const uint16_t(*range)[2] = ranges;
     while((*range)[0] && (entry.tag < (*range)[0] || entry.tag > (*range)[1])) range++;
-    if(!(*range)[0] || dt_exif_find_in(to, entry.tag)) continue;
+    if(!(*range)[0] || !entry.value || dt_exif_find_in(to, entry.tag)) continue;
     g_bytes_ref(entry.value);
     g_array_append_val(to, entry);
   }
@@ -139,6 +139,15 @@ static void _read_raf(dt_raw_t *raw, const dt_raw_file_t *file)
   g_ptr_array_unref(pages);
 }
 
+/** Leaves out of a directory what could not be read, and what is a place in the structure it came from. */
+static void _clean(dt_exif_t *exif, dt_ifd_t ifd)
+{
+  GArray *entries = exif->ifds[ifd];
+  for(guint i = entries->len; i-- > 0;)
+    if(!g_array_index(entries, dt_exif_entry_t, i).value) g_array_remove_index(entries, i);
+  dt_exif_remove(exif, ifd, DT_TAG_INTEROP_IFD);
+}
+
 /** Makes the first directory of one of a CR3's TIFF structures the directory @p ifd. */
 static void _take_structure(dt_raw_t *raw, const dt_raw_file_t *file, dt_raw_block_t block, dt_ifd_t ifd)
 {
@@ -148,7 +157,7 @@ static void _take_structure(dt_raw_t *raw, const dt_raw_file_t *file, dt_raw_blo
   {
     g_array_unref(raw->exif->ifds[ifd]);
     raw->exif->ifds[ifd] = g_array_ref(pages->pdata[0]);
-    dt_exif_remove(raw->exif, ifd, DT_TAG_INTEROP_IFD); // a place in the structure it came from
+    _clean(raw->exif, ifd);
   }
   if(pages) g_ptr_array_unref(pages);
 }

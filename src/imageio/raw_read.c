@@ -50,11 +50,18 @@ static gboolean _fail(const dt_raw_reading_t *reading, GError **error, const cha
 }
 
 /** Damage that the library goes on after, leaving grey or noise. */
-static void _count_error(void *data, const char *name, int offset)
+typedef struct _damage_t
 {
+  int ends;   ///< reads behind the end of the file
+  int places; ///< of other damage
+} _damage_t;
+
+static void _note_damage(void *data, const char *name, int offset)
+{
+  _damage_t *damage = data;
   (void)name;
-  (void)offset;
-  ++*(int *)data;
+  damage->ends += offset < 0;
+  damage->places += offset >= 0;
 }
 
 /** The library's reason with what can be done. */
@@ -413,18 +420,25 @@ static gboolean _check_colours(const dt_raw_reading_t *reading, GError **error)
                   "first and use denoise on the result");
 }
 
+/** Where samples are not packed, the library also calls those damaged that are above its idea of white. */
+static gboolean _is_damaged(libraw_data_t *data, const _damage_t *damage)
+{
+  const char *decoder = _libraw.unpack_function_name(data);
+  return damage->ends || (damage->places && g_strcmp0(decoder, "unpacked_load_raw()") != 0);
+}
+
 static gboolean _decode(libraw_data_t *data, dt_raw_held_t *held, const dt_raw_file_t *file, GError **error)
 {
   dt_raw_reading_t reading = { .file = file, .data = data };
-  int errors = 0;
-  _libraw.set_dataerror_handler(data, _count_error, &errors);
+  _damage_t damage = { 0 };
+  _libraw.set_dataerror_handler(data, _note_damage, &damage);
   _set_options(data, file);
   int code = _open(data, file->input);
   if(code == LIBRAW_SUCCESS && !_check_colours(&reading, error)) return FALSE;
-  errors = 0; // of metadata
+  damage = (_damage_t){ 0 }; // of metadata
   if(code == LIBRAW_SUCCESS) code = _libraw.unpack(data);
   if(code != LIBRAW_SUCCESS) return _fail_decoding(&reading, code, error);
-  if(errors) return _fail_decoding(&reading, LIBRAW_DATA_ERROR, error);
+  if(_is_damaged(data, &damage)) return _fail_decoding(&reading, LIBRAW_DATA_ERROR, error);
   _libraw.recycle_datastream(data);
   _libraw.set_dataerror_handler(data, NULL, NULL);
   if(!_describe_raw(&reading, data, &held->raw, error)) return FALSE;

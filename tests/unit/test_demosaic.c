@@ -299,6 +299,36 @@ static void test_neutral(void **state)
   }
 }
 
+/* Noise around a dark grey stays around that grey in every colour. */
+static void test_noise_keeps_the_mean(void **state)
+{
+  (void)state;
+  enum
+  {
+    SIZE = 400
+  };
+  static const double greys[] = { 0, 0.003, 0.01, 0.03 }, deviation = 0.01;
+  test_random_t random = { 8 };
+  float *samples = g_new(float, SIZE *SIZE);
+  for(int i = 0; i < 8; i++)
+  {
+    const double grey = greys[i / 2];
+    for(int k = 0; k < SIZE * SIZE; k++)
+    {
+      double sum = grey;
+      for(int n = 0; n < 12; n++) sum += deviation * test_random_range(&random, -0.5, 0.5);
+      samples[k] = (float)sum;
+    }
+    dt_mosaic_t m = _mosaic(i % 2 ? KIND_XTRANS : KIND_BAYER, SIZE, SIZE, samples);
+    test_image_t out = _demosaic(&m, NULL, DT_DEMOSAIC_BEST);
+    double means[3] = { 0 };
+    for(int k = 0; k < SIZE * SIZE * 3; k++) means[k % 3] += (double)out.pixels[k] / (SIZE * SIZE);
+    for(int c = 0; c < 3; c++) assert_true(fabs(means[c] - grey) < 0.04 * deviation);
+    test_image_free(&out);
+  }
+  g_free(samples);
+}
+
 static void test_linear_passes(void **state)
 {
   (void)state;
@@ -410,6 +440,7 @@ int main(void)
     cmocka_unit_test(test_parts_are_the_same),
     cmocka_unit_test(test_neutral),
     cmocka_unit_test(test_linear_passes),
+    cmocka_unit_test(test_noise_keeps_the_mean),
     cmocka_unit_test(test_photographs_bayer),
     cmocka_unit_test(test_photographs_xtrans),
   };

@@ -197,7 +197,8 @@ static void _check_codes(const _source_t *s, const _found_t *found)
     const int code = found->samples == 1 ? s->samples[y * m->width + x] : (int)s->samples[i];
     const int expected = MAX(k * (code - BLACK) + (int)found->black, 0);
     if(found->codes[i] != expected)
-      fail_msg("%d×%d, %s: at %d, %d: %d, not %d", m->width, m->height, found->sites, x, y, found->codes[i], expected);
+      fail_msg("%d×%d, %s: at %d, %d: %d, not %d", m->width, m->height, found->sites, x, y, found->codes[i],
+               expected);
   }
 }
 

@@ -219,9 +219,8 @@ static void test_four_colours(void **state)
   test_raw_set(made, TEST_RAW_MAIN, 50728, DT_TYPE_RATIONAL, 4, (double[]){ 0.5, 1.0, 0.7, 0.9 });
   dt_raw_t *raw = _open(made);
   assert_int_equal(raw->mosaic.sensor, DT_SENSOR_FOUR);
-  int seen = 0;
-  for(int i = 0; i < 4; i++) seen |= 1 << raw->mosaic.colour[i / 2][i % 2];
-  assert_int_equal(seen, 15);
+  static const guint8 expected[4] = { 0, 1, 3, 2 }; // planes in the order of their names: R, G, B, E
+  for(int i = 0; i < 4; i++) assert_int_equal(raw->mosaic.colour[i / 2][i % 2], expected[i]);
   assert_true(raw->has_matrix && fabs(raw->neutral[3] - 0.9) < 1e-4);
   float matrix[12];
   assert_false(dt_raw_camera_to_rec709(raw, matrix));
@@ -469,6 +468,34 @@ static void test_neutrals(void **state)
   dt_raw_free(raw);
 }
 
+/** What LibRaw knows of a camera, of a file that is no DNG and says nothing itself. */
+static void test_a_camera_that_libraw_knows(void **state)
+{
+  (void)state;
+  test_raw_t *made = test_raw_new("RGGB", 60, 40, 16);
+  made->sub_ifd = TRUE;
+  test_raw_fill(made, 4);
+  for(int tag = 50706; tag <= 50778; tag++) test_raw_remove(made, TEST_RAW_MAIN, (uint16_t)tag);
+  for(int tag = 50714; tag <= 50717; tag++) test_raw_remove(made, TEST_RAW_PICTURE, (uint16_t)tag);
+  test_raw_set_text(made, TEST_RAW_MAIN, 271, "LEICA CAMERA AG");
+  test_raw_set_text(made, TEST_RAW_MAIN, 272, "LEICA M8");
+  test_raw_write(made, _path("known.pef"));
+  GError *error = NULL;
+  dt_raw_t *raw = dt_raw_open(_path("known.pef"), &error);
+  assert_no_error(error);
+  assert_false(raw->is_dng || raw->has_neutral || raw->dng_tags);
+  assert_true(raw->has_matrix && raw->matrix[0][0] > 0.3);
+  assert_true(raw->neutral[1] == 1.0 && raw->neutral[0] > 0.2 && raw->neutral[0] < 0.9); // of D65
+  assert_true(raw->mosaic.black[0][0] == 0.0f && raw->mosaic.white[1][1] == 65535.0f);
+  assert_string_equal(raw->unique_model, "LEICA M8");
+  float matrix[9];
+  assert_true(dt_raw_camera_to_rec709(raw, matrix));
+  assert_true(fabsf(matrix[0] + matrix[1] + matrix[2] - 1.0f) <= 1.2e-7f);
+  _assert_samples(made, raw, 0, 0);
+  dt_raw_free(raw);
+  test_raw_free(made);
+}
+
 // --- No raw, or a damaged one
 
 static void test_no_raws(void **state)
@@ -534,6 +561,34 @@ static void test_cut_off(void **state)
   }
 }
 
+static void test_pieces_that_are_missing(void **state)
+{
+  (void)state;
+  test_raw_t *made = test_raw_new("RGGB", 40, 30, 14);
+  test_raw_set_number(made, TEST_RAW_PICTURE, 278, DT_TYPE_LONG,
+                      10); // rows of a strip, of which there is one
+  _assert_fails(made, "cut off");
+  made = test_raw_new("RGGB", 40, 30, 14);
+  test_raw_set_number(made, TEST_RAW_PICTURE, 322, DT_TYPE_LONG, 16);
+  test_raw_set_number(made, TEST_RAW_PICTURE, 323, DT_TYPE_LONG, 16);
+  test_raw_set(made, TEST_RAW_PICTURE, 324, DT_TYPE_LONG, 2, (double[]){ 8, 16 });
+  test_raw_set(made, TEST_RAW_PICTURE, 325, DT_TYPE_LONG, 2, (double[]){ 8, 8 });
+  _assert_fails(made, "cut off");
+}
+
+static void test_filter_arrays_that_libraw_has_no_room_for(void **state)
+{
+  (void)state;
+  for(int i = 0; i < 3; i++)
+  {
+    test_raw_t *made = test_raw_new(i == 2 ? "RGGB" : XTRANS, 40, 36, 14);
+    if(i == 0) test_raw_set(made, TEST_RAW_PICTURE, 33421, DT_TYPE_SHORT, 2, (double[]){ 10, 6 });
+    if(i == 1) test_raw_remove(made, TEST_RAW_PICTURE, 33421);
+    if(i == 2) test_raw_set(made, TEST_RAW_PICTURE, 33422, DT_TYPE_BYTE, 300, (double[300]){ 1 });
+    _assert_fails(made, "filter array");
+  }
+}
+
 static void test_garbage(void **state)
 {
   (void)state;
@@ -582,9 +637,12 @@ int main(void)
     cmocka_unit_test(test_matrix_nearest_daylight),
     cmocka_unit_test(test_missing_colours),
     cmocka_unit_test(test_neutrals),
+    cmocka_unit_test(test_a_camera_that_libraw_knows),
     cmocka_unit_test(test_no_raws),
     cmocka_unit_test(test_a_plain_tiff_is_no_raw),
     cmocka_unit_test(test_cut_off),
+    cmocka_unit_test(test_pieces_that_are_missing),
+    cmocka_unit_test(test_filter_arrays_that_libraw_has_no_room_for),
     cmocka_unit_test(test_garbage),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);

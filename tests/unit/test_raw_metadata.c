@@ -373,6 +373,21 @@ static void test_cut_containers(void **state)
   g_byte_array_unref(cr3);
 }
 
+/** A Panasonic says no more than where its samples begin. */
+static void test_cut_panasonic(void **state)
+{
+  (void)state;
+  test_raw_t *made = test_raw_new("RGGB", 140, 30, 14);
+  test_raw_set_number(made, TEST_RAW_MAIN, 2, DT_TYPE_SHORT, 140);
+  test_raw_set_number(made, TEST_RAW_MAIN, 3, DT_TYPE_SHORT, 30);
+  test_raw_set_number(made, TEST_RAW_MAIN, 45, DT_TYPE_SHORT, 4);
+  test_raw_set_number(made, TEST_RAW_MAIN, 280, DT_TYPE_LONG, 2000);
+  GByteArray *file = _build_tiff(made, "IIU\0");
+  g_byte_array_set_size(file, 2000 + 140 * 30 * 8 / 7);
+  _assert_cut_is_seen(file, file->len - 100);
+  g_byte_array_unref(file);
+}
+
 static void test_names(void **state)
 {
   (void)state;
@@ -402,11 +417,11 @@ static void test_names(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_dng),         cmocka_unit_test(test_maker_note_keeps_its_place),
-    cmocka_unit_test(test_nearly_tiff), cmocka_unit_test(test_jpeg_of_panasonic),
-    cmocka_unit_test(test_raf),         cmocka_unit_test(test_cr3),
-    cmocka_unit_test(test_mrw),         cmocka_unit_test(test_cut_containers),
-    cmocka_unit_test(test_names),
+    cmocka_unit_test(test_dng),           cmocka_unit_test(test_maker_note_keeps_its_place),
+    cmocka_unit_test(test_nearly_tiff),   cmocka_unit_test(test_jpeg_of_panasonic),
+    cmocka_unit_test(test_raf),           cmocka_unit_test(test_cr3),
+    cmocka_unit_test(test_mrw),           cmocka_unit_test(test_cut_containers),
+    cmocka_unit_test(test_cut_panasonic), cmocka_unit_test(test_names),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);
 }
