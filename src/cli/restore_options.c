@@ -118,7 +118,9 @@ static struct
         "N" },                                                                                               \
   {                                                                                                          \
     "compression", 0, 0, G_OPTION_ARG_STRING, &_opt.compression,                                             \
-        "DNG: lj92 (default), lossless, or none; TIFF: none, deflate, deflate-predictor (default)", "C"      \
+        "DNG: lj92 (default; of half floats deflate) or none; TIFF: deflate-predictor (default), deflate, "  \
+        "none",                                                                                              \
+        "C"                                                                                                  \
   }
 
 #define PICTURE_ENTRIES                                                                                      \
@@ -354,20 +356,19 @@ static gboolean _parse_format(dt_restore_job_t *job, GError **error)
 static gboolean _check_raw_format(const dt_restore_job_t *job, GError **error)
 {
   const dt_imageio_format_t format = job->format ? job->format : _get_named_format(job);
-  const char *packing = _opt.compression ? _opt.compression : "none";
-  const gboolean none = strcmp(packing, "none") == 0, lj92 = strcmp(packing, "lj92") == 0;
+  const char *packing = _opt.compression ? _opt.compression : "none", *own = job->half ? "deflate" : "lj92";
   if(format && job->kind == DT_DNG_CFA)
     return _usage(error, "--output-kind cfa takes a DNG for its result: a TIFF or OpenEXR is no mosaic.");
-  if(format && lj92)
+  if(format && strcmp(packing, "lj92") == 0)
     return _usage(error, "--compression lj92 is for a DNG. A TIFF takes none, deflate or deflate-predictor.");
   if(format == DT_IMAGEIO_TIFF && job->half)
     return _usage(error, "--bit-depth half is for a DNG or OpenEXR. A TIFF takes 16 or 32.");
   if(format) return TRUE;
   if(job->bits == 32)
     return _usage(error, "--bit-depth 32 is for a TIFF or OpenEXR. A DNG takes 16 or half.");
-  if(!none && (job->half || !lj92))
-    return _usage(error, "--compression %s is not for a DNG%s, which takes %snone.", packing,
-                  job->half ? " of half floats" : "", job->half ? "" : "lj92 or ");
+  if(strcmp(packing, "none") != 0 && strcmp(packing, own) != 0)
+    return _usage(error, "--compression %s is not for a DNG%s, which takes %s or none.", packing,
+                  job->half ? " of half floats" : "", own);
   if(job->profile)
     return _usage(error, "--icc is for a TIFF or OpenEXR: a DNG has the camera's own colours. Leave it out.");
   return TRUE;

@@ -219,22 +219,24 @@ static void _add_note(GString *note, const char *sentence)
 
 // --- The first directory
 
-/** How colours are to be read, where the source has not said so itself. */
+/** How colours are to be read, where the source has not said so itself, or says what cannot be. */
 static void _set_colour(dt_exif_t *main, const dt_raw_t *raw, GString *note)
 {
   double matrix[9], neutral[3];
   const double balance[3] = { 1.0, 1.0, 1.0 };
+  const gboolean unknown = !raw->has_matrix && raw->mosaic.sensor != DT_SENSOR_FOUR;
   _get_matrix(raw, matrix);
   dt_dng_get_neutral(raw, neutral);
-  if(!_has(main, TAG_COLOUR_MATRIX))
+  if(!_has(main, TAG_COLOUR_MATRIX) || unknown)
   {
-    if(!raw->has_matrix && raw->mosaic.sensor != DT_SENSOR_FOUR)
+    if(unknown)
       _add_note(note, "The colours of this camera are not known; the DNG says they are those of sRGB.");
     dt_exif_remove(main, DT_IFD_MAIN, TAG_COLOUR_MATRIX_2);
     dt_dng_set_fractions(main, TAG_COLOUR_MATRIX, DT_TYPE_SRATIONAL, matrix, 9, UNIT_MATRIX);
     _set_short(main, TAG_ILLUMINANT, ILLUMINANT_D65);
   }
-  if(!_has(main, TAG_NEUTRAL) && !_has(main, TAG_NEUTRAL_XY))
+  if(!raw->has_neutral) dt_exif_remove(main, DT_IFD_MAIN, TAG_NEUTRAL_XY);
+  if(!raw->has_neutral || (!_has(main, TAG_NEUTRAL) && !_has(main, TAG_NEUTRAL_XY)))
     dt_dng_set_fractions(main, TAG_NEUTRAL, DT_TYPE_RATIONAL, neutral, 3, UNIT_FINE);
   if(!_has(main, TAG_ANALOG_BALANCE))
     dt_dng_set_fractions(main, TAG_ANALOG_BALANCE, DT_TYPE_RATIONAL, balance, 3, 1);

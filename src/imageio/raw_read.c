@@ -35,6 +35,9 @@ static dt_late_library_t _library = { .file = DT_LIBRAW_LIBRARY, .names = _names
 /** No handlers of the library's own for lack of memory and bad data, which print. */
 #define SILENT 3
 
+/** TIFF's number for zlib's compression. */
+#define COMPRESSION_DEFLATE 8
+
 /** What the samples may take, MiB: enough for any sensor, and in proportion to the file. Only emptiness is packed
  * more tightly than that. */
 #define MIN_MEMORY 64
@@ -64,6 +67,13 @@ static void _note_damage(void *data, const char *name, int offset)
   damage->places += offset >= 0;
 }
 
+/** Deflated samples need a LibRaw that was built with zlib, and Debian's is not: it calls them damaged. */
+static gboolean _is_deflated(const dt_raw_file_t *file)
+{
+  const double compression = dt_raw_file_number(file, file->picture, DT_TAG_COMPRESSION, 0, 0.0);
+  return compression == COMPRESSION_DEFLATE;
+}
+
 /** The library's reason with what can be done. */
 static gboolean _fail_decoding(const dt_raw_reading_t *reading, int code, GError **error)
 {
@@ -74,6 +84,12 @@ static gboolean _fail_decoding(const dt_raw_reading_t *reading, int code, GError
                          "the samples of this raw would take more memory than its size and this machine "
                          "allow (%s); if it is not damaged, close other programs",
                          reason);
+  else if(_is_deflated(reading->file))
+    dt_imageio_set_error(
+        error, DT_AI_ERROR_INPUT, name,
+        "this raw is compressed with deflate, which LibRaw %s as it is installed here cannot read, "
+        "or it is damaged (%s); convert it to an uncompressed DNG first",
+        _libraw.version(), reason);
   else if(code == LIBRAW_IO_ERROR || code == LIBRAW_DATA_ERROR)
     dt_imageio_set_error(error, DT_AI_ERROR_INPUT, name,
                          "this raw is cut off or damaged (%s); copy it again from its source", reason);
