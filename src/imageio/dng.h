@@ -19,7 +19,8 @@ typedef struct dt_dng_opts_t
   dt_dng_kind_t kind;
   gboolean
       uncompressed; ///< default: lossless JPEG (LJ92), half floats deflated, which more programs read than plain
-  gboolean half;    ///< 16-bit floating point instead of integers
+  gboolean half; ///< 16-bit floating point instead of integers: for darktable; RawTherapee 5.9 reads it with
+                 ///< DT_DNG_CFA, LibRaw where it was built with zlib, dcraw not at all
   gboolean overwrite;
   int stream;                        ///< where the path `-` goes; 0: the standard output
   int threads;                       ///< that compress; 0: one per core

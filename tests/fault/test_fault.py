@@ -11,6 +11,10 @@ import tempfile
 import unittest
 
 SOURCE, BUILD = sys.argv[1], sys.argv[2]
+sys.path.insert(0, SOURCE + "/tests/cli")
+import raws  # noqa: E402
+
+INPUTS = {"in.tif", "in.dng"}
 PROGRAM, PICTURE = BUILD + "/bin/darktable-ai", BUILD + "/bin/picture"
 SHIM = BUILD + "/tests/fail_io.so"
 
@@ -30,19 +34,27 @@ class Fault(unittest.TestCase):
             f.write("plugins/ai/enabled=TRUE\n")
         os.makedirs(self.d + "/pictures")
         subprocess.run([PICTURE, "make", self.d + "/pictures/in.tif", "300", "500"], check=True)
-        self.input = digest(self.d + "/pictures/in.tif")
-        self.run_job(0, "warm-up.tif")  # measures the model; that is not what is tested
-        os.unlink(self.d + "/pictures/warm-up.tif")
+        with open(self.d + "/pictures/in.dng", "wb") as f:
+            f.write(raws.dng(300, 200, "RGGB"))
+        self.inputs = self.digest_inputs()
+        for name in ("warm-up.tif", "warm-up.dng"):
+            self.run_job(0, name)  # measures the model; that is not what is tested
+            os.unlink(self.d + "/pictures/" + name)
 
     def tearDown(self):
         self.dir.cleanup()
+
+    def digest_inputs(self):
+        return [digest(self.d + "/pictures/" + name) for name in sorted(INPUTS)]
 
     def run_job(self, fail_at, output, all_later=False):
         env = dict(os.environ, LD_PRELOAD=SHIM, DT_FAIL_AT=str(fail_at), DT_COUNT=self.d + "/count")
         if all_later:
             env["DT_FAIL_ALL"] = "1"
-        return subprocess.run([PROGRAM, "--configdir", "config", "--cachedir", "cache", "denoise", "--overwrite",
-                               "--model", "denoise-conv3", "-o", "pictures/" + output, "pictures/in.tif"],
+        task, model, source = (("rawdenoise", "rawdenoise-nearest", "in.dng") if output.endswith(".dng")
+                               else ("denoise", "denoise-conv3", "in.tif"))
+        return subprocess.run([PROGRAM, "--configdir", "config", "--cachedir", "cache", task, "--overwrite",
+                               "--model", model, "-o", "pictures/" + output, "pictures/" + source],
                               cwd=self.d, env=env, capture_output=True, text=True, timeout=60)
 
     def calls(self, output):
@@ -68,8 +80,8 @@ class Fault(unittest.TestCase):
             self.set_output(output, old)
             result = self.run_job(n, output, all_later)
             what = f"{output}, failure {n} of {calls}, all later: {all_later}: {result.returncode} {result.stderr}"
-            self.assertEqual(digest(self.d + "/pictures/in.tif"), self.input, what)
-            there = {"in.tif"} | ({output} if old is not None or result.returncode == 0 else set())
+            self.assertEqual(self.digest_inputs(), self.inputs, what)
+            there = INPUTS | ({output} if old is not None or result.returncode == 0 else set())
             self.assertEqual(set(os.listdir(self.d + "/pictures")), there, what)
             if result.returncode == 0:  # a failure that may be forgiven: the result is whole
                 self.assertEqual(digest(self.d + "/pictures/" + output), good, what)
@@ -81,7 +93,7 @@ class Fault(unittest.TestCase):
                 self.assertEqual(digest(self.d + "/pictures/" + output), hashlib.sha256(old).hexdigest(), what)
 
     def test_new_output(self):
-        for name in ("out.tif", "out.png", "out.jpg"):
+        for name in ("out.tif", "out.png", "out.jpg", "out.dng"):
             for all_later in (False, True):
                 with self.subTest(name=name, all_later=all_later):
                     self.fail_each(name, None, all_later)
@@ -89,6 +101,8 @@ class Fault(unittest.TestCase):
 
     def test_replaced_output(self):
         self.fail_each("out.tif", b"the old result", False)
+        self.set_output("out.tif", None)
+        self.fail_each("out.dng", b"the old result", False)
 
 
 if __name__ == "__main__":
