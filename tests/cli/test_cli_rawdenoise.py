@@ -979,5 +979,81 @@ class OtherPrograms(RawTest):
             self.assertEqual({info["width"], info["height"]}, set(SIZE), path)
 
 
+@unittest.skipUnless(harness.LONG, "DT_TEST_LONG is not set")
+class Developers(RawTest):
+    """Raw developers show of each kind what they show of the source: no cast, no half that is dark."""
+
+    def setUp(self):
+        super().setUp()
+        self.chart = os.path.join(harness.SOURCE, "..", "shared", "data", "raw", "colorchart.dng")
+        if not os.path.exists(self.chart):
+            self.skipTest("no colorchart.dng")
+
+    def results(self):
+        """A raw that was passed on unchanged and, where the project's own model is there, one that was denoised."""
+        runs = [("passed", ("--strength", 0))]
+        if os.path.isdir(os.path.join(harness.SOURCE, "models", "rawdenoise-leaves")):
+            runs.append(("denoised", ("--model", "rawdenoise-leaves")))
+        for name, args in runs:
+            for kind in ("linear", "cfa"):
+                for depth, more in (("16", ()), ("half", HALF[:2])):
+                    out = self.file("%s-%s-%s.dng" % (name, kind, depth))
+                    self.assert_ok(self.rawdenoise(*args, *more, "--output-kind", kind, "-o", out, self.chart))
+                    yield out, kind, depth
+
+    def environment(self, **more):
+        homes = {"XDG_%s_HOME" % name: self.path("home", name.lower()) for name in ("CONFIG", "CACHE", "DATA")}
+        return super().environment(**homes, **more)
+
+    def assert_same_colours(self, got, expected, name):
+        """Means of 5 x 5 areas in codes of 8 bits."""
+        self.assertEqual(len(got), len(expected))
+        for i, (a, b) in enumerate(zip(got, expected)):
+            self.assertLessEqual(abs(a - b), max(2.0, 0.03 * b), "%s: area %d, channel %d" % (name, i // 3, i % 3))
+
+    @staticmethod
+    def areas(samples, width, height):
+        found = []
+        for y in range(5):
+            for x in range(5):
+                rows = [samples[3 * (r * width + width * x // 5):3 * (r * width + width * (x + 1) // 5)]
+                        for r in range(height * y // 5, height * (y + 1) // 5)]
+                for c in range(3):
+                    found.append(sum(sum(row[c::3]) for row in rows) / sum(len(row) // 3 for row in rows))
+        return found
+
+    def develop_darktable(self, path):
+        out = path + ".png"
+        # its default look depends on whether there is a mosaic
+        self.run_command(["darktable-cli", path, out, "--width", "300", "--core", "--configdir", self.path("dt-config"), "--cachedir",
+                          self.path("dt-cache"), "--library", ":memory:", "--conf", "plugins/darkroom/workflow=none"])
+        data = harness.read_bytes(out)
+        info = harness.picture_info(data)
+        return self.areas(harness.png_samples(data), info["width"], info["height"])
+
+    @program("darktable-cli")
+    def test_darktable(self):
+        expected = self.develop_darktable(shutil.copy(self.chart, self.file("source.dng")))
+        self.assertGreater(max(expected), 40)
+        for path, _, _ in self.results():
+            self.assert_same_colours(self.develop_darktable(path), expected, path)
+
+    def develop_rawtherapee(self, path):
+        out = path + ".tif"
+        self.run_command(["rawtherapee-cli", "-n", "-t", "-b8", "-Y", "-o", out, "-c", path])
+        data = harness.read_bytes(out)
+        tags = harness.tiff_tags(data)
+        samples = b"".join(data[at:at + n] for at, n in zip(tags[273], tags[279]))
+        return self.areas(samples, tags[256][0], tags[257][0])
+
+    @program("rawtherapee-cli")
+    def test_rawtherapee(self):
+        expected = self.develop_rawtherapee(shutil.copy(self.chart, self.file("source.dng")))
+        self.assertGreater(max(expected), 40)
+        for path, kind, depth in self.results():
+            if (kind, depth) != ("linear", "half"):  # which it says it does not support
+                self.assert_same_colours(self.develop_rawtherapee(path), expected, path)
+
+
 if __name__ == "__main__":
     harness.main()
