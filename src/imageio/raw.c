@@ -118,7 +118,7 @@ dt_raw_t *dt_raw_open(const char *path, GError **error)
   dt_input_t *input = dt_input_open(path, error);
   if(!input) return NULL;
   dt_raw_held_t *held = g_new0(dt_raw_held_t, 1);
-  held->raw.name = strcmp(path, DT_IMAGEIO_STREAM) == 0 ? g_strdup("") : g_path_get_basename(path);
+  held->raw.name = strcmp(path, DT_IMAGEIO_STREAM) == 0 ? g_strdup("") : g_filename_display_basename(path);
   dt_raw_file_t file;
   dt_raw_file_open(&file, input);
   const gboolean done = _read(held, &file, error);

@@ -554,8 +554,6 @@ class Refusals(RawTest):
         self.refuse(5, ["rawdenoise-nearest"], source)
 
     def test_switched_off(self):
-        self.refuse(10, ["switched off", "darktable-ai enable"], "--conf", "plugins/ai/enabled=FALSE", self.put(),
-                    command="rawdenoise") if False else None
         result = self.run_cli("--conf", "plugins/ai/enabled=FALSE", "rawdenoise", self.put())
         self.assert_fails(result, 10, "switched off", "darktable-ai enable")
 
@@ -660,6 +658,15 @@ class Metadata(RawTest):
         """A DNG that was made from another raw knows that one's name."""
         source = self.write("converted.dng", rich(tags={raws.ORIGINAL_NAME: (raws.ASCII, "IMG_0001.CR2")}))
         self.assertEqual(self.develop(source).main.text(raws.ORIGINAL_NAME), "IMG_0001.CR2")
+
+    def test_odd_names(self):
+        """A name that is no UTF-8 is no reason to write a text that is none."""
+        source = os.path.join(os.fsencode(self.work), b"n\xff\xc3\xa4 b.NEF")
+        with open(source, "wb") as f:
+            f.write(raws.dng(*SIZE))
+        self.assert_ok(self.rawdenoise(source))
+        dng = Dng(source.replace(b".NEF", b"_rawdenoise.dng"))
+        self.assertEqual(dng.main[raws.ORIGINAL_NAME].rstrip(b"\0").decode(), "n\ufffd\u00e4 b.NEF")
 
     def test_pictures_carry_them_too(self):
         source = self.write("a.dng", rich())
@@ -778,6 +785,19 @@ class Batches(RawTest):
         self.assertEqual(len(self.outputs(result)), 2)
         self.assertIn("p/a.jpg: this is a JPEG, not a raw", result.err)
         self.assertIn("1 of 3 files failed", result.messages[-1])
+
+    def test_of_two_kinds_and_one_name(self):
+        """A camera's raw and JPEG share their name, and a wildcard gives both: neither takes the other's place."""
+        self.put("IMG_1.nef")
+        self.make("IMG_1.jpg")
+        for files in (("IMG_1.jpg", "IMG_1.nef"), ("IMG_1.nef", "IMG_1.jpg")):
+            for command, done, failed in (("rawdenoise", "IMG_1_rawdenoise.dng", "IMG_1.jpg: this is a JPEG, not a raw"),
+                                          ("denoise", "IMG_1_denoise.tif", "IMG_1.nef is a camera raw")):
+                with self.subTest(files=files, command=command):
+                    result = self.run_cli(command, "--overwrite", *files)
+                    self.assertEqual(result.code, 9, result)
+                    self.assertEqual(self.outputs(result), [done])
+                    self.assertIn(failed, result.err)
 
     def test_fail_fast(self):
         self.fill()
