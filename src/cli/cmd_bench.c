@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* bench: how fast a model restores a picture here, without files: a synthetic picture in, nothing out. */
+#include "ai/restore_raw.h"
 #include "cli/cli.h"
 #include "common/conf.h"
 #include "common/memory.h"
@@ -22,7 +23,7 @@ static struct
 } _opt = { .megapixels = 6, .runs = 3 };
 
 static const GOptionEntry _entries[] = {
-  { "task", 0, 0, G_OPTION_ARG_STRING, &_opt.task, "denoise (default) or upscale", "TASK" },
+  { "task", 0, 0, G_OPTION_ARG_STRING, &_opt.task, "denoise (default), upscale or rawdenoise", "TASK" },
   { "model", 0, 0, G_OPTION_ARG_STRING, &_opt.model, "use this model instead of the active one", "ID" },
   { "provider", 0, 0, G_OPTION_ARG_STRING, &_opt.provider, "run on this execution provider or not at all",
     "P" },
@@ -76,15 +77,37 @@ static void _abandon(dt_row_sink_t *self)
 
 /* --- measuring --- */
 
+/* A Bayer sensor's picture of noise. */
+static gboolean _run_raw(dt_restore_context_t *ctx, int width, int height, dt_row_sink_t *sink,
+                         const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error)
+{
+  static const dt_restore_camera_t camera = { .neutral = { 1, 1, 1, 1 }, .daylight = { 1, 1, 1, 1 } };
+  guint16 *samples = g_new(guint16, (gsize)width * (gsize)height);
+  dt_mosaic_t sensor = { .sensor = DT_SENSOR_BAYER,
+                         .width = width,
+                         .height = height,
+                         .samples = samples,
+                         .stride = (size_t)width,
+                         .step = 1,
+                         .period = 2,
+                         .colour = { { DT_SITE_RED, DT_SITE_GREEN }, { DT_SITE_GREEN, DT_SITE_BLUE } } };
+  for(int i = 0; i < 4; i++) sensor.white[i / 2][i % 2] = 16383;
+  for(gsize i = 0; i < (gsize)width * (gsize)height; i++)
+    samples[i] = (guint16)(4000 + (i * 2654435761u >> 20 & 2047));
+  const gboolean ok = dt_restore_raw_process(ctx, &sensor, &camera, sink, opts, report, error);
+  g_free(samples);
+  return ok;
+}
+
 static gboolean _run_once(dt_restore_context_t *ctx, dt_restore_report_t *report, GError **error)
 {
   /* 3:2, as cameras have it */
-  const int height = MAX(1, (int)sqrt(_opt.megapixels * 1e6 / 1.5));
-  dt_row_source_t source = {
-    .width = height * 3 / 2 + 1, .height = height, .channels = DT_ROW_RGB, .read = _read
-  };
+  const int height = MAX(2, (int)sqrt(_opt.megapixels * 1e6 / 1.5)), width = height * 3 / 2 + 1;
+  dt_row_source_t source = { .width = width, .height = height, .channels = DT_ROW_RGB, .read = _read };
   dt_row_sink_t sink = { .write = _write, .finish = _finish, .abandon = _abandon };
   const dt_restore_opts_t opts = { .cancellable = dt_cli_catch_signals() };
+  if(dt_restore_get_input(ctx) == DT_RESTORE_BAYER)
+    return _run_raw(ctx, width, height, &sink, &opts, report, error);
   return dt_restore_process(ctx, &source, &sink, &opts, report, error);
 }
 
@@ -214,8 +237,9 @@ static gboolean _usage(GError **error, const char *words)
 
 static gboolean _check(dt_restore_load_opts_t *load, GError **error)
 {
-  if(_opt.task && strcmp(_opt.task, "denoise") != 0 && strcmp(_opt.task, "upscale") != 0)
-    return _usage(error, "--task takes denoise or upscale.");
+  static const char *const tasks[] = { "denoise", "upscale", "rawdenoise", NULL };
+  if(_opt.task && !g_strv_contains(tasks, _opt.task))
+    return _usage(error, "--task takes denoise, upscale or rawdenoise.");
   if(!(_opt.megapixels > 0 && _opt.megapixels <= MAX_MEGAPIXELS))
     return _usage(error, "--megapixels takes a size above 0, to 1000.");
   if(_opt.runs < 1 || _opt.runs > 1000) return _usage(error, "--runs takes 1 to 1000.");

@@ -281,9 +281,9 @@ static gboolean _process(_run_t *run, const char *input, const char *output, gbo
 {
   dt_restore_job_t job = run->r->job;
   job.overwrite |= overwrite;
-  dt_restore_picture_t *picture =
-      _spare_inputs(run, output, error) ? dt_restore_job_open(&job, input, error) : NULL;
-  dt_restore_context_t *ctx = picture ? _get_network(run, picture, error) : NULL;
+  dt_restore_picture_t *picture = dt_restore_job_open(&job, input, error);
+  dt_restore_context_t *ctx =
+      picture && _spare_inputs(run, output, error) ? _get_network(run, picture, error) : NULL;
   const gboolean ok =
       ctx && (run->r->dry_run ? _plan_one : _write_one)(run, ctx, &job, picture, output, error);
   dt_restore_picture_close(picture);

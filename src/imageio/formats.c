@@ -28,6 +28,12 @@
 #define HEIF_OPEN NULL
 #endif
 
+#ifdef DT_WITH_LIBRAW
+#define RAWS "; rawdenoise: camera raws in, DNG out"
+#else
+#define RAWS "; camera raws: not built in"
+#endif
+
 static const dt_format_t _formats[] = {
   { .format = DT_IMAGEIO_TIFF,
     .name = "TIFF",
@@ -179,8 +185,8 @@ static char *_join(gboolean built_in, gboolean writable)
 char *dt_imageio_describe_formats(void)
 {
   char *both = _join(TRUE, TRUE), *read = _join(TRUE, FALSE), *none = _join(FALSE, FALSE);
-  char *text =
-      g_strconcat(both, *read ? "; read only: " : "", read, *none ? "; not built in: " : "", none, NULL);
+  char *text = g_strconcat(both, *read ? "; read only: " : "", read, *none ? "; not built in: " : "", none,
+                           RAWS, NULL);
   g_free(none);
   g_free(read);
   g_free(both);

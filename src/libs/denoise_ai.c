@@ -311,6 +311,16 @@ gboolean dt_restore_job_is_same(const dt_restore_context_t *ctx, const dt_restor
   return same;
 }
 
+/* The size of the sensor's visible area, which a mask may have, or what the camera shows of it, which a mask painted on
+ * a developed picture has. */
+static gboolean _fit_raw_mask(const dt_raw_t *raw, dt_row_source_t **mask)
+{
+  const dt_mask_place_t shown = { raw->crop_x, raw->crop_y, raw->crop_width, raw->crop_height };
+  if((*mask)->width != shown.width || (*mask)->height != shown.height) return FALSE;
+  *mask = dt_mask_source_place(*mask, &shown, raw->mosaic.width, raw->mosaic.height);
+  return TRUE;
+}
+
 /* Opens the mask where there is one; it must be as large as the picture. */
 static gboolean _open_mask(const dt_restore_job_t *job, const dt_restore_picture_t *picture,
                            dt_row_source_t **mask, GError **error)
@@ -319,7 +329,9 @@ static gboolean _open_mask(const dt_restore_job_t *job, const dt_restore_picture
   const int height = picture->raw ? picture->raw->mosaic.height : picture->reader->source.height;
   *mask = job->mask ? dt_mask_source_open(job->mask, error) : NULL;
   if(!*mask) return !job->mask;
-  if((*mask)->width == width && (*mask)->height == height) return TRUE;
+  if(((*mask)->width == width && (*mask)->height == height)
+     || (picture->raw && _fit_raw_mask(picture->raw, mask)))
+    return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
               "%s: the mask %s has %d×%d pixels, and the picture has %d×%d. Give a mask of the same size.",
               picture->path, job->mask, (*mask)->width, (*mask)->height, width, height);

@@ -54,3 +54,45 @@ dt_row_source_t *dt_mask_source_open(const char *path, GError **error)
                          .destroy = _destroy };
   return &m->source;
 }
+
+// --- Masks of a part
+
+typedef struct _placed_t
+{
+  dt_row_source_t source;
+  dt_row_source_t *mask;
+  dt_mask_place_t place;
+} _placed_t;
+
+static gboolean _read_placed(dt_row_source_t *self, int y, int n, float *rows, GError **error)
+{
+  const _placed_t *p = (const _placed_t *)self;
+  for(int i = 0; i < n; i++, rows += self->width)
+  {
+    const int inside = y + i - p->place.y;
+    for(int x = 0; x < self->width; x++) rows[x] = 1.0f;
+    if(inside < 0 || inside >= p->place.height) continue;
+    if(!p->mask->read(p->mask, inside, 1, rows + p->place.x, error)) return FALSE;
+  }
+  return TRUE;
+}
+
+static void _destroy_placed(dt_row_source_t *self)
+{
+  dt_row_source_destroy(((_placed_t *)self)->mask);
+  g_free(self);
+}
+
+dt_row_source_t *dt_mask_source_place(dt_row_source_t *mask, const dt_mask_place_t *place, int width,
+                                      int height)
+{
+  _placed_t *p = g_new0(_placed_t, 1);
+  p->mask = mask;
+  p->place = *place;
+  p->source = *mask;
+  p->source.width = width;
+  p->source.height = height;
+  p->source.read = _read_placed;
+  p->source.destroy = _destroy_placed;
+  return &p->source;
+}

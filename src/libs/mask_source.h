@@ -7,8 +7,20 @@
 
 #include "common/rows.h"
 
+/** A part of a picture. */
+typedef struct dt_mask_place_t
+{
+  int x, y, width, height;
+} dt_mask_place_t;
+
 /** Opens @p path; colours become their luminance, alpha is left out.
  * @return the source (transfer full), or NULL with DT_AI_ERROR_INPUT */
 dt_row_source_t *dt_mask_source_open(const char *path, GError **error);
+
+/** The mask of a part, as large as the whole: outside the part it is white, all of the strength.
+ * @param mask   of the size of @p place; owned by the result from now on
+ * @return transfer full */
+dt_row_source_t *dt_mask_source_place(dt_row_source_t *mask, const dt_mask_place_t *place, int width,
+                                      int height);
 
 #endif

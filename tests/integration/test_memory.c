@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Peak memory of the command: it follows the plan, stays within the budget, and does not grow with the height
  * of the picture. */
+#include "raw_file.h"
 #include "support.h"
 
 #include <glib/gstdio.h>
@@ -43,13 +44,14 @@ static char *_make_picture(const char *name, int width, int height)
   return path;
 }
 
-/* Peak bytes of a task on @p input, by the command's own account; the result is left in out.tif. */
+/* Peak bytes of a task on @p input, by the command's own account; the result is left in out.tif, of raws in out.dng. */
 static double _peak_of(const char *const *task, const char *input, const char *memory)
 {
   char *out = g_build_filename(_world, "out.tif", NULL);
   const char *argv[24] = { DT_TEST_PROGRAM, "--configdir", _world, "--cachedir", _world };
   int n = 5;
   while(*task) argv[n++] = *task++;
+  if(strcmp(argv[5], "rawdenoise") == 0) memcpy(strrchr(out, '.'), ".dng", 4);
   const char *const more[] = { "--json", "--overwrite", "--memory", memory, "-o", out, input };
   for(size_t i = 0; i < G_N_ELEMENTS(more); i++) argv[n++] = more[i];
   char *json = _spawn(argv);
@@ -108,9 +110,9 @@ static void test_budget_is_kept(void **state)
   g_free(path);
 }
 
-static char *_hash_result(void)
+static char *_hash_result(const char *name)
 {
-  char *out = g_build_filename(_world, "out.tif", NULL);
+  char *out = g_build_filename(_world, name, NULL);
   GMappedFile *file = g_mapped_file_new(out, FALSE, NULL);
   assert_non_null(file);
   char *hash = g_compute_checksum_for_data(
@@ -136,12 +138,43 @@ static void test_enlarging_keeps_the_budget(void **state)
   for(size_t i = test_is_long() ? 1 : 0; i < (test_is_long() ? 4 : 3); i++)
   {
     assert_true(_peak_of(task, path, budgets[i].text) <= budgets[i].bytes * 1.05);
-    char *hash = _hash_result();
+    char *hash = _hash_result("out.tif");
     if(first) assert_string_equal(hash, first);
     g_free(first);
     first = hash;
   }
   _remove_result();
+  unlink(path);
+  g_free(first);
+  g_free(path);
+}
+
+/* A raw's samples are held once, and all behind them in bands: the budget is kept, samples included, and the same bytes
+ * come out whatever it is; 24 MP in the long run. */
+static void test_raws_keep_the_budget(void **state)
+{
+  (void)state;
+  if(test_is_sanitized()) skip();
+  static const char *const task[] = { "rawdenoise", "--model", "rawdenoise-tiny", NULL };
+  static const struct
+  {
+    const char *text;
+    double bytes;
+  } budgets[] = { { "256M", 256 << 20 }, { "400M", 400 << 20 }, { "1G", 1 << 30 } };
+  test_raw_t *raw =
+      test_is_long() ? test_raw_new("GRBG", 6000, 4000, 14) : test_raw_new("GRBG", 3000, 2000, 14);
+  char *path = g_build_filename(_world, "in.dng", NULL), *first = NULL;
+  test_raw_fill(raw, 1);
+  test_raw_write(raw, path);
+  test_raw_free(raw);
+  for(size_t i = 0; i < G_N_ELEMENTS(budgets); i++)
+  {
+    assert_true(_peak_of(task, path, budgets[i].text) <= budgets[i].bytes * 1.05);
+    char *hash = _hash_result("out.dng");
+    if(first) assert_string_equal(hash, first);
+    g_free(first);
+    first = hash;
+  }
   unlink(path);
   g_free(first);
   g_free(path);
@@ -204,6 +237,7 @@ int main(void)
   const struct CMUnitTest tests[] = { cmocka_unit_test(test_height_does_not_matter),
                                       cmocka_unit_test(test_budget_is_kept),
                                       cmocka_unit_test(test_enlarging_keeps_the_budget),
+                                      cmocka_unit_test(test_raws_keep_the_budget),
                                       cmocka_unit_test(test_big_tiff) };
   return cmocka_run_group_tests_name("memory", tests, _setup, _teardown);
 }

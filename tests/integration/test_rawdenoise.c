@@ -134,8 +134,10 @@ static dt_raw_t *_expose(const test_image_t *scene, double iso, int dx, int dy, 
   memcpy(raw->matrix, matrix, sizeof matrix);
   memcpy(raw->neutral, (double[4]){ 0.5, 1, 0.65, 1 }, sizeof raw->neutral);
   raw->iso = iso;
-  raw->crop_width = m->width;
-  raw->crop_height = m->height;
+  raw->crop_x = 6;
+  raw->crop_y = 4;
+  raw->crop_width = m->width - 16;
+  raw->crop_height = m->height - 12;
   raw->orientation = 1;
   return raw;
 }
@@ -217,10 +219,10 @@ static test_image_t _develop_ahd(const char *path)
   return image;
 }
 
-static char *_denoise(const char *input, dt_dng_kind_t kind, float original)
+static char *_denoise(const char *input, dt_dng_kind_t kind, float original, const char *mask)
 {
   const dt_restore_job_t job = {
-    .task = "rawdenoise", .overwrite = TRUE, .kind = kind, .restore = { .original = original }
+    .task = "rawdenoise", .overwrite = TRUE, .kind = kind, .mask = mask, .restore = { .original = original }
   };
   char *output = dt_restore_job_output(&job, input);
   GError *error = NULL;
@@ -261,7 +263,7 @@ static void test_gain_over_developers(void **state)
   test_image_t scene = _draw_scene();
   for(size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
   {
-    char *noisy = _make_raw(&scene, wanted[i].iso, 0, 0), *clean = _denoise(noisy, DT_DNG_LINEAR, 0);
+    char *noisy = _make_raw(&scene, wanted[i].iso, 0, 0), *clean = _denoise(noisy, DT_DNG_LINEAR, 0, NULL);
     test_image_t bilinear = _open_rgb(noisy, DT_DEMOSAIC_BILINEAR), ahd = _develop_ahd(noisy),
                  ours = _open_rgb(clean, DT_DEMOSAIC_BEST);
     const double b = _psnr(&bilinear, &scene, 0, 0), a = _psnr(&ahd, &scene, 0, 0),
@@ -286,7 +288,7 @@ static void test_phases(void **state)
   for(int phase = 0; phase < 8; phase++)
   {
     const int dx = phase & 1, dy = phase >> 1 & 1, kind = phase >> 2;
-    char *noisy = _make_raw(&scene, 6400, dx, dy), *clean = _denoise(noisy, (dt_dng_kind_t)kind, 0);
+    char *noisy = _make_raw(&scene, 6400, dx, dy), *clean = _denoise(noisy, (dt_dng_kind_t)kind, 0, NULL);
     test_image_t ours = _open_rgb(clean, DT_DEMOSAIC_BILINEAR);
     if(dx + dy == 0)
       first[kind] = ours;
@@ -311,7 +313,7 @@ static void test_strength_zero_keeps_codes(void **state)
 {
   (void)state;
   test_image_t scene = _draw_scene();
-  char *noisy = _make_raw(&scene, 3200, 1, 0), *same = _denoise(noisy, DT_DNG_CFA, 1);
+  char *noisy = _make_raw(&scene, 3200, 1, 0), *same = _denoise(noisy, DT_DNG_CFA, 1, NULL);
   GError *error = NULL;
   dt_raw_t *a = dt_raw_open(noisy, &error), *b = dt_raw_open(same, &error);
   assert_no_error(error);
@@ -330,12 +332,53 @@ static void test_strength_zero_keeps_codes(void **state)
   test_image_free(&scene);
 }
 
+/* A black mask as large as what the camera shows: there the samples of the source, and around it the network's. */
+static void test_mask_of_what_is_shown(void **state)
+{
+  (void)state;
+  test_image_t scene = _draw_scene();
+  char *noisy = _make_raw(&scene, 6400, 0, 0), *mask = g_build_filename(_world, "mask.png", NULL);
+  GError *error = NULL;
+  dt_raw_t *a = dt_raw_open(noisy, &error);
+  assert_no_error(error);
+  const dt_imageio_write_opts_t opts = { .bits = 8 };
+  dt_row_sink_t *sink = dt_imageio_create(mask, a->crop_width, a->crop_height, 1, &opts, &error);
+  assert_no_error(error);
+  float *black = g_new0(float, a->crop_width);
+  for(int y = 0; y < a->crop_height; y++) assert_true(sink->write(sink, y, 1, black, &error));
+  assert_true(sink->finish(sink, &error));
+  char *masked = _denoise(noisy, DT_DNG_CFA, 0, mask);
+  dt_raw_t *b = dt_raw_open(masked, &error);
+  assert_no_error(error);
+  int changed = 0;
+  for(int y = 0; y < a->mosaic.height; y++)
+    for(int x = 0; x < a->mosaic.width; x++)
+    {
+      const gboolean shown =
+          x >= a->crop_x && x < a->crop_x + a->crop_width && y >= a->crop_y && y < a->crop_y + a->crop_height;
+      float v, w;
+      dt_mosaic_read(&a->mosaic, x, y, 1, &v);
+      dt_mosaic_read(&b->mosaic, x, y, 1, &w);
+      if(shown) assert_float_equal(v, w, 1e-6);
+      changed += !shown && fabsf(v - w) > 1e-4f;
+    }
+  assert_true(changed > 1000);
+  dt_raw_free(a);
+  dt_raw_free(b);
+  g_free(black);
+  g_free(noisy);
+  g_free(mask);
+  g_free(masked);
+  test_image_free(&scene);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_gain_over_developers),
     cmocka_unit_test(test_phases),
     cmocka_unit_test(test_strength_zero_keeps_codes),
+    cmocka_unit_test(test_mask_of_what_is_shown),
   };
   return cmocka_run_group_tests(tests, _setup, _teardown);
 }
