@@ -55,7 +55,7 @@ static void _tell(const _run_t *run, const dt_restore_context_t *ctx)
 static dt_restore_context_t *_get_context(_run_t *run, const dt_restore_load_opts_t *load, GError **error)
 {
   dt_restore_context_t **place = &run->contexts[load->linear ? 0 : MAX(load->scale, 1)];
-  if(*place) return *place;
+  if(*place != NULL) return *place;
   *place = dt_restore_load(run->env, run->r->job.task, run->r->model, load, error);
   if(*place) _tell(run, *place);
   return *place;

@@ -27,6 +27,8 @@ LINEAR_FACTOR = 2.0   # and for everything else
 PLAIN = ("--compression", "none")
 HALF = ("--bit-depth", "half") + PLAIN
 SIZE = (64, 48)
+SEED = int(os.environ.get("DT_TEST_SEED", "20"))
+FLIPS = 2000 if harness.LONG else 60
 
 
 class RawTest(CliTest):
@@ -263,6 +265,14 @@ class Samples(RawTest):
         self.assert_fails(self.rawdenoise("--mask", self.make("small.tif", 10, 10), source), 3, "10×10", "64×48", "same size")
         self.assert_fails(self.rawdenoise("--mask", self.file("no.png"), source), 3, "no.png")
 
+    def test_a_mask_of_what_the_camera_shows(self):
+        source = self.put("s.dng", tags={raws.CROP_ORIGIN: (raws.LONG, [3, 2]), raws.CROP_SIZE: (raws.LONG, [50, 40])})
+        mask = self.write("mask.png", harness.png(50, 40, 1, 8, [255 * (x >= 25) for _ in range(40) for x in range(50)]))
+        got = self.develop(source, "--mask", mask, "--output-kind", "cfa", *HALF).light()
+        light, width = Dng(source).light(), SIZE[0]
+        inside = [i for i in range(len(light)) if 3 <= i % width < 53 and 2 <= i // width < 42]
+        self.assert_near([got[i] for i in inside], [light[i] * (FACTOR if i % width >= 28 else 1) for i in inside], 0.003)
+
     def test_other_sensors(self):
         """The linear network sees what was demosaicked."""
         for pattern in (XTRANS, "LINEAR"):
@@ -448,6 +458,26 @@ class Refusals(RawTest):
                     self.refuse(3, ["cut.dng"], source)
         source = self.write("cut.dng", front[:len(front) // 2])
         self.refuse(3, ["cut.dng: this raw is cut off", "copy it again"], source)
+
+    def test_damaged_tags(self):
+        """Bytes of the directories changed at random: a DNG that can be read, or words."""
+        whole = rich(front=True)
+        samples = len(whole) - 2 * SIZE[0] * SIZE[1]
+        for i in range(FLIPS):
+            random.seed(SEED + i)
+            data = bytearray(whole)
+            for _ in range(random.choice((1, 1, 2, 8))):
+                data[random.randrange(8, samples)] = random.choice((0, 1, 2, 0x7f, 0xff, random.randrange(256)))
+            kind, depth = random.choice(("linear", "cfa")), random.choice(("16", "half"))
+            with self.subTest(seed=SEED + i, kind=kind, depth=depth):
+                source = self.write("damaged.dng", bytes(data))
+                result = self.rawdenoise("--overwrite", "--output-kind", kind, "--bit-depth", depth, "-o", self.file("o.dng"), source)
+                if result.code == 0:
+                    self.assertEqual(Dng(self.file("o.dng")).kind, kind)
+                else:
+                    self.assertIn(result.code, (2, 3), result)
+                    self.assertEqual(len(result.messages), 1, result)
+        self.assertEqual(self.parts(), [])
 
     def test_no_raws(self):
         jpeg, tiff = self.make("p.jpg"), self.make("p.tif")
