@@ -69,7 +69,7 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from upscale' -l long-edge -
 complete -c darktable-ai -n '__fish_seen_subcommand_from upscale' -l size -x -d 'WxH to fit into'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l preserve-wide-gamut -d 'Keep colours outside sRGB'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale' -l no-preserve-wide-gamut -d 'Clip them'
-complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l task -x -a 'denoise upscale' -d 'Which task'
+complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l task -x -a 'denoise upscale rawdenoise' -d 'Which task'
 complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l megapixels -x -d 'Size of the picture'
 complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l runs -x -d 'How often'
 complete -c darktable-ai -n '__fish_seen_subcommand_from bench' -l compare -r -F -d 'A kept run'
