@@ -1042,7 +1042,7 @@ class Developers(RawTest):
     def results(self):
         """A raw that was passed on unchanged and, where the project's own model is there, one that was denoised."""
         runs = [("passed", ("--strength", 0))]
-        if os.path.isdir(os.path.join(harness.SOURCE, "models", "rawdenoise-leaves")):
+        if os.path.isdir(os.path.join(harness.BUILD, "data", "models", "rawdenoise-leaves")):
             runs.append(("denoised", ("--model", "rawdenoise-leaves")))
         for name, args in runs:
             for kind in ("linear", "cfa"):
