@@ -354,7 +354,7 @@ static int _get_orientation(int flip)
   return flip >= 0 && flip < 8 ? orientations[flip] : 1;
 }
 
-static char *_describe(const dt_raw_reading_t *reading, const dt_raw_t *raw, const char *decoder)
+static char *_describe(const dt_raw_reading_t *reading, const dt_raw_t *raw)
 {
   static const char *const kinds[] = { "Bayer", "X-Trans", "four colours", "linear RGB" };
   const dt_mosaic_t *m = &raw->mosaic;
@@ -370,7 +370,6 @@ static char *_describe(const dt_raw_reading_t *reading, const dt_raw_t *raw, con
                           : reading->data->color.raw_bps;
   if(bits > 0.0) g_string_append_printf(words, ", %g bits%s", bits, m->is_float ? " floating point" : "");
   g_string_append_printf(words, ", %.63s %.63s, LibRaw %s", camera->make, camera->model, _libraw.version());
-  if(decoder && *decoder) g_string_append_printf(words, " (%.60s)", decoder);
   char *valid = g_utf8_make_valid(words->str, (gssize)words->len);
   g_string_free(words, TRUE);
   return valid;
@@ -391,7 +390,7 @@ static gboolean _describe_raw(dt_raw_reading_t *reading, libraw_data_t *data, dt
       g_utf8_make_valid(data->idata.make, (gssize)strnlen(data->idata.make, sizeof(data->idata.make)));
   raw->model =
       g_utf8_make_valid(data->idata.model, (gssize)strnlen(data->idata.model, sizeof(data->idata.model)));
-  raw->decoder = _describe(reading, raw, _libraw.unpack_function_name(data));
+  raw->decoder = _describe(reading, raw);
   return TRUE;
 }
 
