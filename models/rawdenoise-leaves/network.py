@@ -28,12 +28,12 @@ def bilinear_weights():
 
 
 class Block(nn.Module):
-    """Two convolutions whose result is added to what came in: without biases, a plain chain of ReLUs dies."""
+    """Two convolutions whose result is added to what came in. Without biases plain ReLUs die here."""
 
     def __init__(self, channels):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.LeakyReLU(0.1, inplace=True)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x):
@@ -61,11 +61,15 @@ class Denoiser(nn.Module):
         self._start()
 
     def _start(self):
-        """Each layer keeps the signal's size, blocks begin near doing nothing, and so does the whole."""
+        """Each layer keeps the signal's size, blocks begin near doing nothing, and so does the whole. Half of a
+        block's features do not see constants at first: brightness would drown what is to be told from noise."""
         for name, m in self.named_modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, nonlinearity="relu" if "first" in name else "linear")
                 m.weight.data *= 0.1 if name == "leave" or "second" in name else 1
+                if "first" in name:
+                    blind = m.weight.data[::2]
+                    blind -= blind.mean((2, 3), keepdim=True)
 
     def added(self, x):
         full = self.before(self.enter(x))

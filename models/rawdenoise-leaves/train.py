@@ -54,6 +54,7 @@ def parse():
     a.add_argument("--out", required=True)
     a.add_argument("--kind", choices=network.KINDS, default="bayer")
     a.add_argument("--begin", help="weights to begin with, of either kind")
+    a.add_argument("--anew", nargs="*", default=[], help="parts that begin anew all the same")
     a.add_argument("--minutes", type=float, default=55)
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--batch", type=int, default=8)
@@ -74,7 +75,8 @@ def begin(args):
     net = network.KINDS[args.kind]()
     if args.begin:
         fresh = net.state_dict()
-        old = {k: v for k, v in torch.load(args.begin).items() if k in fresh and v.shape == fresh[k].shape}
+        fits = lambda k, v: k in fresh and v.shape == fresh[k].shape and not k.startswith(tuple(args.anew))
+        old = {k: v for k, v in torch.load(args.begin).items() if fits(k, v)}
         net.load_state_dict({**fresh, **old})
     return net.to(memory_format=torch.channels_last)
 
