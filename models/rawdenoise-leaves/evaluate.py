@@ -36,15 +36,31 @@ BOX = (32, 28)
 
 # --- the network -------------------------------------------------------------------------------------
 
-def filtered(net, m, padding=64):
-    """The network's and the bilinear camera RGB [h, w, 3] of a mosaic of even size."""
-    planes = data.pack(np.pad(m, padding, "reflect").astype(np.float32))
-    h, w = planes.shape[1:]
-    x = torch.from_numpy(np.pad(planes, ((0, 0), (0, -h % net.STRIDE), (0, -w % net.STRIDE)), "edge")[None])
+MARGIN = 64  # pixels of mirrored picture around it; even, so that colours stay on their sites
+
+
+def run(net, planes):
+    """Picture [h, w, 3] of planes that have the margin."""
+    ends = [(0, 0)] + [(0, -n % net.STRIDE) for n in planes.shape[1:]]
+    padded = np.pad(planes, ends, "edge")[None].astype(np.float32)
     with torch.no_grad():
-        both = net(x), net.shuffle(net.bilinear(x))
-    rows, columns = (slice(padding, padding + n) for n in m.shape)
-    return [t[0, :, rows, columns].numpy().transpose(1, 2, 0) for t in both]
+        out = net(torch.from_numpy(padded))[0].numpy()
+    scale = out.shape[1] // padded.shape[2]
+    rows, columns = (slice(MARGIN, n * scale - MARGIN) for n in planes.shape[1:])
+    return out[:, rows, columns].transpose(1, 2, 0)
+
+
+def bayer(net, m):
+    """Camera RGB of a mosaic of even size."""
+    return run(net, data.pack(np.pad(m, MARGIN, "reflect")))
+
+
+def bilinear(m):
+    return bayer(network.Bilinear(), m)
+
+
+def linear(net, p):
+    return run(net, np.pad(p.transpose(2, 0, 1), ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)), "reflect"))
 
 
 # --- simulated --------------------------------------------------------------------------------------
@@ -71,7 +87,7 @@ def speed_noise(iso):
     return 10 ** (-5 + 3.48 * t), 10 ** (-4 + 2.48 * t)
 
 
-def measure(net, pictures, iso):
+def measure(net, kind, pictures, iso):
     """Mean PSNR of bilinear, Malvar and network as seen (white balanced, sRGB, cut to 0..1), and how much
     brighter the network's picture is than the clean one, in percent."""
     rng, rows = np.random.default_rng(7), []
@@ -81,19 +97,21 @@ def measure(net, pictures, iso):
         if iso:
             scale, read = speed_noise(iso)
             m = np.minimum(rng.poisson(m / scale) * scale + rng.normal(size=m.shape) * read, 1)
-        out, plain = filtered(net, m)
+        good = data.malvar(m, GAINS)
+        out = bayer(net, m) if kind == "bayer" else linear(net, good * GAINS) / GAINS
         see = lambda p: data.linear_to_srgb(np.clip(p * GAINS, 0, 1))
-        rows.append([psnr(see(clean), see(p)) for p in (plain, data.malvar(m, GAINS), out)]
+        rows.append([psnr(see(clean), see(p)) for p in (bilinear(m), good, out)]
                     + [100 * (out.mean() / clean.mean() - 1)])
     return np.mean(rows, 0)
 
 
 def simulated(net, args):
     pictures = list(crops(args.folder, args.only, args.halve))
-    print(f"{len(pictures)} crops\n\n| ISO | bilinear | Malvar | network | brightness |\n|---|---|---|---|---|")
+    print(f"{len(pictures)} crops\n")
+    print("| ISO | bilinear | Malvar | network | brightness |\n|---|---|---|---|---|")
     for iso in (0,) + SPEEDS:
-        plain, good, out, shift = measure(net, pictures, iso)
-        print(f"| {iso or 'no noise'} | {plain:.2f} | {good:.2f} | {out:.2f} | {shift:+.2f} % |")
+        plain, good, out, shift = measure(net, args.kind, pictures, iso)
+        print(f"| {iso or 'no noise'} | {plain:.2f} | {good:.2f} | {out:.2f} | {shift:+.2f} % |", flush=True)
 
 
 # --- real -------------------------------------------------------------------------------------------
@@ -117,7 +135,7 @@ def report(name, values):
 
 def chart(net, args):
     m = read_chart(args.chart)
-    out, plain = filtered(net, m)
+    out, plain = bayer(net, m), bilinear(m)
     by_site, by_bilinear, moved = [], [], []
     for x, y in PATCHES:
         rows, columns = slice(y - BOX[1], y + BOX[1]), slice(x - BOX[0], x + BOX[0])
@@ -139,6 +157,7 @@ def chart(net, args):
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("weights")
+    a.add_argument("--kind", choices=network.KINDS, default="bayer", help="linear is given what Malvar makes")
     a.add_argument("--folder")
     a.add_argument("--only", nargs="*")
     a.add_argument("--halve", action="store_true", help="measure at half size, which is sharper")
@@ -146,7 +165,7 @@ def main():
     a.add_argument("--picture", help="write the chart, before | after")
     args = a.parse_args()
     torch.set_num_threads(1)
-    net = network.load(args.weights)
+    net = network.load(args.weights, args.kind)
     if args.folder:
         simulated(net, args)
     if args.chart:

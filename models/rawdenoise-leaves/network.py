@@ -27,6 +27,22 @@ def bilinear_weights():
     return weights
 
 
+class Bilinear(nn.Conv2d):
+    """The mean of the nearest sites of each colour: cells to pixels, exact for constants."""
+    STRIDE = 1
+
+    def __init__(self):
+        super().__init__(4, 12, 3, padding=1, padding_mode="replicate", bias=False)
+        self.weight = nn.Parameter(bilinear_weights(), requires_grad=False)
+
+    def cells(self, x):
+        """The pixels' colours as planes of cells."""
+        return super().forward(x)
+
+    def forward(self, x):
+        return nn.functional.pixel_shuffle(self.cells(x), 2)
+
+
 class Block(nn.Module):
     """Two convolutions whose result is added to what came in. Without biases plain ReLUs die here."""
 
@@ -41,7 +57,7 @@ class Block(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """What both kinds share: from cells of two by two pixels to what is to be added to their pixels' colours."""
+    """What both kinds share: from cells of two by two pixels to what is to be added to their colours."""
     STRIDE = 4  # over cells
 
     def __init__(self, enter, cell=64, half=64, quarter=96):
@@ -61,8 +77,8 @@ class Denoiser(nn.Module):
         self._start()
 
     def _start(self):
-        """Each layer keeps the signal's size, blocks begin near doing nothing, and so does the whole. Half of a
-        block's features do not see constants at first: brightness would drown what is to be told from noise."""
+        """Each layer keeps the signal's size, blocks begin near doing nothing, and so does the whole. Half of
+        a block's features see no constants at first: brightness would drown what is to be told from noise."""
         for name, m in self.named_modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, nonlinearity="relu" if "first" in name else "linear")
@@ -96,11 +112,10 @@ class BayerDenoiser(Denoiser):
 
     def __init__(self):
         super().__init__(nn.Conv2d(4, 64, 3, padding=1, bias=False))
-        self.bilinear = nn.Conv2d(4, 12, 3, padding=1, padding_mode="replicate", bias=False)
-        self.bilinear.weight = nn.Parameter(bilinear_weights(), requires_grad=False)
+        self.bilinear = Bilinear()
 
     def forward(self, x):
-        return self.shuffle(self.bilinear(x) + self.added(x))
+        return self.shuffle(self.bilinear.cells(x) + self.added(x))
 
 
 class LinearDenoiser(Denoiser):
