@@ -289,8 +289,9 @@ class Names(CliTest):
         self.make("a_denoise.png")
         self.assert_ok(self.denoise("a_denoise.png"))
         self.assertTrue(os.path.exists(self.file("a_denoise.tif")))
+        self.assert_fails(self.denoise("--overwrite", "a_denoise.tif"), 2, "already")
         # its own name: refused, for nothing may replace the input
-        self.assert_fails(self.denoise("--overwrite", "a_denoise.tif"), 4, "input")
+        self.assert_fails(self.denoise("--overwrite", "--force", "a_denoise.tif"), 4, "input")
 
     def test_into_a_directory(self):
         self.make("a.tif")

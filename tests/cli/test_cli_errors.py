@@ -77,11 +77,14 @@ class BadInput(CliTest):
     def test_something_else(self):
         for name, data in (("text.tif", b"Dear diary, this is not a picture.\n"), ("one.png", b"\x89"),
                            ("two.jpg", b"\xff\xd8"), ("p.ppm", b"P6 1 1 255\n\0\0\0"), ("g.gif", b"GIF89a" + b"\0" * 99),
-                           ("r.cr3", b"\0\0\0\x18ftypcrx " + b"\0" * 99), ("z.tif", b"\0" * 4096),
+                           ("z.tif", b"\0" * 4096),
                            ("s.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"), ("elf.tif", b"\x7fELF" + b"\0" * 999),
                            ("w.webp", b"RIFF\x24\0\0\0WAVEfmt " + b"\0" * 30)):
             with self.subTest(name=name):
                 self.check(self.write(name, data), "not a TIFF, PNG or JPEG")
+
+    def test_raws_are_pointed_to_rawdenoise(self):
+        self.check(self.write("r.cr3", b"\0\0\0\x18ftypcrx " + b"\0" * 99), "camera raw", "rawdenoise")
 
     def test_headers_alone(self):
         for name, data in (("h.tif", b"II*\0"), ("i.tif", b"II*\0\x08\0\0\0"), ("m.tif", b"MM\0*\0\0\0\x08"),
