@@ -45,14 +45,14 @@ double dt_speed_expect(const dt_restore_context_t *ctx, const dt_restore_plan_t 
   return speed > 0 ? (double)plan->computed / speed : -1;
 }
 
-/* Not synced: it is written after each picture, and nothing depends on it. */
+/* Written after each picture; in place, an older and longer text would keep its end. */
 static void _write(GKeyFile *file, const char *path)
 {
   GError *error = NULL;
   gsize length;
   char *dir = g_path_get_dirname(path), *text = g_key_file_to_data(file, &length, NULL);
   g_mkdir_with_parents(dir, 0700);
-  if(!g_file_set_contents_full(path, text, (gssize)length, G_FILE_SET_CONTENTS_NONE, 0600, &error))
+  if(!g_file_set_contents_full(path, text, (gssize)length, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error))
     dt_log(DT_LOG_PERF, "the speed is not kept: %s", error->message);
   g_clear_error(&error);
   g_free(text);
