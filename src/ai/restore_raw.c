@@ -21,6 +21,8 @@
 
 /* from here on a site counts as saturated: what noise of the converter leaves of the level itself */
 #define SATURATED 0.995f
+/* of a site and the eight around it so many are saturated where there is no highlight; a highlight's corner has four */
+#define FEW 3
 /* and from here on noise of what is saturated may reach */
 #define NEARLY_SATURATED 0.97f
 
@@ -116,6 +118,19 @@ static void _unbalance_row(const _job_t *job, float *const planes[3], float *out
   }
 }
 
+/* Whether the cell's site of plane @p p belongs to a highlight: of those around it some are saturated as well. What
+ * stands alone is a defect, or noise. */
+static gboolean _is_highlight(const _job_t *job, int p, int x, int y)
+{
+  const dt_tiles_t *t = &job->tiles;
+  const float least = SATURATED * job->balance[job->plane_colour[p]];
+  int n = 0;
+  for(int i = 0; i < 9; i++)
+    n += dt_tiles_row(t, dt_tile_mirror(y + i / 3 - 1, t->height), p)[dt_tile_mirror(x + i % 3 - 1, t->width)]
+         >= least;
+  return n > FEW;
+}
+
 /* A developer takes a channel at its level for a highlight; that must not become a little less than its level. What
  * was saturated stays so, in the whole cell. */
 static void _keep_saturation(const _job_t *job, int y, float *out)
@@ -127,8 +142,10 @@ static void _keep_saturation(const _job_t *job, int y, float *out)
     const float unbalance = 1.0f / job->balance[colour];
     for(int x = 0; x < job->mosaic->width; x++)
     {
-      const float value = cells[(x - job->x0) / 2] * unbalance;
-      if(value >= SATURATED && out[3 * x + colour] < value) out[3 * x + colour] = value;
+      const int cell = (x - job->x0) / 2;
+      const float value = cells[cell] * unbalance;
+      if(value >= SATURATED && out[3 * x + colour] < value && _is_highlight(job, p, cell, y / 2))
+        out[3 * x + colour] = value;
     }
   }
 }

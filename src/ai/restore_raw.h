@@ -40,8 +40,9 @@ gboolean dt_restore_raw_plan(dt_restore_context_t *ctx, const dt_mosaic_t *mosai
  *
  * Where the manifest says that the network's results are only proportional to its input (output_scale match_gain, the
  * published models'), one factor for the whole picture is found beforehand from a few windows that do not depend on
- * the plan. Where a site was saturated the result stays so, for the highlights' sake. opts->original and opts->mask
- * mix linearly with the demosaicked original, whose own site's sample is the sensor's to the bit.
+ * the plan. Where sites of a Bayer sensor were saturated together the result stays so, for the highlights' sake; one
+ * alone is a defect, or noise. opts->original and opts->mask mix linearly with the demosaicked original, whose own
+ * site's sample is the sensor's to the bit.
  *
  * @param ctx     loaded for "rawdenoise", linear as dt_restore_raw_wants_linear() has it
  * @param mosaic  at least 2×2 pixels; borrowed

@@ -11,6 +11,7 @@
 
 #include <glib/gstdio.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WIDTH 402
@@ -372,13 +373,41 @@ static void test_mask_of_what_is_shown(void **state)
   test_image_free(&scene);
 }
 
+/* Single sites that noise or a defect lifts to saturation are no highlights, and no dots in the result either. */
+static void test_saturated_by_chance(void **state)
+{
+  (void)state;
+  const int middle = WIDTH / 2;
+  test_image_t scene = test_image_new(WIDTH, HEIGHT, 3);
+  for(int i = 0; i < 3 * WIDTH * HEIGHT; i++)
+    scene.pixels[i] = (i / 3 % WIDTH < middle ? 0.1f : 0.8f) * (i % 3 == 1 ? 1.0f : 0.6f);
+  guint16 *samples = g_new(guint16, WIDTH * HEIGHT);
+  dt_raw_t *raw = _expose(&scene, 12800, 0, 0, samples);
+  const int width = raw->mosaic.width, height = raw->mosaic.height;
+  for(int y = 20; y < height - 20; y += 17)
+    for(int x = 20; x < middle - 20; x += 13) samples[y * width + x] = WHITE;
+  char *noisy = g_build_filename(_world, "defects.dng", NULL);
+  _write_raw(raw, noisy);
+  char *clean = _denoise(noisy, DT_DNG_LINEAR, 0, NULL);
+  test_image_t ours = _open_rgb(clean, DT_DEMOSAIC_BILINEAR);
+  int dots = 0;
+  for(int i = 0; i < 3 * width * height; i++)
+    dots += abs(i / 3 % width - middle) > 16 && ours.pixels[i] > 0.99f;
+  assert_int_equal(dots, 0);
+  test_image_free(&scene);
+  test_image_free(&ours);
+  g_free(raw);
+  g_free(samples);
+  g_free(noisy);
+  g_free(clean);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_gain_over_developers),
-    cmocka_unit_test(test_phases),
-    cmocka_unit_test(test_strength_zero_keeps_codes),
-    cmocka_unit_test(test_mask_of_what_is_shown),
+    cmocka_unit_test(test_gain_over_developers),      cmocka_unit_test(test_phases),
+    cmocka_unit_test(test_strength_zero_keeps_codes), cmocka_unit_test(test_mask_of_what_is_shown),
+    cmocka_unit_test(test_saturated_by_chance),
   };
   return cmocka_run_group_tests(tests, _setup, _teardown);
 }
