@@ -2,6 +2,11 @@
 /* The sensor's samples become normalised rows. */
 #include "common/mosaic.h"
 
+#include <math.h>
+
+/* of the half floats in which such samples are mostly stored */
+#define LARGEST 65504.0f
+
 /* Samples from one pixel's to the next are a colour apart with DT_SENSOR_LINEAR, a site otherwise: how many columns of
  * the tables a row goes through. */
 static int _columns(const dt_mosaic_t *m)
@@ -26,6 +31,13 @@ static float _sample(const dt_mosaic_t *m, size_t at)
   return m->is_float ? ((const float *)m->samples)[at] : (float)((const guint16 *)m->samples)[at];
 }
 
+/* What is no number would spread through everything that looks at its neighbours. */
+static float _tame(float v)
+{
+  if(v != v) return 0.0f;
+  return fabsf(v) > LARGEST ? copysignf(LARGEST, v) : v;
+}
+
 void dt_mosaic_read(const dt_mosaic_t *m, int x, int y, int n, float *out)
 {
   float black[DT_MOSAIC_PERIOD], factor[DT_MOSAIC_PERIOD];
@@ -34,7 +46,10 @@ void dt_mosaic_read(const dt_mosaic_t *m, int x, int y, int n, float *out)
   _levels(m, x, y, black, factor);
   for(int i = 0, k = 0; i < n; i++, at += m->step)
     for(int c = 0; c < samples; c++, k = k + 1 == columns ? 0 : k + 1)
-      *out++ = (_sample(m, at + (size_t)c) - black[k]) * factor[k];
+    {
+      const float value = (_sample(m, at + (size_t)c) - black[k]) * factor[k];
+      *out++ = m->is_float ? _tame(value) : value;
+    }
 }
 
 void dt_mosaic_red_origin(const dt_mosaic_t *m, int *x, int *y)
