@@ -373,6 +373,38 @@ static void test_mask_of_what_is_shown(void **state)
   test_image_free(&scene);
 }
 
+/* In the light of a candle red is saturated before green: what is white is white in a TIFF all the same. */
+static void test_white_by_candlelight(void **state)
+{
+  (void)state;
+  test_image_t scene = test_image_new(WIDTH, HEIGHT, 3);
+  for(int i = 0; i < 3 * WIDTH * HEIGHT; i++) scene.pixels[i] = 1.2f;
+  guint16 *samples = g_new(guint16, WIDTH * HEIGHT);
+  dt_raw_t *raw = _expose(&scene, 100, 0, 0, samples);
+  memcpy(raw->neutral, (double[4]){ 1.4, 1, 0.4, 1 }, sizeof raw->neutral);
+  char *white = g_build_filename(_world, "white.dng", NULL),
+       *tiff = g_build_filename(_world, "white.tif", NULL);
+  _write_raw(raw, white);
+  const dt_restore_job_t job = { .task = "rawdenoise", .restore = { .original = 1 } };
+  GError *error = NULL;
+  dt_restore_picture_t *picture = dt_restore_job_open(&job, white, &error);
+  assert_no_error(error);
+  assert_true(dt_restore_job_run(_ctx, &job, picture, tiff, NULL, NULL, &error));
+  dt_imageio_reader_t *reader = dt_imageio_open(tiff, NULL, &error);
+  assert_no_error(error);
+  test_image_t rows = test_image_new(reader->source.width, 1, 3);
+  assert_true(reader->source.read(&reader->source, 0, 1, rows.pixels, &error));
+  for(int i = 0; i < 3 * rows.width; i++) assert_float_equal(rows.pixels[i], 1, 1e-3);
+  dt_row_source_destroy(&reader->source);
+  dt_restore_picture_close(picture);
+  test_image_free(&rows);
+  test_image_free(&scene);
+  g_free(raw);
+  g_free(samples);
+  g_free(white);
+  g_free(tiff);
+}
+
 /* Single sites that noise or a defect lifts to saturation are no highlights, and no dots in the result either. */
 static void test_saturated_by_chance(void **state)
 {
@@ -407,7 +439,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_gain_over_developers),      cmocka_unit_test(test_phases),
     cmocka_unit_test(test_strength_zero_keeps_codes), cmocka_unit_test(test_mask_of_what_is_shown),
-    cmocka_unit_test(test_saturated_by_chance),
+    cmocka_unit_test(test_white_by_candlelight),      cmocka_unit_test(test_saturated_by_chance),
   };
   return cmocka_run_group_tests(tests, _setup, _teardown);
 }
