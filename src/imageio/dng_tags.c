@@ -346,16 +346,22 @@ static void _set_noise_reduction(dt_exif_t *raw_ifd, const dt_provenance_t *prov
   dt_dng_set_fractions(raw_ifd, TAG_NOISE_REDUCTION, DT_TYPE_RATIONAL, &part, 1, provenance ? 100 : 0);
 }
 
-/** Opcode lists 1 and 2 are applied to samples behind the filter array. */
-static void _drop_mosaic_opcodes(dt_exif_t *raw_ifd, GString *note)
+/** Opcode list 1 is for codes and places as the source stored them, masked borders included; list 2 for samples behind
+ * the filter array. */
+static void _drop_opcodes(dt_exif_t *raw_ifd, gboolean cfa, GString *note)
 {
-  if(!_has(raw_ifd, TAG_OPCODES_1) && !_has(raw_ifd, TAG_OPCODES_2)) return;
+  const gboolean has_first = _has(raw_ifd, TAG_OPCODES_1), has_second = _has(raw_ifd, TAG_OPCODES_2);
   dt_exif_remove(raw_ifd, DT_IFD_MAIN, TAG_OPCODES_1);
-  dt_exif_remove(raw_ifd, DT_IFD_MAIN, TAG_OPCODES_2);
-  _add_note(
-      note,
-      "Corrections that the source asks for before demosaicking (opcode lists 1 and 2) do not apply to a "
-      "demosaicked picture and were left out.");
+  if(!cfa) dt_exif_remove(raw_ifd, DT_IFD_MAIN, TAG_OPCODES_2);
+  if(!cfa && (has_first || has_second))
+    _add_note(
+        note,
+        "Corrections that the source asks for before demosaicking (opcode lists 1 and 2) do not apply to a "
+        "demosaicked picture and were left out.");
+  else if(has_first)
+    _add_note(note,
+              "Corrections that the source asks for on the samples as it stored them (opcode list 1) do not "
+              "apply to the result and were left out.");
 }
 
 dt_exif_t *dt_dng_raw_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, const dt_dng_levels_t *levels,
@@ -365,10 +371,8 @@ dt_exif_t *dt_dng_raw_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, const
   raw_ifd->big_endian = raw->exif ? raw->exif->big_endian : FALSE;
   const gboolean cfa = opts->kind == DT_DNG_CFA;
   _add_entries(raw_ifd, raw->raw_tags);
-  if(cfa)
-    _set_pattern(raw_ifd, &raw->mosaic);
-  else
-    _drop_mosaic_opcodes(raw_ifd, note);
+  _drop_opcodes(raw_ifd, cfa, note);
+  if(cfa) _set_pattern(raw_ifd, &raw->mosaic);
   dt_dng_set_longs(raw_ifd, TAG_SUBFILE, &(uint32_t){ 0 }, 1);
   _set_short(raw_ifd, TAG_PHOTOMETRIC, cfa ? PHOTOMETRIC_CFA : PHOTOMETRIC_LINEAR);
   _set_levels(raw_ifd, levels, &raw->mosaic, DT_DNG_SAMPLES(opts->kind));
