@@ -457,7 +457,7 @@ static void test_raw_files_are_recognised(void **state)
   TIFFSetField(tiff, TIFFTAG_DNGVERSION, version);
   _write_pieces(tiff, &spec);
   TIFFClose(tiff);
-  assert_open_fails(path, "raw file");
+  assert_open_fails(path, "camera raw");
 }
 
 /** Headers that promise the sky in two hundred bytes fail at once, without allocating it. */
