@@ -154,6 +154,9 @@ static void test_enlarging_keeps_the_budget(void **state)
 static void test_raws_keep_the_budget(void **state)
 {
   (void)state;
+#ifndef DT_TEST_RAWS
+  skip();
+#endif
   if(test_is_sanitized()) skip();
   static const char *const task[] = { "rawdenoise", "--model", "rawdenoise-tiny", NULL };
   static const struct
