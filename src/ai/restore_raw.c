@@ -82,14 +82,14 @@ static void _convert_row(const _job_t *job, const float *row, int channels, floa
     }
 }
 
-static gboolean _fill_row(_job_t *job, dt_row_source_t *rows, int y, float *const *planes, GError **error)
+static gboolean _fill_row(_job_t *job, int y, float *const *planes, GError **error)
 {
-  if(!rows)
+  if(!job->rows)
     _pack_row(job, y, planes);
-  else if(!rows->read(rows, y, 1, job->line, error))
+  else if(!job->rows->read(job->rows, y, 1, job->line, error))
     return FALSE;
   else
-    _convert_row(job, job->line, rows->channels, planes);
+    _convert_row(job, job->line, job->rows->channels, planes);
   return TRUE;
 }
 
@@ -101,7 +101,7 @@ static gboolean _read_rows(void *front, dt_tiles_t *tiles, int y, int n, GError 
   {
     float *planes[4];
     for(int p = 0; p < tiles->planes; p++) planes[p] = dt_tiles_row(tiles, y + i, p);
-    if(!_fill_row(job, job->rows, y + i, planes, error)) return FALSE;
+    if(!_fill_row(job, y + i, planes, error)) return FALSE;
   }
   return TRUE;
 }
@@ -329,16 +329,13 @@ static void _measure(const dt_restore_context_t *ctx, const dt_mosaic_t *m, int 
 static gboolean _sample_rows(void *data, int y, int n, float *const *planes, GError **error)
 {
   _job_t *job = data;
-  gboolean ok = TRUE;
-  dt_row_source_t *rows = job->rows ? dt_demosaic_source(job->mosaic, job->neutral, DT_DEMOSAIC_BEST) : NULL;
-  for(int i = 0; i < n && ok; i++)
+  for(int i = 0; i < n; i++)
   {
     float *row[4];
     for(int p = 0; p < job->tiles.planes; p++) row[p] = planes[p] + (size_t)i * (size_t)job->tiles.width;
-    ok = _fill_row(job, rows, y + i, row, error);
+    if(!_fill_row(job, y + i, row, error)) return FALSE;
   }
-  dt_row_source_destroy(rows);
-  return ok;
+  return TRUE;
 }
 
 /* What a site near saturation becomes in plane @p p. Of linear Rec.2020 what white does: balanced white is where the

@@ -30,7 +30,7 @@ gboolean dt_restore_raw_wants_linear(const dt_mosaic_t *mosaic);
 
 /** Plans a sensor's picture without touching it: as dt_restore_plan(). Tiles are counted in cells of 2×2 pixels where
  * the network takes them so (plan->cell).
- * @param extra_bytes  what is held beside, the mosaic's samples among it */
+ * @param extra_bytes  what the sink will hold; the samples count already, with all that the process holds */
 gboolean dt_restore_raw_plan(dt_restore_context_t *ctx, const dt_mosaic_t *mosaic,
                              const dt_restore_opts_t *opts, size_t extra_bytes, dt_restore_plan_t *plan,
                              GError **error);
