@@ -353,8 +353,10 @@ static float _shown_saturation(const _job_t *job, int p)
   return NEARLY_SATURATED * white / most;
 }
 
-static gboolean _find_gain(_job_t *job, GError **error)
+/* A dt_tiles_front_t.begin: what the runtime holds afterwards is in the plan already. */
+static gboolean _find_gain(void *front, GError **error)
 {
+  _job_t *job = front;
   job->gain = 1.0f;
   if(!job->tiles.ctx->contract.match_gain || job->opts->pass_through) return TRUE;
   dt_gain_picture_t picture = { .width = job->tiles.width,
@@ -481,8 +483,7 @@ static gboolean _run_job(_job_t *job, const dt_restore_camera_t *camera, GError 
 {
   if(!_check(job->tiles.ctx, job->mosaic, error) || !_prepare(job, camera, error)) return FALSE;
   const gboolean untouched = job->opts->original >= 1;
-  const gboolean ok =
-      untouched ? _pass_rows(job, error) : _find_gain(job, error) && dt_tiles_run(&job->tiles, error);
+  const gboolean ok = untouched ? _pass_rows(job, error) : dt_tiles_run(&job->tiles, error);
   if(untouched) job->tiles.report->plan.exact = TRUE;
   _count_pixels(job->mosaic, job->tiles.ctx, &job->tiles.report->plan);
   return ok;
@@ -492,7 +493,7 @@ gboolean dt_restore_raw_process(dt_restore_context_t *ctx, const dt_mosaic_t *mo
                                 const dt_restore_camera_t *camera, dt_row_sink_t *out,
                                 const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error)
 {
-  static const dt_tiles_front_t front = { _read_rows, _finish_row };
+  static const dt_tiles_front_t front = { .begin = _find_gain, .read = _read_rows, .finish = _finish_row };
   const dt_restore_opts_t defaults = { 0 };
   dt_restore_report_t unused;
   _job_t job = { .mosaic = mosaic, .opts = opts ? opts : &defaults, .sink = out };

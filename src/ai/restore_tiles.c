@@ -496,7 +496,9 @@ static gboolean _step_down(_job_t *job, const GError *reason, GError **error)
 
 static gboolean _run_all(_job_t *job, GError **error)
 {
-  if(!_make_plan(job, job->ctx->max_tile, error)) return FALSE;
+  if(!_make_plan(job, job->ctx->max_tile, error)
+     || (job->front->begin && !job->front->begin(job->data, error)))
+    return FALSE;
   for(;;)
   {
     GError *reason = NULL;
