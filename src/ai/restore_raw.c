@@ -54,10 +54,10 @@ static void _read_sites(const _job_t *job, int y, float *sites)
 }
 
 /* Row @p y of cells. */
-static void _pack_row(const _job_t *job, int y, float *const planes[4])
+static void _pack_row(const _job_t *job, int y, float *const *planes)
 {
   const int width = job->mosaic->width;
-  for(int p = 0; p < 4; p++)
+  for(int p = 0; p < job->tiles.planes; p++)
   {
     const int first = job->x0 + (p & 1);
     const float factor = job->balance[job->plane_colour[p]];
@@ -72,10 +72,10 @@ static void _pack_row(const _job_t *job, int y, float *const planes[4])
 
 /* --- in: linear Rec.2020 --- */
 
-static void _convert_row(const _job_t *job, const float *row, int channels, float *const planes[3])
+static void _convert_row(const _job_t *job, const float *row, int channels, float *const *planes)
 {
   for(int i = 0; i < job->tiles.width; i++, row += channels)
-    for(int k = 0; k < 3; k++)
+    for(int k = 0; k < job->tiles.planes; k++)
     {
       const float *m = job->forward + 4 * k;
       planes[k][i] = m[0] * row[0] + m[1] * row[1] + m[2] * row[2] + (channels == 4 ? m[3] * row[3] : 0.0f);
