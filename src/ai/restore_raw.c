@@ -329,6 +329,7 @@ static void _measure(const dt_restore_context_t *ctx, const dt_mosaic_t *m, int 
 static gboolean _sample_rows(void *data, int y, int n, float *const *planes, GError **error)
 {
   _job_t *job = data;
+  if(dt_tiles_is_cancelled(job->opts, error)) return FALSE;
   for(int i = 0; i < n; i++)
   {
     float *row[4];
