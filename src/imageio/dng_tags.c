@@ -32,7 +32,6 @@ enum
   TAG_CROP_ORIGIN = 50719,
   TAG_CROP_SIZE = 50720,
   TAG_COLOUR_MATRIX = 50721,
-  TAG_COLOUR_MATRIX_2 = 50722,
   TAG_ANALOG_BALANCE = 50727,
   TAG_NEUTRAL = 50728,
   TAG_NEUTRAL_XY = 50729,
@@ -219,6 +218,17 @@ static void _add_note(GString *note, const char *sentence)
 
 // --- The first directory
 
+/** Removes what a source says of how its colours are to be read: matrices, calibration, lights and profiles go together. */
+static void _drop_colour(dt_exif_t *main)
+{
+  static const uint16_t ranges[][2] = { { 50721, 50727 }, { 50778, 50779 }, { 50931, 50932 },
+                                        { 50936, 50942 }, { 50964, 50965 }, { 50981, 50982 },
+                                        { 51107, 51110 }, { 52529, 52538 } };
+  for(size_t i = 0; i < G_N_ELEMENTS(ranges); i++)
+    for(unsigned tag = ranges[i][0]; tag <= ranges[i][1]; tag++)
+      dt_exif_remove(main, DT_IFD_MAIN, (uint16_t)tag);
+}
+
 /** How colours are to be read, where the source has not said so itself, or says what cannot be. */
 static void _set_colour(dt_exif_t *main, const dt_raw_t *raw, GString *note)
 {
@@ -227,11 +237,11 @@ static void _set_colour(dt_exif_t *main, const dt_raw_t *raw, GString *note)
   const gboolean unknown = !raw->has_matrix && raw->mosaic.sensor != DT_SENSOR_FOUR;
   _get_matrix(raw, matrix);
   dt_dng_get_neutral(raw, neutral);
+  if(unknown)
+    _add_note(note, "The colours of this camera are not known; the DNG says they are those of sRGB.");
   if(!_has(main, TAG_COLOUR_MATRIX) || unknown)
   {
-    if(unknown)
-      _add_note(note, "The colours of this camera are not known; the DNG says they are those of sRGB.");
-    dt_exif_remove(main, DT_IFD_MAIN, TAG_COLOUR_MATRIX_2);
+    _drop_colour(main);
     dt_dng_set_fractions(main, TAG_COLOUR_MATRIX, DT_TYPE_SRATIONAL, matrix, 9, UNIT_MATRIX);
     _set_short(main, TAG_ILLUMINANT, ILLUMINANT_D65);
   }

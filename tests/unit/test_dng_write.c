@@ -582,6 +582,35 @@ static void test_dng_carries_tags(void **state)
   }
 }
 
+/** A source whose matrix is damaged: what belongs to it does not go along either. */
+static void test_dng_unknown_colours(void **state)
+{
+  (void)state;
+  _source_t s = _source_new("RGGB", 64, 64, 1);
+  const int32_t values[18] = { 3, 10, 3, 10, 3, 10, 3, 10, 3, 10, 3, 10, 3, 10, 3, 10, 3, 10 };
+  s.raw.has_matrix = FALSE;
+  s.raw.dng_tags = _entries_new();
+  const dt_exif_entry_t dng[] = { _entry(50721, DT_TYPE_SRATIONAL, 9, values, sizeof(values)),
+                                  _entry(50722, DT_TYPE_SRATIONAL, 9, values, sizeof(values)),
+                                  _entry(50723, DT_TYPE_SRATIONAL, 9, values, sizeof(values)),
+                                  _entry(50727, DT_TYPE_RATIONAL, 3, values, 24),
+                                  _entry(50964, DT_TYPE_SRATIONAL, 9, values, sizeof(values)) };
+  g_array_append_vals(s.raw.dng_tags, dng, G_N_ELEMENTS(dng));
+  char *note = NULL;
+  const dt_dng_opts_t opts = { .note = &note };
+  GExiv2Metadata *metadata = _open_metadata(_write(&s, &opts, TILE));
+  assert_non_null(strstr(note, "sRGB"));
+  _check_tag(metadata, "Exif.Image.CalibrationIlluminant1", "21");
+  _check_tag(metadata, "Exif.Image.ColorMatrix2", NULL);
+  _check_tag(metadata, "Exif.Image.CameraCalibration1", NULL);
+  _check_tag(metadata, "Exif.Image.AnalogBalance", "1/1 1/1 1/1");
+  _check_tag(metadata, "Exif.Image.ForwardMatrix1", NULL);
+  g_free(note);
+  g_object_unref(metadata);
+  g_array_unref(s.raw.dng_tags);
+  _source_free(&s);
+}
+
 /** Of four colours rows are Rec.2020, and the file is. */
 static void test_dng_four_colours(void **state)
 {
@@ -842,6 +871,7 @@ int main(void)
     cmocka_unit_test(test_dng_levels_of_floats),
     cmocka_unit_test(test_dng_metadata),
     cmocka_unit_test(test_dng_carries_tags),
+    cmocka_unit_test(test_dng_unknown_colours),
     cmocka_unit_test(test_dng_four_colours),
     cmocka_unit_test(test_dng_preview),
     cmocka_unit_test(test_dng_preview_of_a_crop),
