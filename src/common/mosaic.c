@@ -40,7 +40,7 @@ static float _tame(float v)
 
 void dt_mosaic_read(const dt_mosaic_t *m, int x, int y, int n, float *out)
 {
-  float black[DT_MOSAIC_PERIOD], factor[DT_MOSAIC_PERIOD];
+  float black[DT_MOSAIC_PERIOD] = { 0 }, factor[DT_MOSAIC_PERIOD] = { 0 };
   const int columns = _columns(m), samples = m->sensor == DT_SENSOR_LINEAR ? 3 : 1;
   size_t at = (size_t)y * m->stride + (size_t)x * m->step;
   _levels(m, x, y, black, factor);
@@ -66,7 +66,7 @@ void dt_mosaic_red_origin(const dt_mosaic_t *m, int *x, int *y)
 void dt_mosaic_extremes(const dt_mosaic_t *m, float *least, float *most)
 {
   const int samples = m->width * (m->sensor == DT_SENSOR_LINEAR ? 3 : 1);
-  float *row = g_new(float, samples);
+  float *row = g_new0(float, samples);
   *least = G_MAXFLOAT;
   *most = -G_MAXFLOAT;
   for(int y = 0; y < m->height; y++)
