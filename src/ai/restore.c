@@ -305,7 +305,7 @@ gboolean dt_restore_conclude(dt_row_sink_t *out, gboolean ok, gint64 start, dt_r
 gboolean dt_restore_process(dt_restore_context_t *ctx, dt_row_source_t *in, dt_row_sink_t *out,
                             const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error)
 {
-  static const dt_tiles_front_t front = { _read_rows, _finish_row };
+  static const dt_tiles_front_t front = { .read = _read_rows, .finish = _finish_row };
   const dt_restore_opts_t defaults = { 0 };
   dt_restore_report_t unused;
   _job_t job = { .source = in,

@@ -8,7 +8,7 @@
 
 #include "ai/restore_internal.h"
 
-/** Fills rows [y, y + n), from the top down within a call, into planes of n × width floats. */
+/** Fills rows [y, y + n) into planes of n × width floats. */
 typedef gboolean (*dt_gain_read_t)(void *data, int y, int n, float *const *planes, GError **error);
 
 /** The picture as the network is shown it. */

@@ -21,6 +21,8 @@
 
 /* from here on a site counts as saturated: what noise of the converter leaves of the level itself */
 #define SATURATED 0.995f
+/* of a site and the eight around it so many are saturated where there is no highlight; a highlight's corner has four */
+#define FEW 3
 /* and from here on noise of what is saturated may reach */
 #define NEARLY_SATURATED 0.97f
 
@@ -52,10 +54,10 @@ static void _read_sites(const _job_t *job, int y, float *sites)
 }
 
 /* Row @p y of cells. */
-static void _pack_row(const _job_t *job, int y, float *const planes[4])
+static void _pack_row(const _job_t *job, int y, float *const *planes)
 {
   const int width = job->mosaic->width;
-  for(int p = 0; p < 4; p++)
+  for(int p = 0; p < job->tiles.planes; p++)
   {
     const int first = job->x0 + (p & 1);
     const float factor = job->balance[job->plane_colour[p]];
@@ -70,24 +72,24 @@ static void _pack_row(const _job_t *job, int y, float *const planes[4])
 
 /* --- in: linear Rec.2020 --- */
 
-static void _convert_row(const _job_t *job, const float *row, int channels, float *const planes[3])
+static void _convert_row(const _job_t *job, const float *row, int channels, float *const *planes)
 {
   for(int i = 0; i < job->tiles.width; i++, row += channels)
-    for(int k = 0; k < 3; k++)
+    for(int k = 0; k < job->tiles.planes; k++)
     {
       const float *m = job->forward + 4 * k;
       planes[k][i] = m[0] * row[0] + m[1] * row[1] + m[2] * row[2] + (channels == 4 ? m[3] * row[3] : 0.0f);
     }
 }
 
-static gboolean _fill_row(_job_t *job, dt_row_source_t *rows, int y, float *const *planes, GError **error)
+static gboolean _fill_row(_job_t *job, int y, float *const *planes, GError **error)
 {
-  if(!rows)
+  if(!job->rows)
     _pack_row(job, y, planes);
-  else if(!rows->read(rows, y, 1, job->line, error))
+  else if(!job->rows->read(job->rows, y, 1, job->line, error))
     return FALSE;
   else
-    _convert_row(job, job->line, rows->channels, planes);
+    _convert_row(job, job->line, job->rows->channels, planes);
   return TRUE;
 }
 
@@ -99,7 +101,7 @@ static gboolean _read_rows(void *front, dt_tiles_t *tiles, int y, int n, GError 
   {
     float *planes[4];
     for(int p = 0; p < tiles->planes; p++) planes[p] = dt_tiles_row(tiles, y + i, p);
-    if(!_fill_row(job, job->rows, y + i, planes, error)) return FALSE;
+    if(!_fill_row(job, y + i, planes, error)) return FALSE;
   }
   return TRUE;
 }
@@ -116,6 +118,19 @@ static void _unbalance_row(const _job_t *job, float *const planes[3], float *out
   }
 }
 
+/* Whether the cell's site of plane @p p belongs to a highlight: of those around it some are saturated as well. What
+ * stands alone is a defect, or noise. */
+static gboolean _is_highlight(const _job_t *job, int p, int x, int y)
+{
+  const dt_tiles_t *t = &job->tiles;
+  const float least = SATURATED * job->balance[job->plane_colour[p]];
+  int n = 0;
+  for(int i = 0; i < 9; i++)
+    n += dt_tiles_row(t, dt_tile_mirror(y + i / 3 - 1, t->height), p)[dt_tile_mirror(x + i % 3 - 1, t->width)]
+         >= least;
+  return n > FEW;
+}
+
 /* A developer takes a channel at its level for a highlight; that must not become a little less than its level. What
  * was saturated stays so, in the whole cell. */
 static void _keep_saturation(const _job_t *job, int y, float *out)
@@ -127,8 +142,10 @@ static void _keep_saturation(const _job_t *job, int y, float *out)
     const float unbalance = 1.0f / job->balance[colour];
     for(int x = 0; x < job->mosaic->width; x++)
     {
-      const float value = cells[(x - job->x0) / 2] * unbalance;
-      if(value >= SATURATED && out[3 * x + colour] < value) out[3 * x + colour] = value;
+      const int cell = (x - job->x0) / 2;
+      const float value = cells[cell] * unbalance;
+      if(value >= SATURATED && out[3 * x + colour] < value && _is_highlight(job, p, cell, y / 2))
+        out[3 * x + colour] = value;
     }
   }
 }
@@ -312,16 +329,14 @@ static void _measure(const dt_restore_context_t *ctx, const dt_mosaic_t *m, int 
 static gboolean _sample_rows(void *data, int y, int n, float *const *planes, GError **error)
 {
   _job_t *job = data;
-  gboolean ok = TRUE;
-  dt_row_source_t *rows = job->rows ? dt_demosaic_source(job->mosaic, job->neutral, DT_DEMOSAIC_BEST) : NULL;
-  for(int i = 0; i < n && ok; i++)
+  if(dt_tiles_is_cancelled(job->opts, error)) return FALSE;
+  for(int i = 0; i < n; i++)
   {
     float *row[4];
     for(int p = 0; p < job->tiles.planes; p++) row[p] = planes[p] + (size_t)i * (size_t)job->tiles.width;
-    ok = _fill_row(job, rows, y + i, row, error);
+    if(!_fill_row(job, y + i, row, error)) return FALSE;
   }
-  dt_row_source_destroy(rows);
-  return ok;
+  return TRUE;
 }
 
 /* What a site near saturation becomes in plane @p p. Of linear Rec.2020 what white does: balanced white is where the
@@ -339,8 +354,10 @@ static float _shown_saturation(const _job_t *job, int p)
   return NEARLY_SATURATED * white / most;
 }
 
-static gboolean _find_gain(_job_t *job, GError **error)
+/* A dt_tiles_front_t.begin: what the runtime holds afterwards is in the plan already. */
+static gboolean _find_gain(void *front, GError **error)
 {
+  _job_t *job = front;
   job->gain = 1.0f;
   if(!job->tiles.ctx->contract.match_gain || job->opts->pass_through) return TRUE;
   dt_gain_picture_t picture = { .width = job->tiles.width,
@@ -467,8 +484,7 @@ static gboolean _run_job(_job_t *job, const dt_restore_camera_t *camera, GError 
 {
   if(!_check(job->tiles.ctx, job->mosaic, error) || !_prepare(job, camera, error)) return FALSE;
   const gboolean untouched = job->opts->original >= 1;
-  const gboolean ok =
-      untouched ? _pass_rows(job, error) : _find_gain(job, error) && dt_tiles_run(&job->tiles, error);
+  const gboolean ok = untouched ? _pass_rows(job, error) : dt_tiles_run(&job->tiles, error);
   if(untouched) job->tiles.report->plan.exact = TRUE;
   _count_pixels(job->mosaic, job->tiles.ctx, &job->tiles.report->plan);
   return ok;
@@ -478,7 +494,7 @@ gboolean dt_restore_raw_process(dt_restore_context_t *ctx, const dt_mosaic_t *mo
                                 const dt_restore_camera_t *camera, dt_row_sink_t *out,
                                 const dt_restore_opts_t *opts, dt_restore_report_t *report, GError **error)
 {
-  static const dt_tiles_front_t front = { _read_rows, _finish_row };
+  static const dt_tiles_front_t front = { .begin = _find_gain, .read = _read_rows, .finish = _finish_row };
   const dt_restore_opts_t defaults = { 0 };
   dt_restore_report_t unused;
   _job_t job = { .mosaic = mosaic, .opts = opts ? opts : &defaults, .sink = out };

@@ -30,7 +30,7 @@ gboolean dt_restore_raw_wants_linear(const dt_mosaic_t *mosaic);
 
 /** Plans a sensor's picture without touching it: as dt_restore_plan(). Tiles are counted in cells of 2×2 pixels where
  * the network takes them so (plan->cell).
- * @param extra_bytes  what is held beside, the mosaic's samples among it */
+ * @param extra_bytes  what the sink will hold; the samples count already, with all that the process holds */
 gboolean dt_restore_raw_plan(dt_restore_context_t *ctx, const dt_mosaic_t *mosaic,
                              const dt_restore_opts_t *opts, size_t extra_bytes, dt_restore_plan_t *plan,
                              GError **error);
@@ -40,8 +40,9 @@ gboolean dt_restore_raw_plan(dt_restore_context_t *ctx, const dt_mosaic_t *mosai
  *
  * Where the manifest says that the network's results are only proportional to its input (output_scale match_gain, the
  * published models'), one factor for the whole picture is found beforehand from a few windows that do not depend on
- * the plan. Where a site was saturated the result stays so, for the highlights' sake. opts->original and opts->mask
- * mix linearly with the demosaicked original, whose own site's sample is the sensor's to the bit.
+ * the plan. Where sites of a Bayer sensor were saturated together the result stays so, for the highlights' sake; one
+ * alone is a defect, or noise. opts->original and opts->mask mix linearly with the demosaicked original, whose own
+ * site's sample is the sensor's to the bit.
  *
  * @param ctx     loaded for "rawdenoise", linear as dt_restore_raw_wants_linear() has it
  * @param mosaic  at least 2×2 pixels; borrowed

@@ -49,6 +49,7 @@ static gboolean _read_rows(_job_t *job, int until, GError **error)
   while(job->rows_read < until)
   {
     const int n = MIN(DT_TILES_CHUNK, until - job->rows_read);
+    if(dt_tiles_is_cancelled(job->opts, error)) return FALSE; /* demosaicking a tile's rows takes a while */
     if(!job->front->read(job->data, job, job->rows_read, n, error)) return FALSE;
     job->rows_read += n;
   }
@@ -496,7 +497,9 @@ static gboolean _step_down(_job_t *job, const GError *reason, GError **error)
 
 static gboolean _run_all(_job_t *job, GError **error)
 {
-  if(!_make_plan(job, job->ctx->max_tile, error)) return FALSE;
+  if(!_make_plan(job, job->ctx->max_tile, error)
+     || (job->front->begin && !job->front->begin(job->data, error)))
+    return FALSE;
   for(;;)
   {
     GError *reason = NULL;

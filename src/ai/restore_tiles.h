@@ -19,6 +19,8 @@ typedef struct dt_tiles_t dt_tiles_t;
 /** The two ends of the way. */
 typedef struct dt_tiles_front_t
 {
+  /** Called once when the plan is made, before the first row; NULL: nothing is to be done then. */
+  gboolean (*begin)(void *front, GError **error);
   /** Fills rows [y, y + n) of dt_tiles_row(), all planes; rows come in order, n is at most DT_TILES_CHUNK. On a thread
    * of its own. */
   gboolean (*read)(void *front, dt_tiles_t *tiles, int y, int n, GError **error);

@@ -18,7 +18,8 @@ typedef enum dt_demosaic_method_t
  * colours four channels, of any size from 1×1. DT_SENSOR_LINEAR passes as it is.
  *
  * Values below 0 and above 1 pass; the sample of a site is its pixel's value of that colour, bit for bit. Any band of
- * rows is the same as that part of the whole picture's result.
+ * rows is the same as that part of the whole picture's result. Unlike others this source lets rows be read again, and
+ * in any order.
  *
  * @param mosaic   borrowed for the source's life
  * @param neutral  response to white of the site's colours (4), by which they are balanced while directions are sought

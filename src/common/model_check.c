@@ -389,7 +389,7 @@ static gboolean _parse(const _check_t *c, const _file_t *f, _content_t *content)
   GError *cause = NULL;
   content->graph = dt_onnx_graph_parse(content->bytes, content->size, &cause);
   if(content->graph) return TRUE;
-  _refuse(c, f->name, "%s. Correct config.json.", cause->message);
+  _refuse(c, f->name, "%s", cause->message);
   g_error_free(cause);
   return FALSE;
 }

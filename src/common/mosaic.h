@@ -4,7 +4,8 @@
  * with its black and white levels.
  *
  * Rows come out normalised: 0 is black and 1 the level at which the sensor is saturated, both of the sample's own
- * site. Nothing is cut off: noise goes below 0, and some sensors go on above 1.
+ * site. Nothing is cut off: noise goes below 0, and some sensors go on above 1. Only of floating point what is no number
+ * becomes 0, and what is beyond ±65504 that.
  */
 #ifndef DT_COMMON_MOSAIC_H
 #define DT_COMMON_MOSAIC_H

@@ -32,7 +32,6 @@ enum
   TAG_CROP_ORIGIN = 50719,
   TAG_CROP_SIZE = 50720,
   TAG_COLOUR_MATRIX = 50721,
-  TAG_COLOUR_MATRIX_2 = 50722,
   TAG_ANALOG_BALANCE = 50727,
   TAG_NEUTRAL = 50728,
   TAG_NEUTRAL_XY = 50729,
@@ -219,6 +218,17 @@ static void _add_note(GString *note, const char *sentence)
 
 // --- The first directory
 
+/** Removes what a source says of how its colours are to be read: matrices, calibration, lights and profiles go together. */
+static void _drop_colour(dt_exif_t *main)
+{
+  static const uint16_t ranges[][2] = { { 50721, 50727 }, { 50778, 50779 }, { 50931, 50932 },
+                                        { 50936, 50942 }, { 50964, 50965 }, { 50981, 50982 },
+                                        { 51107, 51110 }, { 52529, 52538 } };
+  for(size_t i = 0; i < G_N_ELEMENTS(ranges); i++)
+    for(unsigned tag = ranges[i][0]; tag <= ranges[i][1]; tag++)
+      dt_exif_remove(main, DT_IFD_MAIN, (uint16_t)tag);
+}
+
 /** How colours are to be read, where the source has not said so itself, or says what cannot be. */
 static void _set_colour(dt_exif_t *main, const dt_raw_t *raw, GString *note)
 {
@@ -227,11 +237,11 @@ static void _set_colour(dt_exif_t *main, const dt_raw_t *raw, GString *note)
   const gboolean unknown = !raw->has_matrix && raw->mosaic.sensor != DT_SENSOR_FOUR;
   _get_matrix(raw, matrix);
   dt_dng_get_neutral(raw, neutral);
+  if(unknown)
+    _add_note(note, "The colours of this camera are not known; the DNG says they are those of sRGB.");
   if(!_has(main, TAG_COLOUR_MATRIX) || unknown)
   {
-    if(unknown)
-      _add_note(note, "The colours of this camera are not known; the DNG says they are those of sRGB.");
-    dt_exif_remove(main, DT_IFD_MAIN, TAG_COLOUR_MATRIX_2);
+    _drop_colour(main);
     dt_dng_set_fractions(main, TAG_COLOUR_MATRIX, DT_TYPE_SRATIONAL, matrix, 9, UNIT_MATRIX);
     _set_short(main, TAG_ILLUMINANT, ILLUMINANT_D65);
   }
@@ -346,16 +356,22 @@ static void _set_noise_reduction(dt_exif_t *raw_ifd, const dt_provenance_t *prov
   dt_dng_set_fractions(raw_ifd, TAG_NOISE_REDUCTION, DT_TYPE_RATIONAL, &part, 1, provenance ? 100 : 0);
 }
 
-/** Opcode lists 1 and 2 are applied to samples behind the filter array. */
-static void _drop_mosaic_opcodes(dt_exif_t *raw_ifd, GString *note)
+/** Opcode list 1 is for codes and places as the source stored them, masked borders included; list 2 for samples behind
+ * the filter array. */
+static void _drop_opcodes(dt_exif_t *raw_ifd, gboolean cfa, GString *note)
 {
-  if(!_has(raw_ifd, TAG_OPCODES_1) && !_has(raw_ifd, TAG_OPCODES_2)) return;
+  const gboolean has_first = _has(raw_ifd, TAG_OPCODES_1), has_second = _has(raw_ifd, TAG_OPCODES_2);
   dt_exif_remove(raw_ifd, DT_IFD_MAIN, TAG_OPCODES_1);
-  dt_exif_remove(raw_ifd, DT_IFD_MAIN, TAG_OPCODES_2);
-  _add_note(
-      note,
-      "Corrections that the source asks for before demosaicking (opcode lists 1 and 2) do not apply to a "
-      "demosaicked picture and were left out.");
+  if(!cfa) dt_exif_remove(raw_ifd, DT_IFD_MAIN, TAG_OPCODES_2);
+  if(!cfa && (has_first || has_second))
+    _add_note(
+        note,
+        "Corrections that the source asks for before demosaicking (opcode lists 1 and 2) do not apply to a "
+        "demosaicked picture and were left out. With --output-kind cfa list 2 is kept.");
+  else if(has_first)
+    _add_note(note,
+              "Corrections that the source asks for on the samples as it stored them (opcode list 1) do not "
+              "apply to the result and were left out.");
 }
 
 dt_exif_t *dt_dng_raw_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, const dt_dng_levels_t *levels,
@@ -365,10 +381,8 @@ dt_exif_t *dt_dng_raw_tags(const dt_raw_t *raw, const dt_dng_opts_t *opts, const
   raw_ifd->big_endian = raw->exif ? raw->exif->big_endian : FALSE;
   const gboolean cfa = opts->kind == DT_DNG_CFA;
   _add_entries(raw_ifd, raw->raw_tags);
-  if(cfa)
-    _set_pattern(raw_ifd, &raw->mosaic);
-  else
-    _drop_mosaic_opcodes(raw_ifd, note);
+  _drop_opcodes(raw_ifd, cfa, note);
+  if(cfa) _set_pattern(raw_ifd, &raw->mosaic);
   dt_dng_set_longs(raw_ifd, TAG_SUBFILE, &(uint32_t){ 0 }, 1);
   _set_short(raw_ifd, TAG_PHOTOMETRIC, cfa ? PHOTOMETRIC_CFA : PHOTOMETRIC_LINEAR);
   _set_levels(raw_ifd, levels, &raw->mosaic, DT_DNG_SAMPLES(opts->kind));

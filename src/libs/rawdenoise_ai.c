@@ -63,7 +63,7 @@ typedef struct _developer_t
   int written;
 } _developer_t;
 
-/* Where one channel is saturated the colour is not known: white is cut at the level that all reach. */
+/* Where one channel is saturated the colour is not known: white is cut at the level that all reach, which is 1. */
 static void _develop_pixel(const _developer_t *d, const float *in, float *out)
 {
   float balanced[3];
@@ -108,6 +108,14 @@ static void _abandon_developer(dt_row_sink_t *self)
   _free_developer(d);
 }
 
+/* Factors by which white becomes the same of all colours, and 1 where the first of them is saturated. */
+static void _get_balance(const dt_raw_t *raw, float balance[3])
+{
+  double most = 0;
+  for(int c = 0; c < 3; c++) most = MAX(most, raw->neutral[c]);
+  for(int c = 0; c < 3; c++) balance[c] = _colours(raw) == 4 ? 1.0f : (float)(most / raw->neutral[c]);
+}
+
 static dt_row_sink_t *_developer_new(const dt_raw_t *raw, dt_row_sink_t *out)
 {
   _developer_t *d = g_new0(_developer_t, 1);
@@ -117,7 +125,7 @@ static dt_row_sink_t *_developer_new(const dt_raw_t *raw, dt_row_sink_t *out)
   d->row = g_new(float, 3 * (gsize)raw->crop_width);
   memcpy(d->matrix, _rec2020_to_rec709, sizeof d->matrix);
   if(!four) dt_raw_camera_to_rec709(raw, d->matrix);
-  for(int c = 0; c < 3; c++) d->balance[c] = four ? 1.0f : (float)(1.0 / raw->neutral[c]);
+  _get_balance(raw, d->balance);
   d->sink = (dt_row_sink_t){ .memory = out->memory + 12 * (size_t)raw->crop_width,
                              .write = _develop_rows,
                              .finish = _finish_developer,

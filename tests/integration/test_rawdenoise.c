@@ -11,6 +11,7 @@
 
 #include <glib/gstdio.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WIDTH 402
@@ -462,6 +463,67 @@ static void test_colour_chart(void **state)
   g_free(clean);
 }
 
+/* In the light of a candle red is saturated before green: what is white is white in a TIFF all the same. */
+static void test_white_by_candlelight(void **state)
+{
+  (void)state;
+  test_image_t scene = test_image_new(WIDTH, HEIGHT, 3);
+  for(int i = 0; i < 3 * WIDTH * HEIGHT; i++) scene.pixels[i] = 1.2f;
+  guint16 *samples = g_new(guint16, WIDTH * HEIGHT);
+  dt_raw_t *raw = _expose(&scene, 100, 0, 0, samples);
+  memcpy(raw->neutral, (double[4]){ 1.4, 1, 0.4, 1 }, sizeof raw->neutral);
+  char *white = g_build_filename(_world, "white.dng", NULL),
+       *tiff = g_build_filename(_world, "white.tif", NULL);
+  _write_raw(raw, white);
+  const dt_restore_job_t job = { .task = "rawdenoise", .restore = { .original = 1 } };
+  GError *error = NULL;
+  dt_restore_picture_t *picture = dt_restore_job_open(&job, white, &error);
+  assert_no_error(error);
+  assert_true(dt_restore_job_run(_ctx, &job, picture, tiff, NULL, NULL, &error));
+  dt_imageio_reader_t *reader = dt_imageio_open(tiff, NULL, &error);
+  assert_no_error(error);
+  test_image_t rows = test_image_new(reader->source.width, 1, 3);
+  assert_true(reader->source.read(&reader->source, 0, 1, rows.pixels, &error));
+  for(int i = 0; i < 3 * rows.width; i++) assert_float_equal(rows.pixels[i], 1, 1e-3);
+  dt_row_source_destroy(&reader->source);
+  dt_restore_picture_close(picture);
+  test_image_free(&rows);
+  test_image_free(&scene);
+  g_free(raw);
+  g_free(samples);
+  g_free(white);
+  g_free(tiff);
+}
+
+/* Single sites that noise or a defect lifts to saturation are no highlights, and no dots in the result either. */
+static void test_saturated_by_chance(void **state)
+{
+  (void)state;
+  const int middle = WIDTH / 2;
+  test_image_t scene = test_image_new(WIDTH, HEIGHT, 3);
+  for(int i = 0; i < 3 * WIDTH * HEIGHT; i++)
+    scene.pixels[i] = (i / 3 % WIDTH < middle ? 0.1f : 0.8f) * (i % 3 == 1 ? 1.0f : 0.6f);
+  guint16 *samples = g_new(guint16, WIDTH * HEIGHT);
+  dt_raw_t *raw = _expose(&scene, 12800, 0, 0, samples);
+  const int width = raw->mosaic.width, height = raw->mosaic.height;
+  for(int y = 20; y < height - 20; y += 17)
+    for(int x = 20; x < middle - 20; x += 13) samples[y * width + x] = WHITE;
+  char *noisy = g_build_filename(_world, "defects.dng", NULL);
+  _write_raw(raw, noisy);
+  char *clean = _denoise(noisy, DT_DNG_LINEAR, 0, NULL);
+  test_image_t ours = _open_rgb(clean, DT_DEMOSAIC_BILINEAR);
+  int dots = 0;
+  for(int i = 0; i < 3 * width * height; i++)
+    dots += abs(i / 3 % width - middle) > 16 && ours.pixels[i] > 0.99f;
+  assert_int_equal(dots, 0);
+  test_image_free(&scene);
+  test_image_free(&ours);
+  g_free(raw);
+  g_free(samples);
+  g_free(noisy);
+  g_free(clean);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -469,6 +531,8 @@ int main(void)
     cmocka_unit_test(test_phases),
     cmocka_unit_test(test_strength_zero_keeps_codes),
     cmocka_unit_test(test_mask_of_what_is_shown),
+    cmocka_unit_test(test_white_by_candlelight),
+    cmocka_unit_test(test_saturated_by_chance),
     cmocka_unit_test(test_colour_chart),
   };
   return cmocka_run_group_tests(tests, _setup, _teardown);

@@ -460,6 +460,26 @@ static void test_black_picture(void **state)
   dt_restore_free(ctx);
 }
 
+/* A damaged sample of floating point is one dark place, not the end of its surroundings. */
+static void test_damaged_sample(void **state)
+{
+  (void)state;
+  dt_restore_context_t *ctx = _load("rawdenoise-unet", FALSE, 128);
+  dt_mosaic_t whole = _bayer(64, 64, 0, 0, 0.8), m = whole;
+  float *samples = g_new(float, 64 * 64);
+  for(int i = 0; i < 64 * 64; i++) samples[i] = ((const guint16 *)whole.samples)[i];
+  samples[64 * 30 + 31] = NAN;
+  m.is_float = TRUE;
+  m.samples = samples;
+  test_image_t out = _denoise(ctx, &m, NULL, NULL), expected = _denoise(ctx, &whole, NULL, NULL);
+  for(int i = 0; i < 3 * 64 * 64; i++) assert_true(fabsf(out.pixels[i] - expected.pixels[i]) < 1.0f);
+  test_image_free(&out);
+  test_image_free(&expected);
+  g_free(samples);
+  _free(&whole);
+  dt_restore_free(ctx);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -475,6 +495,7 @@ int main(void)
     cmocka_unit_test(test_refused_models),
     cmocka_unit_test(test_refused_pictures),
     cmocka_unit_test(test_black_picture),
+    cmocka_unit_test(test_damaged_sample),
   };
   return cmocka_run_group_tests(tests, _setup, _teardown);
 }

@@ -228,6 +228,8 @@ static void test_bands(void **state)
       assert_true(source->read(source, y, n, rows, NULL));
       assert_memory_equal(rows, whole.pixels + row * (size_t)y, row * (size_t)n * sizeof(float));
     }
+    assert_true(source->read(source, 0, 1, rows, NULL)); /* back again */
+    assert_memory_equal(rows, whole.pixels, row * sizeof(float));
     dt_row_source_destroy(source);
     g_free(rows);
     test_image_free(&whole);

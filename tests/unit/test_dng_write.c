@@ -465,7 +465,8 @@ static void _set_exif(dt_raw_t *raw)
 static void _check_tag(GExiv2Metadata *metadata, const char *tag, const char *expected)
 {
   char *value = gexiv2_metadata_try_get_tag_string(metadata, tag, NULL);
-  if(g_strcmp0(value, expected) != 0) fail_msg("%s: %s, not %s", tag, value ? value : "(none)", expected);
+  if(g_strcmp0(value, expected) != 0)
+    fail_msg("%s: %s, not %s", tag, value ? value : "(none)", expected ? expected : "(none)");
   g_free(value);
 }
 
@@ -536,7 +537,7 @@ static void test_dng_metadata(void **state)
   _source_free(&s);
 }
 
-/** What a source DNG says of its colours holds; opcodes are for the kind that has a filter array. */
+/** What a source DNG says of its colours holds; opcode list 2 is for the kind that has a filter array. */
 static void test_dng_carries_tags(void **state)
 {
   (void)state;
@@ -564,20 +565,50 @@ static void test_dng_carries_tags(void **state)
     GExiv2Metadata *metadata = _open_metadata(_write(&s, &opts, TILE));
     _check_tag(metadata, "Exif.Image.CalibrationIlluminant1", "17");
     _check_tag(metadata, "Exif.Image.DNGPrivateData", "112 114 105 118 97 116 101");
-    _check_tag(metadata, "Exif.SubImage1.OpcodeList1", kind == DT_DNG_CFA ? "111 110 101 46" : NULL);
+    _check_tag(metadata, "Exif.SubImage1.OpcodeList1", NULL);
+    _check_tag(metadata, "Exif.SubImage1.OpcodeList2", kind == DT_DNG_CFA ? "116 119 111 46" : NULL);
     _check_tag(metadata, "Exif.SubImage1.OpcodeList3", "116 104 114 101 101 46");
     _check_tag(metadata, "Exif.SubImage1.0x7032", "17");
     _check_tag(metadata, "Exif.SubImage1.Compression", "7");
     char *found = gexiv2_metadata_try_get_tag_string(metadata, "Exif.Image.ColorMatrix1", NULL);
     assert_true(found && g_str_has_prefix(found, "100/1000 102/1000"));
     g_free(found);
-    assert_true(kind == DT_DNG_CFA ? note == NULL : note && strstr(note, "opcode lists 1 and 2"));
+    assert_true(note && strstr(note, kind == DT_DNG_CFA ? "opcode list 1" : "opcode lists 1 and 2"));
     g_free(note);
     g_object_unref(metadata);
     g_array_unref(s.raw.dng_tags);
     g_array_unref(s.raw.raw_tags);
     _source_free(&s);
   }
+}
+
+/** A source whose matrix is damaged: what belongs to it does not go along either. */
+static void test_dng_unknown_colours(void **state)
+{
+  (void)state;
+  _source_t s = _source_new("RGGB", 64, 64, 1);
+  const int32_t values[18] = { 3, 10, 3, 10, 3, 10, 3, 10, 3, 10, 3, 10, 3, 10, 3, 10, 3, 10 };
+  s.raw.has_matrix = FALSE;
+  s.raw.dng_tags = _entries_new();
+  const dt_exif_entry_t dng[] = { _entry(50721, DT_TYPE_SRATIONAL, 9, values, sizeof(values)),
+                                  _entry(50722, DT_TYPE_SRATIONAL, 9, values, sizeof(values)),
+                                  _entry(50723, DT_TYPE_SRATIONAL, 9, values, sizeof(values)),
+                                  _entry(50727, DT_TYPE_RATIONAL, 3, values, 24),
+                                  _entry(50964, DT_TYPE_SRATIONAL, 9, values, sizeof(values)) };
+  g_array_append_vals(s.raw.dng_tags, dng, G_N_ELEMENTS(dng));
+  char *note = NULL;
+  const dt_dng_opts_t opts = { .note = &note };
+  GExiv2Metadata *metadata = _open_metadata(_write(&s, &opts, TILE));
+  assert_non_null(strstr(note, "sRGB"));
+  _check_tag(metadata, "Exif.Image.CalibrationIlluminant1", "21");
+  _check_tag(metadata, "Exif.Image.ColorMatrix2", NULL);
+  _check_tag(metadata, "Exif.Image.CameraCalibration1", NULL);
+  _check_tag(metadata, "Exif.Image.AnalogBalance", "1/1 1/1 1/1");
+  _check_tag(metadata, "Exif.Image.ForwardMatrix1", NULL);
+  g_free(note);
+  g_object_unref(metadata);
+  g_array_unref(s.raw.dng_tags);
+  _source_free(&s);
 }
 
 /** Of four colours rows are Rec.2020, and the file is. */
@@ -840,6 +871,7 @@ int main(void)
     cmocka_unit_test(test_dng_levels_of_floats),
     cmocka_unit_test(test_dng_metadata),
     cmocka_unit_test(test_dng_carries_tags),
+    cmocka_unit_test(test_dng_unknown_colours),
     cmocka_unit_test(test_dng_four_colours),
     cmocka_unit_test(test_dng_preview),
     cmocka_unit_test(test_dng_preview_of_a_crop),

@@ -302,6 +302,8 @@ static void _assert_refused(const dt_manifest_t *m, const char *what, const char
   assert_true(g_utf8_validate(error->message, -1, NULL));
   assert_true(g_str_has_prefix(error->message, m->directory));
   assert_true(g_str_has_suffix(error->message, "."));
+  if(strstr(error->message + strlen(m->directory), ".. "))
+    fail_msg("two sentences in one: %s", error->message);
   if(g_getenv("DT_TEST_VERBOSE")) print_message("%s\n", error->message);
   _assert_words(what, error->message, words);
   g_error_free(error);

@@ -92,6 +92,25 @@ static void test_floats_pass_as_they_are(void **state)
   assert_true(least == -0.25f && most == 1.75f);
 }
 
+static void test_what_is_no_number_becomes_one(void **state)
+{
+  (void)state;
+  const float samples[4] = { NAN, INFINITY, -INFINITY, 0.5f },
+              expected[4] = { 0.0f, 65504.0f, -65504.0f, 0.5f };
+  dt_mosaic_t m = { .sensor = DT_SENSOR_BAYER,
+                    .width = 4,
+                    .height = 1,
+                    .is_float = TRUE,
+                    .samples = samples,
+                    .stride = 4,
+                    .step = 1,
+                    .period = 2 };
+  for(int i = 0; i < 4; i++) m.white[i / 2][i % 2] = 1.0f;
+  float row[4];
+  dt_mosaic_read(&m, 0, 0, 4, row);
+  assert_memory_equal(row, expected, sizeof(expected));
+}
+
 static void test_red_is_found_in_all_four_phases(void **state)
 {
   (void)state;
@@ -136,6 +155,7 @@ int main(void)
     cmocka_unit_test(test_every_site_has_its_own_levels),
     cmocka_unit_test(test_three_or_four_samples_a_pixel_are_three),
     cmocka_unit_test(test_floats_pass_as_they_are),
+    cmocka_unit_test(test_what_is_no_number_becomes_one),
     cmocka_unit_test(test_red_is_found_in_all_four_phases),
     cmocka_unit_test(test_extremes_are_of_the_visible_area_only),
   };
