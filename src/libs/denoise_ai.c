@@ -332,9 +332,17 @@ static gboolean _open_mask(const dt_restore_job_t *job, const dt_restore_picture
   if(((*mask)->width == width && (*mask)->height == height)
      || (picture->raw && _fit_raw_mask(picture->raw, mask)))
     return TRUE;
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
-              "%s: the mask %s has %d×%d pixels, and the picture has %d×%d. Give a mask of the same size.",
-              picture->path, job->mask, (*mask)->width, (*mask)->height, width, height);
+  if(picture->raw)
+    g_set_error(
+        error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+        "%s: the mask %s has %d×%d pixels, and the sensor's picture has %d×%d, of which the camera shows "
+        "%d×%d, not rotated. Give a mask of one of these sizes.",
+        picture->path, job->mask, (*mask)->width, (*mask)->height, width, height, picture->raw->crop_width,
+        picture->raw->crop_height);
+  else
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+                "%s: the mask %s has %d×%d pixels, and the picture has %d×%d. Give a mask of the same size.",
+                picture->path, job->mask, (*mask)->width, (*mask)->height, width, height);
   dt_row_source_destroy(g_steal_pointer(mask));
   return FALSE;
 }

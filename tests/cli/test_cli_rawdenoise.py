@@ -262,7 +262,7 @@ class Samples(RawTest):
         got = self.develop(source, "--mask", mask, "--output-kind", "cfa", *HALF).light()
         expected = [v * (FACTOR if i % width >= width // 2 else 1) for i, v in enumerate(light)]
         self.assert_near(got, expected, 0.003)
-        self.assert_fails(self.rawdenoise("--mask", self.make("small.tif", 10, 10), source), 3, "10×10", "64×48", "same size")
+        self.assert_fails(self.rawdenoise("--mask", self.make("small.tif", 10, 10), source), 3, "10×10", "64×48", "one of these sizes")
         self.assert_fails(self.rawdenoise("--mask", self.file("no.png"), source), 3, "no.png")
 
     def test_a_mask_of_what_the_camera_shows(self):
