@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/** @file
+ * A loaded mask model, as seg_model.c prepares it and segmentation.c uses it; and the picture as an encoder is shown it.
+ */
+#ifndef DT_AI_SEG_INTERNAL_H
+#define DT_AI_SEG_INTERNAL_H
+
+#include "ai/backend_internal.h"
+#include "ai/seg_cache.h"
+#include "ai/segmentation.h"
+
+/** What tells the families apart: how the previous mask goes in, and whether boxes are understood. */
+typedef enum dt_seg_family_t
+{
+  DT_SEG_SAM,     ///< SAM, SAM-HQ, SAM 2: mask_input as logits with a flag, a point of padding, boxes
+  DT_SEG_SEGNEXT, ///< prev_mask as zeros and ones
+} dt_seg_family_t;
+
+/** A tensor of floats with its shape. */
+typedef struct dt_seg_tensor_t
+{
+  int ndim;
+  int64_t dims[DT_SEG_MAX_DIMS];
+} dt_seg_tensor_t;
+
+/** Encoder and decoder, shared by contexts; never changes once it is loaded. */
+typedef struct dt_seg_model_t
+{
+  gint references;
+  char *id, *hash;
+  dt_ai_context_t *encoder, *decoder;
+  dt_seg_family_t family;
+  int side;                ///< of the square the encoder is shown
+  float mean[3], scale[3]; ///< of samples 0..255: (sample - mean) * scale
+  gboolean antialias;      ///< pictures are made smaller by averaging, not by picking
+
+  int n_features;
+  dt_seg_tensor_t features[DT_SEG_MAX_FEATURES]; ///< in the encoder's order
+  int taken_by[DT_SEG_MAX_FEATURES];             ///< the decoder's input for each
+
+  int coords, labels, previous, flag; ///< the decoder's inputs; flag -1: none
+  int previous_side;                  ///< of the mask that goes in
+  int masks, scores, low;             ///< the decoder's outputs; -1: none
+  dt_seg_tensor_t masks_shape;        ///< at most
+  int low_side;
+} dt_seg_model_t;
+
+/** Loads both files and finds out what is what. @return transfer full */
+dt_seg_model_t *dt_seg_model_load(const dt_ai_model_info_t *info, const dt_seg_load_opts_t *opts,
+                                  GError **error);
+dt_seg_model_t *dt_seg_model_ref(dt_seg_model_t *model);
+/** NULL is fine. */
+void dt_seg_model_unref(dt_seg_model_t *model);
+
+/** Size of the picture in the encoder's square of @p side: the longest side fills it, and none vanishes. */
+void dt_seg_fit(int width, int height, int side, int *fitted_width, int *fitted_height);
+
+/** Reads a picture into the encoder's input: sRGB-encoded to 8 bits, fitted, padded with zeros at the right and at the bottom,
+ * normalised.
+ * @param tensor  receives 3 × side × side floats */
+gboolean dt_seg_read_picture(const dt_seg_model_t *model, dt_row_source_t *rows, float *tensor,
+                             dt_seg_progress_t progress, void *user_data, GCancellable *cancellable,
+                             GError **error);
+
+#endif
