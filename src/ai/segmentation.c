@@ -4,6 +4,7 @@
  * A question's way: points go from the picture into the encoder's square, a rough mask into the size the decoder takes;
  * the decoder runs; its best candidate is kept for the next question; the caller gets the logits of all. */
 #include "ai/seg_internal.h"
+#include "common/colour.h"
 #include "common/log.h"
 #include "common/memory.h"
 
