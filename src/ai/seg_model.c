@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Loads a mask model and finds out what its tensors are: which family it is of, which of the encoder's outputs goes into
  * which of the decoder's inputs, and how large everything is. What does not fit is told by name. */
-#include "ai/seg_internal.h"
+#include "ai/seg_model.h"
 
 #include <string.h>
 
 /* ImageNet, in samples of 0 to 255: what the encoders of the SAM family were trained with */
 static const float _sam_mean[3] = { 123.675f, 116.28f, 103.53f };
 static const float _sam_deviation[3] = { 58.395f, 57.12f, 57.375f };
-/* where the decoder does not tell how large its masks are */
-#define LARGEST_MASK 1024
+/* of masks and squares; where the decoder does not tell how large its masks are */
+#define LARGEST_SIDE 4096
+#define OPEN_SIDE 1024
 
 static gboolean _refuse(const dt_seg_model_t *m, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
 static gboolean _refuse(const dt_seg_model_t *m, GError **error, const char *format, ...)
@@ -28,22 +29,22 @@ static gboolean _refuse(const dt_seg_model_t *m, GError **error, const char *for
 
 /* --- tensors --- */
 
-static dt_seg_tensor_t _input_shape(dt_ai_context_t *ctx, int i)
+static dt_seg_shape_t _input_shape(dt_ai_context_t *ctx, int i)
 {
-  dt_seg_tensor_t t = { 0 };
+  dt_seg_shape_t t = { 0 };
   t.ndim = dt_ai_get_input_shape(ctx, i, t.dims, DT_SEG_MAX_DIMS);
   return t;
 }
 
-static dt_seg_tensor_t _output_shape(dt_ai_context_t *ctx, int i)
+static dt_seg_shape_t _output_shape(dt_ai_context_t *ctx, int i)
 {
-  dt_seg_tensor_t t = { 0 };
+  dt_seg_shape_t t = { 0 };
   t.ndim = dt_ai_get_output_shape(ctx, i, t.dims, DT_SEG_MAX_DIMS);
   return t;
 }
 
 /* "[1, 3, ?, ?]" (transfer full) */
-static char *_describe(const dt_seg_tensor_t *t)
+static char *_describe(const dt_seg_shape_t *t)
 {
   GString *text = g_string_new("[");
   for(int i = 0; i < MIN(t->ndim, DT_SEG_MAX_DIMS); i++)
@@ -59,7 +60,7 @@ static char *_describe(const dt_seg_tensor_t *t)
 }
 
 static gboolean _refuse_shape(const dt_seg_model_t *m, GError **error, const char *what,
-                              const dt_seg_tensor_t *t, const char *wanted)
+                              const dt_seg_shape_t *t, const char *wanted)
 {
   char *shape = _describe(t);
   _refuse(m, error, "%s has the shape %s instead of %s", what, shape, wanted);
@@ -88,9 +89,9 @@ static gboolean _check_encoder(dt_seg_model_t *m, GError **error)
 {
   if(dt_ai_get_input_count(m->encoder) != 1)
     return _refuse(m, error, "its encoder has %d inputs instead of one", dt_ai_get_input_count(m->encoder));
-  const dt_seg_tensor_t in = _input_shape(m->encoder, 0);
+  const dt_seg_shape_t in = _input_shape(m->encoder, 0);
   const gboolean square = in.ndim == 4 && (in.dims[0] == 1 || in.dims[0] == -1) && in.dims[1] == 3
-                          && in.dims[2] == in.dims[3] && in.dims[2] >= 16 && in.dims[2] <= 4096;
+                          && in.dims[2] == in.dims[3] && in.dims[2] >= 16 && in.dims[2] <= LARGEST_SIDE;
   if(!square) return _refuse_shape(m, error, "its encoder's input", &in, "[1, 3, 1024, 1024]");
   m->side = (int)in.dims[2];
   m->n_features = dt_ai_get_output_count(m->encoder);
@@ -101,7 +102,7 @@ static gboolean _check_encoder(dt_seg_model_t *m, GError **error)
 
 /* --- which feature goes where --- */
 
-static gboolean _may_be(const dt_seg_tensor_t *given, const dt_seg_tensor_t *taken)
+static gboolean _may_be(const dt_seg_shape_t *given, const dt_seg_shape_t *taken)
 {
   gboolean same = given->ndim == taken->ndim;
   for(int i = 0; same && i < given->ndim; i++)
@@ -129,7 +130,7 @@ static void _match_features(dt_seg_model_t *m)
   for(int k = 0; k < m->n_features; k++)
     for(int i = 0; m->taken_by[k] < 0 && i < dt_ai_get_input_count(m->decoder); i++)
     {
-      const dt_seg_tensor_t given = _output_shape(m->encoder, k), taken = _input_shape(m->decoder, i);
+      const dt_seg_shape_t given = _output_shape(m->encoder, k), taken = _input_shape(m->decoder, i);
       if(!_is_prompt(m, i) && !_is_taken(m, i) && _may_be(&given, &taken)) m->taken_by[k] = i;
     }
 }
@@ -138,9 +139,8 @@ static void _match_features(dt_seg_model_t *m)
 static gboolean _settle_feature(dt_seg_model_t *m, int k, GError **error)
 {
   const char *name = dt_ai_get_output_name(m->encoder, k);
-  const dt_seg_tensor_t given = _output_shape(m->encoder, k),
-                        taken = _input_shape(m->decoder, m->taken_by[k]);
-  dt_seg_tensor_t *t = &m->features[k];
+  const dt_seg_shape_t given = _output_shape(m->encoder, k), taken = _input_shape(m->decoder, m->taken_by[k]);
+  dt_seg_shape_t *t = &m->features[k];
   char *what = g_strdup_printf("its encoder's output \"%s\"", name), *wanted = _describe(&taken);
   gboolean ok = _may_be(&given, &taken);
   if(!ok) _refuse_shape(m, error, what, &given, wanted);
@@ -197,8 +197,8 @@ static gboolean _find_family(dt_seg_model_t *m, const char *arch, GError **error
 
 static gboolean _check_points(const dt_seg_model_t *m, GError **error)
 {
-  const dt_seg_tensor_t coords = _input_shape(m->decoder, m->coords),
-                        labels = _input_shape(m->decoder, m->labels);
+  const dt_seg_shape_t coords = _input_shape(m->decoder, m->coords),
+                       labels = _input_shape(m->decoder, m->labels);
   if(coords.ndim != 3 || coords.dims[2] != 2 || coords.dims[1] > 0)
     return _refuse_shape(m, error, "its decoder's \"point_coords\"", &coords,
                          "[1, ?, 2] with a free number of points");
@@ -210,36 +210,39 @@ static gboolean _check_points(const dt_seg_model_t *m, GError **error)
 
 static gboolean _check_previous(dt_seg_model_t *m, GError **error)
 {
-  const dt_seg_tensor_t t = _input_shape(m->decoder, m->previous);
-  if(t.ndim != 4 || t.dims[1] != 1 || t.dims[2] != t.dims[3] || t.dims[2] < 1 || t.dims[2] > 4096)
+  const dt_seg_shape_t t = _input_shape(m->decoder, m->previous);
+  if(t.ndim != 4 || t.dims[1] != 1 || t.dims[2] != t.dims[3] || t.dims[2] < 1 || t.dims[2] > LARGEST_SIDE)
     return _refuse_shape(m, error, "its decoder's previous mask", &t, "[1, 1, 256, 256]");
   m->previous_side = (int)t.dims[2];
   return TRUE;
 }
 
-/* The masks at their largest: what is open is as many candidates, and as large, as there may be. */
-static gboolean _check_masks(dt_seg_model_t *m, GError **error)
+/* Settles the shape of an output at its largest: what is open is as many candidates, and as large, as there may be. */
+static gboolean _check_output(dt_seg_model_t *m, int output, int ndim, const char *wanted,
+                              dt_seg_shape_t *shape, GError **error)
 {
-  dt_seg_tensor_t t = _output_shape(m->decoder, m->masks);
-  if(t.ndim != 4 || t.dims[1] > DT_SEG_MAX_CANDIDATES || t.dims[2] > 4096 || t.dims[3] > 4096)
-    return _refuse_shape(m, error, "its decoder's masks", &t, "[1, M, S, S]");
-  t.dims[0] = 1;
-  if(t.dims[1] < 1) t.dims[1] = DT_SEG_MAX_CANDIDATES;
-  for(int i = 2; i < 4; i++)
-    if(t.dims[i] < 1) t.dims[i] = LARGEST_MASK;
-  m->masks_shape = t;
-  return TRUE;
+  dt_seg_shape_t t = _output_shape(m->decoder, output);
+  gboolean ok = t.ndim == ndim && t.dims[0] <= 1 && t.dims[1] <= DT_SEG_MAX_CANDIDATES;
+  for(int i = 2; i < t.ndim; i++) ok = ok && t.dims[i] <= LARGEST_SIDE;
+  *shape = t;
+  char *what = g_strdup_printf("its decoder's output \"%s\"", dt_ai_get_output_name(m->decoder, output));
+  if(!ok) _refuse_shape(m, error, what, &t, wanted);
+  g_free(what);
+  shape->dims[0] = 1;
+  if(t.dims[1] < 1) shape->dims[1] = DT_SEG_MAX_CANDIDATES;
+  for(int i = 2; ok && i < t.ndim; i++)
+    if(t.dims[i] < 1) shape->dims[i] = OPEN_SIDE;
+  return ok;
 }
 
-/* What can be fed back: masks of just that size, or larger ones of another output. */
-static gboolean _check_feedback(dt_seg_model_t *m, GError **error)
+/* What can be fed back: masks of just that size, or the masks themselves, resized where that is needed. */
+static gboolean _check_low(dt_seg_model_t *m, GError **error)
 {
-  if(m->low < 0) return TRUE; /* the masks themselves, resized where that is needed */
-  const dt_seg_tensor_t t = _output_shape(m->decoder, m->low);
-  if(t.ndim != 4 || t.dims[2] != m->previous_side || t.dims[3] != m->previous_side)
-    return _refuse_shape(m, error, "its decoder's \"low_res_masks\"", &t, "that of the previous mask");
-  m->low_side = (int)t.dims[2];
-  return TRUE;
+  if(!_check_output(m, m->low, 4, "[1, M, 256, 256]", &m->low_shape, error)) return FALSE;
+  const int64_t *dims = m->low_shape.dims;
+  if(dims[2] == m->previous_side && dims[3] == m->previous_side) return TRUE;
+  return _refuse_shape(m, error, "its decoder's output \"low_res_masks\"", &m->low_shape,
+                       "that of the previous mask");
 }
 
 static gboolean _find_outputs(dt_seg_model_t *m, GError **error)
@@ -255,12 +258,33 @@ static gboolean _find_outputs(dt_seg_model_t *m, GError **error)
                    "its decoder has %d outputs; \"masks\", \"iou_predictions\" and \"low_res_masks\" are "
                    "understood",
                    dt_ai_get_output_count(m->decoder));
-  return _check_masks(m, error) && _check_feedback(m, error);
+  return _check_output(m, m->masks, 4, "[1, M, S, S]", &m->masks_shape, error)
+         && (m->scores < 0 || _check_output(m, m->scores, 2, "[1, M]", &m->scores_shape, error))
+         && (m->low < 0 || _check_low(m, error));
+}
+
+static gboolean _is_float(dt_ai_dtype_t type)
+{
+  return type == DT_AI_FLOAT || type == DT_AI_FLOAT16;
+}
+
+/* Everything is of floats. */
+static gboolean _check_types(const dt_seg_model_t *m, dt_ai_context_t *ctx, const char *which, GError **error)
+{
+  for(int i = 0; i < dt_ai_get_input_count(ctx); i++)
+    if(!_is_float(dt_ai_get_input_type(ctx, i)))
+      return _refuse(m, error, "its %s's input \"%s\" is not of floats", which, dt_ai_get_input_name(ctx, i));
+  for(int i = 0; i < dt_ai_get_output_count(ctx); i++)
+    if(!_is_float(dt_ai_get_output_type(ctx, i)))
+      return _refuse(m, error, "its %s's output \"%s\" is not of floats", which,
+                     dt_ai_get_output_name(ctx, i));
+  return TRUE;
 }
 
 static gboolean _check_decoder(dt_seg_model_t *m, const char *arch, GError **error)
 {
-  return _find_family(m, arch, error) && _check_points(m, error) && _check_previous(m, error)
+  return _check_types(m, m->encoder, "encoder", error) && _check_types(m, m->decoder, "decoder", error)
+         && _find_family(m, arch, error) && _check_points(m, error) && _check_previous(m, error)
          && _find_outputs(m, error) && _settle_features(m, error);
 }
 
@@ -300,7 +324,7 @@ static gboolean _is_open(dt_ai_context_t *ctx)
 {
   for(int i = 0; i < dt_ai_get_output_count(ctx); i++)
   {
-    const dt_seg_tensor_t t = _output_shape(ctx, i);
+    const dt_seg_shape_t t = _output_shape(ctx, i);
     for(int k = 0; k < t.ndim; k++)
       if(t.dims[k] < 1) return TRUE;
   }
@@ -326,6 +350,9 @@ static void _read_attributes(dt_seg_model_t *m, const dt_manifest_t *manifest)
     m->mean[c] = sam ? _sam_mean[c] : 0.0f;
     m->scale[c] = sam ? 1.0f / _sam_deviation[c] : 1.0f / 255.0f;
   }
+  char *all = g_strdup_printf("%s %d %d", m->hash, m->family, m->antialias);
+  m->encoding = g_compute_checksum_for_string(G_CHECKSUM_SHA256, all, -1);
+  g_free(all);
 }
 
 static const char *_missing_file(const dt_ai_model_info_t *info)
@@ -370,6 +397,7 @@ void dt_seg_model_unref(dt_seg_model_t *m)
   if(!m || !g_atomic_int_dec_and_test(&m->references)) return;
   dt_ai_unload_model(m->encoder);
   dt_ai_unload_model(m->decoder);
+  g_free(m->encoding);
   g_free(m->hash);
   g_free(m->id);
   g_free(m);
