@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Loads a mask model and finds out what its tensors are: which family it is of, which of the encoder's outputs goes into
  * which of the decoder's inputs, and how large everything is. What does not fit is told by name. */
+#include "ai/backend_internal.h"
 #include "ai/seg_model.h"
 
 #include <string.h>

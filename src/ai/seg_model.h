@@ -6,7 +6,6 @@
 #ifndef DT_AI_SEG_MODEL_H
 #define DT_AI_SEG_MODEL_H
 
-#include "ai/backend_internal.h"
 #include "ai/seg_cache.h"
 #include "ai/segmentation.h"
 

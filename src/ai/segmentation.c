@@ -3,6 +3,7 @@
  *
  * One thread at a time works with a context: it takes it, and others that want to wait their turn. The lock is never held
  * while somebody works, so that asking how things stand never waits. */
+#include "ai/backend_internal.h"
 #include "ai/seg_model.h"
 #include "common/colour.h"
 #include "common/log.h"
