@@ -110,9 +110,10 @@ static size_t _pack_plane(const float *data, size_t count, int plane, uint8_t *o
   return deflated;
 }
 
-static uint8_t *_pack_tensor(const dt_seg_feature_t *feature, size_t count, dt_seg_file_tensor_t *tensor,
-                             uint8_t *out, uint8_t *scratch)
+static uint8_t *_pack_tensor(const dt_seg_feature_t *feature, dt_seg_file_tensor_t *tensor, uint8_t *out,
+                             uint8_t *scratch)
 {
+  const size_t count = _count(feature->ndim, feature->dims);
   g_strlcpy(tensor->name, feature->name, sizeof tensor->name);
   memcpy(tensor->dims, feature->dims, (size_t)feature->ndim * sizeof *tensor->dims);
   tensor->ndim = feature->ndim;
@@ -125,20 +126,20 @@ static uint8_t *_pack_tensor(const dt_seg_feature_t *feature, size_t count, dt_s
   return out;
 }
 
-/* Whether a file can hold it; with the floats of each tensor, and added to zeros: of the largest, of all. */
-static gboolean _measure(const dt_seg_features_t *f, size_t counts[DT_SEG_MAX_FEATURES], size_t *largest,
-                         size_t *all)
+/* Whether a file can hold it; with the floats of the largest tensor and of all. */
+static gboolean _measure(const dt_seg_features_t *f, size_t *largest, size_t *all)
 {
+  *largest = *all = 0;
   if(f->n < 1 || f->n > DT_SEG_MAX_FEATURES || f->width < 1 || f->height < 1) return FALSE;
   for(int i = 0; i < f->n; i++)
   {
     const dt_seg_feature_t *feature = &f->features[i];
-    counts[i] = _count(feature->ndim, feature->dims);
-    if(!counts[i] || !feature->data || !feature->name || !*feature->name
+    const size_t count = _count(feature->ndim, feature->dims);
+    if(!count || !feature->data || !feature->name || !*feature->name
        || strlen(feature->name) >= DT_SEG_FILE_NAME)
       return FALSE;
-    *largest = MAX(*largest, counts[i]);
-    *all += counts[i];
+    *largest = MAX(*largest, count);
+    *all += count;
   }
   return *all <= DT_SEG_FILE_MAX_FLOATS;
 }
@@ -154,33 +155,35 @@ static void _start_head(dt_seg_file_head_t *head, const char *key, const char *m
   head->height = f->height;
 }
 
-static uint8_t *_pack(dt_seg_file_head_t *head, const dt_seg_features_t *f, const size_t *counts,
-                      uint8_t *bytes, uint8_t *scratch)
+/* @return the number of bytes */
+static size_t _pack(dt_seg_file_head_t *head, const dt_seg_features_t *f, uint8_t *bytes, uint8_t *scratch)
 {
   uint8_t *out = bytes + sizeof *head;
-  for(int i = 0; i < f->n; i++)
-    out = _pack_tensor(&f->features[i], counts[i], &head->tensors[i], out, scratch);
+  for(int i = 0; i < f->n; i++) out = _pack_tensor(&f->features[i], &head->tensors[i], out, scratch);
   dt_seg_file_seal(head);
   memcpy(bytes, head, sizeof *head);
-  return out;
+  return (size_t)(out - bytes);
 }
 
 uint8_t *dt_seg_file_pack(const char *key, const char *model, const dt_seg_features_t *features, size_t *size,
                           char **reason)
 {
-  size_t counts[DT_SEG_MAX_FEATURES], largest = 0, all = 0;
-  dt_seg_file_head_t head;
+  size_t largest = 0, all = 0;
   *reason = NULL;
-  if(!dt_seg_file_is_hash(key) || !dt_seg_file_is_hash(model))
-    *reason = g_strdup("picture and model are not named by a SHA-256");
-  else if(!_measure(features, counts, &largest, &all))
-    *reason = g_strdup_printf("what the encoder gave is not 1 to %d named tensors of 1 to %d dimensions",
+  if(!dt_seg_file_is_hash(key) || !dt_seg_file_is_hash(model) || !_measure(features, &largest, &all))
+  {
+    *reason = g_strdup_printf("picture and model are not named by a SHA-256, or what the encoder gave is not "
+                              "1 to %d named tensors of 1 to %d dimensions",
                               DT_SEG_MAX_FEATURES, DT_SEG_MAX_DIMS);
-  if(*reason) return NULL;
-  _start_head(&head, key, model, features);
+    return NULL;
+  }
+  dt_seg_file_head_t head;
   uint8_t *bytes = g_try_malloc(sizeof head + all * sizeof(float)), *scratch = g_try_malloc(largest);
   if(bytes && scratch)
-    *size = (size_t)(_pack(&head, features, counts, bytes, scratch) - bytes);
+  {
+    _start_head(&head, key, model, features);
+    *size = _pack(&head, features, bytes, scratch);
+  }
   else
   {
     g_clear_pointer(&bytes, g_free);

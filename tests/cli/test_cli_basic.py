@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Help, version, usage errors, the switch, the settings, completions and the manual page."""
+import json
 import os
 import re
 import shutil
@@ -346,6 +347,47 @@ class Inventory(CliTest):
         self.assert_ok(result)
         self.assertIn("lib.so", result.out + result.err)
         self.assertIn("ONNX Runtime 1.", result.out)
+
+
+class MaskCache(CliTest):
+    """Pictures encoded for masks are listed and cleared, by their name or with everything else."""
+
+    models = ()
+
+    def setUp(self):
+        super().setUp()
+        self.own = self.path("own cache")
+        self.folder = os.path.join(self.own, "segmentation")
+
+    def fill(self):
+        os.makedirs(self.folder, exist_ok=True)
+        for i in range(3):
+            with open(os.path.join(self.folder, "%064x-%064x.seg" % (i, 7)), "wb") as f:
+                f.write(bytes(1 << 20))
+        with open(os.path.join(self.folder, "%064x.key" % 9), "wb") as f:
+            f.write(b"x")
+
+    def run_cache(self, *words):
+        return self.run_cli("--cachedir", self.own, "--conf", "plugins/ai/mask_cache_limit=7M", "cache", *words)
+
+    def test_list(self):
+        self.assertEqual(self.assert_ok(self.run_cache("list")).out, "")
+        self.fill()
+        text = self.assert_ok(self.run_cache("list")).out
+        self.assertRegex(text, r"(?m)^mask +3 encoded pictures +3\.0 MiB  of at most 7M$")
+        entry, = map(json.loads, self.assert_ok(self.run_cache("list", "--json")).out.splitlines())
+        self.assertEqual(entry, {"schema_version": 1, "task": "mask", "pictures": 3, "bytes": 3 * (1 << 20) + 1,
+                                 "path": self.folder})
+
+    def test_clear(self):
+        for words in (("mask",), ("MASK",), ()):
+            with self.subTest(words):
+                self.fill()
+                self.assert_fails(self.run_cache("clear", "openvino"), 1, "cache list")
+                self.assertEqual(len(os.listdir(self.folder)), 4)
+                self.assertIn("3.0 MiB cleared", self.assert_ok(self.run_cache("clear", *words)).err)
+                self.assertEqual(os.listdir(self.folder), [])
+                self.assert_fails(self.run_cache("clear", "mask"), 1, "cache list")
 
 
 class Documents(CliTest):
