@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Loads a mask model and finds out what its tensors are: which family it is of, which of the encoder's outputs goes into
  * which of the decoder's inputs, and how large everything is. What does not fit is told by name. */
-#include "ai/backend_internal.h"
 #include "ai/seg_model.h"
+#include "ai/backend_internal.h"
 
 #include <string.h>
 
@@ -309,6 +309,7 @@ static dt_ai_context_t *_open(const dt_ai_model_info_t *info, const char *file,
     o.overrides = overrides;
     o.n_overrides = G_N_ELEMENTS(overrides);
   }
+  if(!dt_seg_check_cancelled(opts->cancellable, error)) return NULL;
   GBytes *bytes = dt_ai_read_model_file(info->directory, file, error);
   if(!bytes) return NULL;
   char *path = g_build_filename(info->directory, file, NULL);

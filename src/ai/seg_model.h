@@ -99,6 +99,9 @@ dt_seg_answer_t *dt_seg_ask(const dt_seg_model_t *model, const dt_seg_picture_t 
 gboolean dt_seg_check_finite(const dt_seg_model_t *model, const char *what, const float *values, size_t n,
                              GError **error);
 
+/** Sets @p error and returns FALSE when it is cancelled. */
+gboolean dt_seg_check_cancelled(GCancellable *cancellable, GError **error);
+
 static inline size_t dt_seg_count(const dt_seg_shape_t *shape)
 {
   return dt_ai_tensor_element_count(shape->dims, shape->ndim);

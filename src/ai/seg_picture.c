@@ -72,9 +72,9 @@ static gboolean _is_wanted(const dt_seg_filter_t *f, int from, int y)
   return FALSE;
 }
 
-static gboolean _check_cancelled(GCancellable *cancellable, GError **error)
+gboolean dt_seg_check_cancelled(GCancellable *cancellable, GError **error)
 {
-  if(!g_cancellable_set_error_if_cancelled(cancellable, NULL)) return TRUE;
+  if(!g_cancellable_is_cancelled(cancellable)) return TRUE;
   g_set_error_literal(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
   return FALSE;
 }
@@ -121,7 +121,7 @@ static gboolean _read_rows(_reader_t *r, dt_row_source_t *rows, float *tensor, i
   {
     while(from < down->n && down->first[from] + down->count[from] <= y) from++;
     if(!_is_wanted(down, from, y)) continue;
-    if(!_check_cancelled(cancellable, error) || !rows->read(rows, y, 1, r->row, error)) return FALSE;
+    if(!dt_seg_check_cancelled(cancellable, error) || !rows->read(rows, y, 1, r->row, error)) return FALSE;
     _encode_row(r->row, rows->width, rows->channels, r->rgb);
     _narrow_row(&r->across, r->rgb, r->narrow);
     _add_row(down, from, y, r->narrow, r->across.n, tensor, side);
@@ -212,7 +212,7 @@ static gboolean _run_encoder(const dt_seg_model_t *m, float *input, dt_seg_pictu
     shapes[k] = m->features[k];
     out[k] = (dt_ai_tensor_t){ picture->features[k], DT_AI_FLOAT, shapes[k].dims, shapes[k].ndim };
   }
-  if(!_check_cancelled(cancellable, error)
+  if(!dt_seg_check_cancelled(cancellable, error)
      || !dt_ai_run_cancellable(m->encoder, &in, 1, out, m->n_features, cancellable, error))
     return FALSE;
   for(int k = 0; k < m->n_features; k++) shapes[k].ndim = out[k].ndim;

@@ -49,8 +49,7 @@ static gboolean _take(dt_seg_context_t *ctx, GCancellable *cancellable, GError *
   const gboolean mine = !ctx->taken;
   ctx->taken = TRUE;
   pthread_mutex_unlock(&ctx->lock);
-  if(!mine) g_set_error_literal(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
-  return mine;
+  return mine || dt_seg_check_cancelled(cancellable, error);
 }
 
 static void _give(dt_seg_context_t *ctx)
