@@ -484,7 +484,7 @@ static void test_masks_of_all_sizes(void **state)
     dt_seg_context_t *ctx = _load(_planes[k].id);
     for(int i = 0; i < n; i++)
     {
-      const int longest = i % 5 ? 900 : 3000;
+      const int longest = i % 5 ? 700 : 2000;
       const int width = i < fixed ? _sizes[i][0] : test_random_int(&random, 1, longest);
       const int height = i < fixed ? _sizes[i][1] : test_random_int(&random, 1, longest);
       _check_size(ctx, &_planes[k], width, height, &random);
@@ -1219,9 +1219,9 @@ static gpointer _work(gpointer data)
 {
   const _worker_t *w = data;
   test_random_t random = { w->seed };
-  for(int i = 0; i < 8; i++)
+  for(int i = 0; i < 4; i++)
   {
-    const int width = test_random_int(&random, 301, 800), height = test_random_int(&random, 201, 800);
+    const int width = test_random_int(&random, 301, 400), height = test_random_int(&random, 201, 400);
     _case_t c = _new_case(&_planes[2], width, height);
     _encode_flat(w->own, width, height, _grey);
     _check_next(w->own, &c, &_middle, 1, FALSE, FALSE);
