@@ -291,6 +291,12 @@ static gboolean _check_decoder(dt_seg_model_t *m, const char *arch, GError **err
 
 /* --- loading --- */
 
+/* The hash of a large file takes as long as its session: both at once. */
+static gpointer _hash(gpointer bytes)
+{
+  return g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, bytes);
+}
+
 static dt_ai_context_t *_open(const dt_ai_model_info_t *info, const char *file,
                               const dt_seg_load_opts_t *opts, gboolean on_cpu, dt_ai_opt_level_t level,
                               char **hash, GError **error)
@@ -313,9 +319,10 @@ static dt_ai_context_t *_open(const dt_ai_model_info_t *info, const char *file,
   GBytes *bytes = dt_ai_read_model_file(info->directory, file, error);
   if(!bytes) return NULL;
   char *path = g_build_filename(info->directory, file, NULL);
+  GThread *hashing = hash ? g_thread_new("model hash", _hash, bytes) : NULL;
   dt_ai_context_t *ctx =
       dt_ai_session_create(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &o, error);
-  if(ctx && hash) *hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, bytes);
+  if(hashing) *hash = g_thread_join(hashing);
   g_free(path);
   g_bytes_unref(bytes);
   return ctx;

@@ -23,17 +23,25 @@ void dt_seg_fit(int width, int height, int side, int *fitted_width, int *fitted_
   *fitted_height = CLAMP((int)floor(height * scale + 0.5), 1, side);
 }
 
-/* A linear row becomes three colours of 0 to 255, whole numbers as on a screen. */
+/* Whole numbers from 0 to 255, as on a screen. */
+static void _quantise(float *samples, size_t n)
+{
+  for(size_t i = 0; i < n; i++)
+  {
+    const float v = samples[i] > 0 ? samples[i] : 0.0f; /* also what is no number */
+    samples[i] = (float)(int)(255.0f * (v < 1 ? v : 1.0f) + 0.5f);
+  }
+}
+
+/* A linear row becomes three colours. */
 static void _encode_row(float *row, int width, int channels, float *rgb)
 {
-  const int colours = DT_ROW_COLOURS(channels);
-  dt_srgb_encode(row, row, (size_t)width * (size_t)channels);
+  const size_t n = (size_t)width * (size_t)channels;
+  const int step = DT_ROW_COLOURS(channels) == 3;
+  dt_srgb_encode(row, row, n);
+  _quantise(row, n);
   for(int x = 0; x < width; x++)
-    for(int c = 0; c < 3; c++)
-    {
-      const float v = row[(size_t)x * (size_t)channels + (size_t)(colours == 3 ? c : 0)];
-      rgb[3 * x + c] = floorf(255.0f * (v > 0 ? v < 1 ? v : 1.0f : 0.0f) + 0.5f);
-    }
+    for(int c = 0; c < 3; c++) rgb[3 * x + c] = row[(size_t)x * (size_t)channels + (size_t)(c * step)];
 }
 
 static void _narrow_row(const dt_seg_filter_t *f, const float *rgb, float *narrow)

@@ -814,6 +814,39 @@ static void test_published(void **state)
   }
 }
 
+/* A model of the published names, sizes and layers, made here: load, encode, answer, refine. */
+static void test_sam21_shape(void **state)
+{
+  (void)state;
+  if(!test_is_long()) skip();
+  char *script = g_build_filename(DT_TEST_SOURCE_DIR, "tests", "support", "make_sam21.py", NULL),
+       *folder = g_build_filename(_world, "sam21", NULL);
+  const char *const asks[] = { "/usr/bin/python3", "-c", "import numpy, onnx", NULL },
+                    *makes[] = { "/usr/bin/python3", script, folder, NULL };
+  int status = -1;
+  const GSpawnFlags quiet = G_SPAWN_STDERR_TO_DEV_NULL;
+  if(!g_spawn_sync(NULL, (char **)asks, NULL, quiet, NULL, NULL, NULL, NULL, &status, NULL) || status) skip();
+  assert_true(g_spawn_sync(NULL, (char **)makes, NULL, 0, NULL, NULL, NULL, NULL, &status, NULL));
+  assert_int_equal(status, 0);
+  dt_ai_environment_t *env = dt_ai_env_init(folder);
+  GError *error = NULL;
+  dt_seg_context_t *ctx = dt_seg_load_ext(env, "mask-object-sam21-shape", NULL, &error);
+  assert_no_error(error);
+  _encode_flat(ctx, 640, 480, _grey);
+  for(int round = 0; round < 3; round++)
+  {
+    dt_seg_answer_t *answer = _ask(ctx, &_one);
+    assert_int_equal(answer->n, 3);
+    assert_int_equal(answer->columns, 256);
+    for(int i = 0; i < 3; i++) assert_true(answer->iou[i] > 0 && answer->iou[i] < 1);
+    dt_seg_answer_free(answer);
+  }
+  dt_seg_free(ctx);
+  dt_ai_env_destroy(env);
+  g_free(folder);
+  g_free(script);
+}
+
 static void _refuse_model(const char *id, const char *words)
 {
   GError *error = NULL;
@@ -832,6 +865,9 @@ static void test_models_that_do_not_fit(void **state)
     if(_mixes[i].words) _refuse_model(_mixes[i].id, _mixes[i].words);
   _refuse_model("nobody", "There is no model \"nobody\"");
   _refuse_model("denoise-conv3", "is for the task denoise, not mask");
+  _refuse_model("broken-mask-shapes",
+                "its encoder's output \"high_res_feats_0\" has the shape [1, 32, 128, 128]");
+  _refuse_model("broken-mask-arch", "its decoder has no \"point_coords\"");
   _refuse_model("mask-subject-lone", "there is no encoder.onnx");
   _refuse_model("broken-check-no-decoder", "there is no decoder.onnx");
   _refuse_model("broken-check-orig-im-size", "its decoder's input \"orig_im_size\" is neither a prompt");
@@ -860,6 +896,16 @@ static void test_no_numbers(void **state)
   _encode_flat(ctx, 640, 480, _grey);
   _refuse(ctx, &_one, DT_AI_ERROR_FAILED, "masks that are not numbers");
   assert_null(dt_seg_save_prev_mask(ctx));
+  dt_seg_free(ctx);
+}
+
+/* What shows only when it runs, and does not fit then. */
+static void test_shapes_that_show_late(void **state)
+{
+  (void)state;
+  dt_seg_context_t *ctx = _load("broken-run-two-masks"); /* with three scores */
+  _encode_flat(ctx, 640, 480, _grey);
+  _refuse(ctx, &_one, DT_AI_ERROR_FAILED, "do not belong together");
   dt_seg_free(ctx);
 }
 
@@ -1305,8 +1351,10 @@ int main(void)
     cmocka_unit_test(test_many_prompts),
     cmocka_unit_test(test_wrong_prompts),
     cmocka_unit_test(test_published),
+    cmocka_unit_test(test_sam21_shape),
     cmocka_unit_test(test_models_that_do_not_fit),
     cmocka_unit_test(test_no_numbers),
+    cmocka_unit_test(test_shapes_that_show_late),
     cmocka_unit_test(test_encoding_image),
     cmocka_unit_test(test_antialias),
     cmocka_unit_test(test_large_picture),
