@@ -63,7 +63,7 @@ void dt_seg_resize(const float *in, int width, int height, double step_x, double
   dt_seg_filter_t across, down;
   dt_seg_filter_init(&across, width, out_width, step_x, TRUE);
   dt_seg_filter_init(&down, height, out_height, step_y, TRUE);
-  float *row = g_new(float, out_width);
+  float *row = g_new0(float, out_width);
   for(int y = 0, from = 0; y < height; y++)
   {
     _narrow(&across, in + (size_t)y * (size_t)width, row);
