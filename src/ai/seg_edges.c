@@ -8,7 +8,7 @@
 
 #define ROWS 64         /* of a chunk */
 #define BEYOND 1e30f    /* what infinite logits count as */
-#define DIRECT_BLUR 2.5 /* sigma up to which the blur is done at full size */
+#define DIRECT_BLUR 3.2 /* sigma up to which the blur is done at full size */
 #define BLUR_REACH 3.5  /* sigmas */
 #define MAX_REACH 12    /* of the direct blur */
 
