@@ -195,7 +195,7 @@ static void _take_nearness(_fit_t *f, int y, const float *sums)
   for(int x = 0; x < w; x++)
   {
     const float b = sums[x] / (float)(rows * _count(x, f->radius_x, w));
-    out[x] = CLAMP(8 * b * (1 - b), 0, 1);
+    out[x] = CLAMP(16 * b * (1 - b), 0, 1);
   }
 }
 
