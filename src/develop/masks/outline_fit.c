@@ -13,7 +13,7 @@
 #define NO_CORNERS 1.3
 #define TANGENT_REACH 3 /* points */
 #define SMOOTHINGS 8    /* of staircases */
-#define STAIR 0.45      /* pixels that a point of a staircase may move */
+#define STAIR 0.45      /* pixels that a point of a staircase may move, the tolerance included */
 #define MAX_SAMPLES 48  /* of a long piece, for the first try */
 #define IMPROVEMENTS 4
 
@@ -31,7 +31,6 @@ typedef struct _piece_t
   const double *length;   /* along it */
   const uint8_t *corner;
   int n;
-  gboolean is_open; /* it begins in a corner */
 } _piece_t;
 
 static _point_t _minus(_point_t a, _point_t b)
@@ -86,14 +85,15 @@ static void _smooth(const dt_outline_fit_t *f, _point_t *points, int n)
 {
   _point_t *old = g_memdup2(points, (size_t)n * sizeof(_point_t)),
            *first = g_memdup2(old, (size_t)n * sizeof(_point_t));
+  const double stair = MAX(STAIR - f->tolerance, 0.1);
   for(int pass = 0; pass < SMOOTHINGS; pass++)
   {
     for(int i = 0; i < n; i++)
     {
       const _point_t *a = &old[(i + n - 1) % n], *b = &old[(i + 1) % n], *at = &first[i];
       if(_is_on_border(f, *at)) continue;
-      points[i].x = CLAMP((a->x + 2 * old[i].x + b->x) / 4, at->x - STAIR, at->x + STAIR);
-      points[i].y = CLAMP((a->y + 2 * old[i].y + b->y) / 4, at->y - STAIR, at->y + STAIR);
+      points[i].x = CLAMP((a->x + 2 * old[i].x + b->x) / 4, at->x - stair, at->x + stair);
+      points[i].y = CLAMP((a->y + 2 * old[i].y + b->y) / 4, at->y - stair, at->y + stair);
     }
     memcpy(old, points, (size_t)n * sizeof(_point_t));
   }
@@ -118,6 +118,12 @@ static gboolean _is_border_corner(const dt_outline_fit_t *f, const _point_t *poi
   return !((upright && a.x == p.x && b.x == p.x) || (level && a.y == p.y && b.y == p.y));
 }
 
+enum
+{
+  SHARP = 1,
+  AT_BORDER
+};
+
 static uint8_t *_find_corners(const dt_outline_fit_t *f, const _point_t *points, int n)
 {
   uint8_t *corner = g_new0(uint8_t, n + 1);
@@ -125,12 +131,18 @@ static uint8_t *_find_corners(const dt_outline_fit_t *f, const _point_t *points,
   const int reach = CLAMP(n / 4, 1, CORNER_REACH);
   const double least = f->smooth >= NO_CORNERS || f->smooth < 0 ? 360 : CORNER_ANGLE * f->smooth;
   for(int i = 0; i < n; i++) turn[i] = _turn(points, n, i, reach);
+  if(f->smooth >= 0)
+    for(int i = 0; i < n; i++) corner[i] = _is_border_corner(f, points, n, i) ? AT_BORDER : 0;
   for(int i = 0; i < n; i++)
   {
-    gboolean sharpest = turn[i] > least;
+    gboolean sharpest = turn[i] > least && !corner[i];
     for(int k = 1; sharpest && k <= reach; k++)
-      sharpest = turn[i] > turn[(i + n - k) % n] && turn[i] >= turn[(i + k) % n];
-    corner[i] = sharpest || (f->smooth >= 0 && _is_border_corner(f, points, n, i));
+    {
+      const int before = (i + n - k) % n, after = (i + k) % n;
+      sharpest = turn[i] > turn[before] && turn[i] >= turn[after] && corner[before] != AT_BORDER
+                 && corner[after] != AT_BORDER;
+    }
+    if(sharpest) corner[i] = SHARP;
   }
   g_free(turn);
   return corner;
@@ -184,18 +196,21 @@ static void _solve(_curve_t *c, _point_t out, _point_t in, const _point_t *point
   c->p[2] = _plus(c->p[3], to, in);
 }
 
+/* The point up to @p reach further, no further than a corner. */
+static int _look(const _piece_t *k, int i, int way, int reach)
+{
+  int at = i;
+  for(int step = 0; step < reach && (step == 0 || !k->corner[at]); step++) at = (at + way + k->n) % k->n;
+  return at;
+}
+
 /* The direction in which a curve leaves point @p i: along the polygon (@p way = 1) or back. At a corner it looks at
  * one side only. */
 static _point_t _tangent(const _piece_t *k, int i, int way, int most)
 {
-  const int reach = MIN(TANGENT_REACH, most), n = k->n;
-  int to = i + way * reach, from = k->corner[i] ? i : i - way * reach;
-  if(k->is_open)
-  {
-    to = CLAMP(to, 0, n);
-    from = CLAMP(from, 0, n);
-  }
-  return _unit(_minus(k->points[(to + n) % n], k->points[(from + n) % n]));
+  const int reach = MIN(TANGENT_REACH, most);
+  const int to = _look(k, i, way, reach), from = k->corner[i] ? i : _look(k, i, -way, reach);
+  return _unit(_minus(k->points[to], k->points[from]));
 }
 
 /* The largest squared distance of all points from the curve; ends as soon as it is more than @p most. */
@@ -335,7 +350,7 @@ GArray *dt_outline_fit(const dt_outline_fit_t *fit, dt_outline_point_t *points, 
   memcpy(ring, points, (size_t)n * sizeof(_point_t));
   ring[n] = ring[0];
   double *length = _measure_lengths(ring, n);
-  const _piece_t k = { fit, ring, length, corner, n, corner[0] };
+  const _piece_t k = { fit, ring, length, corner, n };
   for(int from = 0, to; from < n; from = to)
   {
     for(to = from + 1; to < n && !corner[to];) to++;
