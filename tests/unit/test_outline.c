@@ -158,7 +158,6 @@ static void test_disc(void **state)
     if(fabs(radius - r) > 0.05) fail_msg("radius %g instead of %g", radius, r);
     assert_int_equal(o->paths->len, 1);
     assert_false(_path(o, 0)->is_hole);
-    print_message("%g: %g %u\n", r, radius, _segments(o));
     dt_outline_free(o);
     g_free(m.values);
   }
@@ -260,7 +259,6 @@ static void test_options(void **state)
     area[i] = _area(o);
     dt_outline_free(o);
   }
-  print_message("%g %g\n", area[0], area[1]);
   assert_true(fabs(area[0] - area[1] - 2 * 240) < 12);
   g_free(m.values);
 }

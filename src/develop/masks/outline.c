@@ -90,15 +90,23 @@ static double _or(double value, double usual)
   return value < 0 || value > 0 ? value : usual;
 }
 
+static gboolean _is_black_and_white(const float *mask, size_t n)
+{
+  for(size_t i = 0; i < n; i++)
+    if(mask[i] > 0.004f && mask[i] < 0.996f) return FALSE;
+  return TRUE;
+}
+
 dt_outline_t *dt_outline_trace(const float *mask, int width, int height, const dt_outline_opts_t *opts,
                                GError **error)
 {
   static const dt_outline_opts_t none = { 0 };
+  const gboolean is_hard = _is_black_and_white(mask, (size_t)width * (size_t)height);
   if(!opts) opts = &none;
   _trace_t t = { .outline = dt_outline_new(width, height), .specks = _or(opts->specks, 2) };
   t.areas = g_array_new(FALSE, FALSE, sizeof(double));
-  t.fit = (dt_outline_fit_t){ fabs(_or(opts->tolerance, 0.2)), _or(opts->smooth, 1), width, height };
-  if(dt_outline_walk(mask, width, height, _or(opts->threshold, 0.5), _add_polygon, &t, error))
+  t.fit = (dt_outline_fit_t){ fabs(_or(opts->tolerance, 0.2)), _or(opts->smooth, 1), is_hard, width, height };
+  if(dt_outline_walk(mask, width, height, _or(opts->threshold, 0.5), is_hard, _add_polygon, &t, error))
     _sort(&t);
   else
     g_clear_pointer(&t.outline, dt_outline_free);

@@ -11,10 +11,12 @@
 #define CORNER_REACH 4  /* points on each side that show a corner */
 #define CORNER_ANGLE 50 /* degrees, with smooth = 1 */
 #define NO_CORNERS 1.3
-#define TANGENT_REACH 3 /* points */
-#define SMOOTHINGS 8    /* of staircases */
-#define STAIR 0.45      /* pixels that a point of a staircase may move, the tolerance included */
-#define MAX_SAMPLES 48  /* of a long piece, for the first try */
+#define TANGENT_REACH 5 /* points */
+#define PASSES 3        /* of smoothing */
+#define DRIFT 0.06      /* pixels by which interpolation is put right at most */
+#define STAIR_PASSES 8
+#define STAIR 0.45     /* pixels that a point of a staircase may move, the tolerance included */
+#define MAX_SAMPLES 48 /* of a long piece, for the first try */
 #define IMPROVEMENTS 4
 
 typedef dt_outline_point_t _point_t;
@@ -62,43 +64,36 @@ static _point_t _unit(_point_t a)
 
 /* --- the polygon: staircases and corners --- */
 
-static gboolean _is_half(double v)
-{
-  return floor(2 * v) == 2 * v;
-}
-
-/* A mask of black and white has its crossings half way between pixels. */
-static gboolean _is_staircase(const _point_t *points, int n)
-{
-  int hard = 0;
-  for(int i = 0; i < n; i++) hard += _is_half(points[i].x) && _is_half(points[i].y);
-  return hard * 10 > n * 9;
-}
-
 static gboolean _is_on_border(const dt_outline_fit_t *f, _point_t p)
 {
   return p.x <= 0 || p.y <= 0 || p.x >= f->width || p.y >= f->height;
 }
 
-/* Averages the points along the polygon. None comes near a pixel's centre, which would change sides. */
+/* Moves points towards the middle of their neighbours by half the way, within bounds. */
+static void _relax(const dt_outline_fit_t *f, const _point_t *first, double most, _point_t *points, int n)
+{
+  const _point_t start = points[0];
+  _point_t before = points[n - 1];
+  for(int i = 0; i < n; i++)
+  {
+    const _point_t here = points[i], after = i + 1 < n ? points[i + 1] : start;
+    const double x = here.x + 0.5 * ((before.x + after.x) / 2 - here.x);
+    const double y = here.y + 0.5 * ((before.y + after.y) / 2 - here.y);
+    before = here;
+    if(_is_on_border(f, first[i])) continue;
+    points[i].x = CLAMP(x, first[i].x - most, first[i].x + most);
+    points[i].y = CLAMP(y, first[i].y - most, first[i].y + most);
+  }
+}
+
+/* Stairs are averaged until they are none, but so that no point comes near a pixel's centre, which would change sides.
+ * Elsewhere it is the waves that interpolation makes of edges that end abruptly in black and white. */
 static void _smooth(const dt_outline_fit_t *f, _point_t *points, int n)
 {
-  _point_t *old = g_memdup2(points, (size_t)n * sizeof(_point_t)),
-           *first = g_memdup2(old, (size_t)n * sizeof(_point_t));
-  const double stair = MAX(STAIR - f->tolerance, 0.1);
-  for(int pass = 0; pass < SMOOTHINGS; pass++)
-  {
-    for(int i = 0; i < n; i++)
-    {
-      const _point_t *a = &old[(i + n - 1) % n], *b = &old[(i + 1) % n], *at = &first[i];
-      if(_is_on_border(f, *at)) continue;
-      points[i].x = CLAMP((a->x + 2 * old[i].x + b->x) / 4, at->x - stair, at->x + stair);
-      points[i].y = CLAMP((a->y + 2 * old[i].y + b->y) / 4, at->y - stair, at->y + stair);
-    }
-    memcpy(old, points, (size_t)n * sizeof(_point_t));
-  }
+  const double most = f->is_hard ? MAX(STAIR - f->tolerance, 0.1) : MIN(f->tolerance / 2, DRIFT);
+  _point_t *first = g_memdup2(points, (size_t)n * sizeof(_point_t));
+  for(int pass = 0; pass < (f->is_hard ? STAIR_PASSES : PASSES); pass++) _relax(f, first, most, points, n);
   g_free(first);
-  g_free(old);
 }
 
 /* Degrees by which the way turns at a point. */
@@ -342,7 +337,7 @@ static double *_measure_lengths(const _point_t *points, int n)
 GArray *dt_outline_fit(const dt_outline_fit_t *fit, dt_outline_point_t *points, int n)
 {
   GArray *segments = g_array_new(FALSE, FALSE, sizeof(dt_outline_segment_t));
-  if(_is_staircase(points, n)) _smooth(fit, points, n);
+  if(fit->smooth >= 0) _smooth(fit, points, n);
   uint8_t *corner = _find_corners(fit, points, n);
   _turn_to_corner(points, corner, n);
   corner[n] = corner[0];

@@ -37,6 +37,7 @@ typedef struct _walk_t
   const float *mask;
   int width, height;
   double threshold;
+  gboolean is_hard;
   uint8_t
       *inside[2]; /* of the pixels above and below the cells; one more on either side, and room for eight */
   int *above, *below; /* the crossing left of each pixel of those rows */
@@ -64,12 +65,11 @@ static double _value(const _walk_t *k, int x, int y)
   return (double)k->mask[(size_t)y * (size_t)k->width + (size_t)x];
 }
 
-/* The part of the way from one pixel to the next. Between black and white it is the half, whatever the threshold. */
+/* The part of the way from one pixel to the next; in black and white it is the half, whatever the threshold. */
 static double _part(const _walk_t *k, double a, double b)
 {
   const double part = (k->threshold - a) / (b - a);
-  const gboolean hard = (a <= 0.004 && b >= 0.996) || (a >= 0.996 && b <= 0.004);
-  return hard || !(part >= 0 && part <= 1) ? 0.5 : part;
+  return k->is_hard || !(part >= 0 && part <= 1) ? 0.5 : part;
 }
 
 /* The crossing left of pixel (@p x, @p y), on the border where there is no pixel on one side. */
@@ -210,14 +210,17 @@ static void _hand_out(const _walk_t *k, dt_outline_polygon_t polygon, void *data
   g_array_unref(ring);
 }
 
-gboolean dt_outline_walk(const float *mask, int width, int height, double threshold,
+gboolean dt_outline_walk(const float *mask, int width, int height, double threshold, gboolean is_hard,
                          dt_outline_polygon_t polygon, void *data, GError **error)
 {
   const size_t n = (size_t)width + 16;
   uint8_t *inside = g_new0(uint8_t, 2 * n);
   int *crossings = g_new0(int, 2 * n);
-  _walk_t k = { mask,      width,         height, threshold, { inside, inside + n },
-                crossings, crossings + n, 0,      NULL,      NULL };
+  _walk_t k = { .mask = mask, .width = width, .height = height, .threshold = threshold, .is_hard = is_hard };
+  k.inside[0] = inside;
+  k.inside[1] = inside + n;
+  k.above = crossings;
+  k.below = crossings + n;
   k.points = g_array_new(FALSE, FALSE, sizeof(_corner_t));
   k.next = g_array_new(FALSE, FALSE, sizeof(int));
   for(int y = 0; y <= height && k.points->len < MAX_POINTS; y++) _walk_row(&k, y);
