@@ -199,7 +199,7 @@ static void _spread(void *data, int chunk)
   const int first = chunk * LINES, count = MIN(LINES, lines - first);
   const size_t size = (size_t)n * LINES;
   float *fields = g_new(float, size *FIELDS);
-  const _envelope_t e = { g_new(int, n), g_new(double, n) };
+  const _envelope_t e = { g_new0(int, n), g_new0(double, n) };
   for(size_t i = 0; i < FIELDS; i++) _load(&p->found[i], columns, first, count, fields + i * size);
   for(int k = 0; k < count; k++)
   {

@@ -53,33 +53,32 @@ DT_SEG_WIDE static void _add_row(float *restrict sums, const float *restrict row
   for(size_t i = 0; i < n; i++) sums[i] += factor * row[i];
 }
 
-#define DEFINE_SLIDE(N)                                                                                      \
-  DT_SEG_WIDE static void _slide_##N(const float *restrict in, int n, int radius, float *restrict out)       \
-  {                                                                                                          \
-    float sum[N] = { 0 };                                                                                    \
-    for(int i = 0; i < MIN(radius, n); i++)                                                                  \
-      for(int c = 0; c < N; c++) sum[c] += in[i * N + c];                                                    \
-    for(int i = 0; i < n; i++)                                                                               \
-    {                                                                                                        \
-      if(i + radius < n)                                                                                     \
-        for(int c = 0; c < N; c++) sum[c] += in[(i + radius) * N + c];                                       \
-      if(i > radius)                                                                                         \
-        for(int c = 0; c < N; c++) sum[c] -= in[(i - radius - 1) * N + c];                                   \
-      for(int c = 0; c < N; c++) out[i * N + c] = sum[c];                                                    \
-    }                                                                                                        \
+/* Inlined for each number of channels, so that their loops become vectors. */
+static inline __attribute__((always_inline)) void _slide_by(const float *restrict in, int n, int radius,
+                                                            float *restrict out, int channels)
+{
+  float sum[MOMENTS] = { 0 };
+  for(int i = 0; i < MIN(radius, n); i++)
+    for(int c = 0; c < channels; c++) sum[c] += in[i * channels + c];
+  for(int i = 0; i < n; i++)
+  {
+    if(i + radius < n)
+      for(int c = 0; c < channels; c++) sum[c] += in[(i + radius) * channels + c];
+    if(i > radius)
+      for(int c = 0; c < channels; c++) sum[c] -= in[(i - radius - 1) * channels + c];
+    for(int c = 0; c < channels; c++) out[i * channels + c] = sum[c];
   }
-DEFINE_SLIDE(1)
-DEFINE_SLIDE(8)
-DEFINE_SLIDE(16)
+}
 
-static void _slide(const float *in, int n, int channels, int radius, float *out)
+/* Sums of windows along a row. */
+DT_SEG_WIDE static void _slide(const float *in, int n, int channels, int radius, float *out)
 {
   if(channels == 1)
-    _slide_1(in, n, radius, out);
+    _slide_by(in, n, radius, out, 1);
   else if(channels == FITS)
-    _slide_8(in, n, radius, out);
+    _slide_by(in, n, radius, out, FITS);
   else
-    _slide_16(in, n, radius, out);
+    _slide_by(in, n, radius, out, MOMENTS);
 }
 
 static void _sum_rows(_fit_t *f, const _box_t *box, int first, int end)
