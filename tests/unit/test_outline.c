@@ -109,7 +109,7 @@ static _shape_t _random_shape(test_random_t *random, const _mask_t *m, gboolean 
   return (_shape_t){ .kind = (_kind_t)test_random_int(random, 0, 2),
                      .x = test_random_range(random, 0.2, 0.8) * m->width,
                      .y = test_random_range(random, 0.2, 0.8) * m->height,
-                     .size = test_random_range(random, 0.12, 0.3) * side * (is_hole ? 0.35 : 1),
+                     .size = test_random_range(random, 0.15, 0.3) * side * (is_hole ? 0.35 : 1),
                      .angle = test_random_range(random, 0, 6.3),
                      .ratio = test_random_range(random, 0.5, 1),
                      .sides = test_random_int(random, 3, 9),
@@ -126,7 +126,7 @@ static void test_random_shapes(void **state)
   double worst = 1, mean = 0, segments[2] = { 0 };
   for(int run = 0; run < runs; run++)
   {
-    _mask_t m = _new(test_random_int(&random, 300, 700), test_random_int(&random, 300, 700));
+    _mask_t m = _new(test_random_int(&random, 300, 500), test_random_int(&random, 300, 500));
     _shape_t shapes[8];
     for(int i = 0; i < 8; i++) shapes[i] = _random_shape(&random, &m, i >= 3);
     _draw(&m, shapes, 8, run % 2);

@@ -105,7 +105,9 @@ dt_outline_t *dt_outline_trace(const float *mask, int width, int height, const d
   if(!opts) opts = &none;
   _trace_t t = { .outline = dt_outline_new(width, height), .specks = _or(opts->specks, 2) };
   t.areas = g_array_new(FALSE, FALSE, sizeof(double));
-  t.fit = (dt_outline_fit_t){ fabs(_or(opts->tolerance, 0.2)), _or(opts->smooth, 1), is_hard, width, height };
+  /* stairs take up a part of it */
+  const double tolerance = fabs(_or(opts->tolerance, 0.2)) * (is_hard ? 0.75 : 1);
+  t.fit = (dt_outline_fit_t){ tolerance, _or(opts->smooth, 1), is_hard, width, height };
   if(dt_outline_walk(mask, width, height, _or(opts->threshold, 0.5), is_hard, _add_polygon, &t, error))
     _sort(&t);
   else

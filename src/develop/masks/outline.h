@@ -39,8 +39,8 @@ typedef struct dt_outline_opts_t
   double threshold; ///< of the mask; 0: 0.5
   double tolerance; ///< pixels the curve may be off; 0: 0.2
   double
-      smooth; ///< turning by more than 50° × smooth within some 8 pixels is a corner; 0: 1; from 1.3 on there
-              ///< are none; negative: polygons
+      smooth; ///< corners are turns by more than 50° × smooth within some 6 pixels; 0: 1; from 1.3 on there are
+              ///< none; negative: polygons
   double specks; ///< paths of less area are left out; 0: 2 pixels, negative: none
 } dt_outline_opts_t;
 
