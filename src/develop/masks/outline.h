@@ -38,16 +38,14 @@ typedef struct dt_outline_opts_t
 {
   double threshold; ///< of the mask; 0: 0.5
   double tolerance; ///< pixels the curve may be off; 0: 0.2
-  double
-      smooth; ///< corners are turns by more than 50° × smooth within some 6 pixels; 0: 1; from 1.3 on there are
-              ///< none; negative: polygons
-  double specks; ///< paths of less area are left out; 0: 2 pixels, negative: none
+  double smooth;    ///< corners turn by over 50° × smooth; 0: 1; from 1.3 on: none; negative: polygons
+  double specks;    ///< paths of less area are left out; 0: 2 pixels, negative: none
 } dt_outline_opts_t;
 
 /** Fits outlines to a mask of floats: exact to a part of a pixel where the mask is soft; in a mask of black and white
  * the stairs of half a pixel are not followed. NaN is outside. What is cut off by the border runs along it.
  *
- * Outer paths run clockwise (as y points down), holes the other way. Takes about 2 bytes per pixel of width and 12 per
+ * Outer paths run clockwise (as y points down), holes the other way. Takes about 20 bytes per
  * pixel of outline.
  * @return transfer full, without any path for an empty mask; or NULL with DT_AI_ERROR_INPUT for a mask of noise, with
  * more than 16 million points on its outlines */
