@@ -8,7 +8,7 @@
 
 #define ROWS 64         /* of a chunk */
 #define BEYOND 1e30f    /* what infinite logits count as */
-#define DIRECT_BLUR 2.5 /* sigma up to which the blur is done at full size */
+#define DIRECT_BLUR 3.2 /* sigma up to which the blur is done at full size */
 #define BLUR_REACH 3.5  /* sigmas */
 #define MAX_REACH 12    /* of the direct blur */
 
@@ -178,7 +178,7 @@ DT_SEG_WIDE static void _convolve(const float *const *rows, int reach, const flo
 static void _blur_row(const _work_t *k, float *padded, float *out)
 {
   const int n = k->rows->width, r = k->reach;
-  const float *rows[2 * MAX_REACH + 1];
+  const float *rows[2 * MAX_REACH + 1] = { NULL };
   for(int i = 0; i < r; i++)
   {
     padded[i] = padded[r];
@@ -196,12 +196,12 @@ static void _blur_chunk(void *data, int chunk)
   const int h = k->rows->height, first = chunk * ROWS, end = MIN(first + ROWS, h),
             from = MAX(first - k->reach, 0);
   const int to = MIN(end + k->reach, h);
-  float *made = g_new(float, (size_t)(to - from) * w), *padded = g_new(float, w + 2 * r);
+  float *made = g_new(float, (size_t)(to - from) * w), *padded = g_new0(float, w + 2 * r);
   void *scratch = g_malloc(_scratch_size(k->rows));
   for(int y = from; y < to; y++) _make_row(k->rows, y, scratch, made + (size_t)(y - from) * w);
   for(int y = first; y < end; y++)
   {
-    const float *rows[2 * MAX_REACH + 1];
+    const float *rows[2 * MAX_REACH + 1] = { NULL };
     for(int i = -k->reach; i <= k->reach; i++)
       rows[i + k->reach] = made + (size_t)(CLAMP(y + i, 0, h - 1) - from) * w;
     _convolve(rows, k->reach, k->kernel, w, padded + r);

@@ -32,7 +32,7 @@ typedef struct dt_seg_edges_t
   double specks;   ///< separate pieces up to this area are removed; negative: all but the largest
   double grow;     ///< the outline moves outwards by so much, inwards when negative
   double feather;  ///< sigma of a Gaussian blur at the end; beyond the picture its edge goes on
-  int radius;      ///< of the guide's window; 0: 1/128 of the mask's long side, at least 2
+  int radius;      ///< of the guide's window; 0: two logits, or 1/128 of the long side, or 2
   int threads;     ///< 0: one for each core; the result does not depend on it
 } dt_seg_edges_t;
 
@@ -67,8 +67,9 @@ typedef struct dt_seg_guide_t
  * @param mask    receives width × height floats; undefined after a failure
  * @param width, height  of the mask, any size from 1×1
  * @return FALSE with DT_AI_ERROR_CANCELLED, _MEMORY, or _FAILED (logits that are no numbers)
- * Uses several threads. Thread-safe. Besides the mask it takes up to 150 MB whatever the mask's size (logits that are
- * noise: 250 MB), and with a feather of more than 2.5 pixels a quarter of the mask's memory. */
+ * Uses several threads. Thread-safe. Besides the mask it takes up to 150 MB whatever the mask's size (350 MB with a
+ * radius below the usual one, or logits that are noise), and with a feather of more than 3.2 pixels up to half of the
+ * mask's memory. */
 gboolean dt_seg_make_mask(const dt_seg_logits_t *logits, const dt_seg_guide_t *guide,
                           const dt_seg_edges_t *edges, float *mask, int width, int height,
                           GCancellable *cancellable, GError **error);

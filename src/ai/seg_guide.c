@@ -4,13 +4,14 @@
  * A plain guided filter fits the blurred mask, and so keeps a part of its blur as a halo. Here, in every window, the
  * colours are fitted to what the mask is sure of:
  *
- *   w = (2 B - 1)^2 + 0.05       weight of a sample; B is the mask, blurred with half the window, so that w is small
- *                                within half a window of the outline, which may be wrong by so much
- *   a = (S + eps)^-1 c,  b = E p - a · E I     S, c: weighted covariances of the colours I, and of I and the mask p
+ *   p = sigmoid(4 x)             the mask x of logits, sharpened: the photograph tells where it is soft
+ *   w = (2 B - 1)^2 + 0.05       weight of a sample; B is p, blurred with half the window, so that w is small within
+ *                                half a window of the outline, which may be wrong by so much
+ *   a = (S + eps)^-1 c,  b = E p - a · E I     S, c: weighted covariances of the colours I, and of I and p
  *   e = a · c                    what the fit explains of V, the variance of p
  *
  * A sample takes the mean of the windows that it lies in, weighted by e: windows that saw but one side know nothing
- * about the edge. The coarse mask p stays where the colours do not tell the sides apart (the sum of e is small against
+ * about the edge. The coarse mask stays where the colours do not tell the sides apart (the sum of e is small against
  * that of V), and far from the outline (B, with the whole window, is near 0 or 1). All of it is linear in I, so the
  * coefficients carry it to the full size. */
 #include "ai/seg_internal.h"
@@ -30,7 +31,7 @@ typedef struct _fit_t
   dt_seg_axis_t x, y; /* of the logits */
   const dt_seg_plane_t *logits;
   dt_seg_plane_t colours; /* around 0 */
-  dt_seg_plane_t mask, weight, nearness, sums, fits;
+  dt_seg_plane_t mask, sharp, weight, nearness, fits;
   dt_seg_plane_t *out;
   int blur_x, blur_y;
 } _fit_t;
@@ -52,33 +53,32 @@ DT_SEG_WIDE static void _add_row(float *restrict sums, const float *restrict row
   for(size_t i = 0; i < n; i++) sums[i] += factor * row[i];
 }
 
-#define DEFINE_SLIDE(N)                                                                                      \
-  DT_SEG_WIDE static void _slide_##N(const float *restrict in, int n, int radius, float *restrict out)       \
-  {                                                                                                          \
-    float sum[N] = { 0 };                                                                                    \
-    for(int i = 0; i < MIN(radius, n); i++)                                                                  \
-      for(int c = 0; c < N; c++) sum[c] += in[i * N + c];                                                    \
-    for(int i = 0; i < n; i++)                                                                               \
-    {                                                                                                        \
-      if(i + radius < n)                                                                                     \
-        for(int c = 0; c < N; c++) sum[c] += in[(i + radius) * N + c];                                       \
-      if(i > radius)                                                                                         \
-        for(int c = 0; c < N; c++) sum[c] -= in[(i - radius - 1) * N + c];                                   \
-      for(int c = 0; c < N; c++) out[i * N + c] = sum[c];                                                    \
-    }                                                                                                        \
+/* Inlined for each number of channels, so that their loops become vectors. */
+static inline __attribute__((always_inline)) void _slide_by(const float *restrict in, int n, int radius,
+                                                            float *restrict out, int channels)
+{
+  float sum[MOMENTS] = { 0 };
+  for(int i = 0; i < MIN(radius, n); i++)
+    for(int c = 0; c < channels; c++) sum[c] += in[i * channels + c];
+  for(int i = 0; i < n; i++)
+  {
+    if(i + radius < n)
+      for(int c = 0; c < channels; c++) sum[c] += in[(i + radius) * channels + c];
+    if(i > radius)
+      for(int c = 0; c < channels; c++) sum[c] -= in[(i - radius - 1) * channels + c];
+    for(int c = 0; c < channels; c++) out[i * channels + c] = sum[c];
   }
-DEFINE_SLIDE(1)
-DEFINE_SLIDE(8)
-DEFINE_SLIDE(16)
+}
 
-static void _slide(const float *in, int n, int channels, int radius, float *out)
+/* Sums of windows along a row. */
+DT_SEG_WIDE static void _slide(const float *in, int n, int channels, int radius, float *out)
 {
   if(channels == 1)
-    _slide_1(in, n, radius, out);
+    _slide_by(in, n, radius, out, 1);
   else if(channels == FITS)
-    _slide_8(in, n, radius, out);
+    _slide_by(in, n, radius, out, FITS);
   else
-    _slide_16(in, n, radius, out);
+    _slide_by(in, n, radius, out, MOMENTS);
 }
 
 static void _sum_rows(_fit_t *f, const _box_t *box, int first, int end)
@@ -155,6 +155,7 @@ static void _sample(void *data, int chunk)
     int x0, x1, y0, y1;
     _cover(y, f->mask.height, f->guide->height, &y0, &y1);
     float *colours = dt_seg_plane_row(&f->colours, y), *mask = dt_seg_plane_row(&f->mask, y);
+    float *sharp = dt_seg_plane_row(&f->sharp, y);
     for(int x = 0; x < w; x++, colours += 3)
     {
       _cover(x, w, f->guide->width, &x0, &x1);
@@ -162,14 +163,16 @@ static void _sample(void *data, int chunk)
     }
     dt_seg_mix_rows(f->logits, &f->y, y, between);
     dt_seg_mix_columns(between, &f->x, w, mask);
+    for(int x = 0; x < w; x++) sharp[x] = 4 * mask[x];
     dt_seg_sigmoid(mask, (size_t)w);
+    dt_seg_sigmoid(sharp, (size_t)w);
   }
   g_free(between);
 }
 
-static void _make_mask(const _fit_t *f, int y, float *row)
+static void _make_sharp(const _fit_t *f, int y, float *row)
 {
-  memcpy(row, dt_seg_plane_row(&f->mask, y), (size_t)f->mask.width * sizeof(float));
+  memcpy(row, dt_seg_plane_row(&f->sharp, y), (size_t)f->mask.width * sizeof(float));
 }
 
 static void _take_weight(_fit_t *f, int y, const float *sums)
@@ -191,7 +194,7 @@ static void _take_nearness(_fit_t *f, int y, const float *sums)
   for(int x = 0; x < w; x++)
   {
     const float b = sums[x] / (float)(rows * _count(x, f->radius_x, w));
-    out[x] = CLAMP(8 * b * (1 - b), 0, 1);
+    out[x] = CLAMP(16 * b * (1 - b), 0, 1);
   }
 }
 
@@ -199,8 +202,8 @@ static void _weigh(void *data, int chunk)
 {
   _fit_t *f = data;
   const int end = MIN((chunk + 1) * ROWS, f->mask.height);
-  const _box_t blur = { 1, f->blur_x, f->blur_y, _make_mask, _take_weight };
-  const _box_t window = { 1, f->radius_x, f->radius_y, _make_mask, _take_nearness };
+  const _box_t blur = { 1, f->blur_x, f->blur_y, _make_sharp, _take_weight };
+  const _box_t window = { 1, f->radius_x, f->radius_y, _make_sharp, _take_nearness };
   _sum_rows(f, &blur, chunk * ROWS, end);
   _sum_rows(f, &window, chunk * ROWS, end);
 }
@@ -210,7 +213,7 @@ static void _weigh(void *data, int chunk)
 DT_SEG_WIDE static void _make_moments(const _fit_t *f, int y, float *row)
 {
   const int n = f->mask.width;
-  const float *p = dt_seg_plane_row(&f->mask, y), *weight = dt_seg_plane_row(&f->weight, y);
+  const float *p = dt_seg_plane_row(&f->sharp, y), *weight = dt_seg_plane_row(&f->weight, y);
   const float *c = dt_seg_plane_row(&f->colours, y);
   for(int x = 0; x < n; x++, c += 3, row += MOMENTS)
   {
@@ -304,13 +307,14 @@ static void _average_windows(void *data, int chunk)
 static gboolean _init(_fit_t *f, int w, int h)
 {
   return dt_seg_plane_init(&f->colours, w, h, 3) && dt_seg_plane_init(&f->mask, w, h, 1)
-         && dt_seg_plane_init(&f->weight, w, h, 1) && dt_seg_plane_init(&f->nearness, w, h, 1)
-         && dt_seg_plane_init(&f->fits, w, h, FITS) && dt_seg_plane_init(f->out, w, h, 4);
+         && dt_seg_plane_init(&f->sharp, w, h, 1) && dt_seg_plane_init(&f->weight, w, h, 1)
+         && dt_seg_plane_init(&f->nearness, w, h, 1) && dt_seg_plane_init(&f->fits, w, h, FITS)
+         && dt_seg_plane_init(f->out, w, h, 4);
 }
 
 static void _cleanup(_fit_t *f)
 {
-  dt_seg_plane_t *planes[] = { &f->colours, &f->mask, &f->weight, &f->nearness, &f->fits };
+  dt_seg_plane_t *planes[] = { &f->colours, &f->mask, &f->sharp, &f->weight, &f->nearness, &f->fits };
   for(size_t i = 0; i < G_N_ELEMENTS(planes); i++) dt_seg_plane_cleanup(planes[i]);
   dt_seg_axis_cleanup(&f->x);
   dt_seg_axis_cleanup(&f->y);
@@ -319,7 +323,10 @@ static void _cleanup(_fit_t *f)
 gboolean dt_seg_guide_fit(const dt_seg_job_t *job, const dt_seg_plane_t *logits, double step_x, double step_y,
                           const dt_seg_guide_t *guide, int radius, int width, int height, dt_seg_plane_t *fit)
 {
-  const int side = MAX(width, height), full = radius > 0 ? MIN(radius, side) : MAX(2, side / 128);
+  const int side = MAX(width, height);
+  /* two logits, of which the networks at hand make 256 × 256, enlarged or not */
+  const int usual = MAX(MAX(2, side / 128), (int)(2 / MAX(step_x, step_y)));
+  const int full = MIN(radius > 0 ? radius : usual, side);
   /* a window of 17 samples is fine enough for coefficients */
   const double scale = MAX(MAX(1, full / 8.0), (double)side / DT_SEG_WORK_SIDE);
   const int w = MAX(1, (int)(width / scale + 0.5)), h = MAX(1, (int)(height / scale + 0.5));

@@ -71,7 +71,6 @@ gboolean dt_seg_grow(const dt_seg_job_t *job, dt_seg_plane_t *logits, double by,
 
 /** Coefficients a red + b green + c blue + d (colours from 0 to 255) on a grid of its own, for a mask of @p width ×
  * @p height.
- * @param logits          a sample is width / logits->width... pixels wide: see @p step_x
  * @param step_x, step_y  samples of @p logits per pixel of the mask
  * @param fit             receives four channels; clean it up
  * @return FALSE when cancelled or without memory */
