@@ -11,8 +11,8 @@ import unittest
 import harness
 from harness import CliTest, open_bug
 
-COMMANDS = ("denoise", "upscale", "rawdenoise", "models", "providers", "runtime", "cache", "prefs", "enable", "disable",
-            "bench", "doctor")
+COMMANDS = ("denoise", "upscale", "rawdenoise", "mask", "models", "providers", "runtime", "cache", "prefs", "enable",
+            "disable", "bench", "doctor")
 OFF = "AI features are switched off. Switch them on with: darktable-ai enable"
 
 
@@ -458,12 +458,14 @@ try darktable-ai denoise --ov
 try darktable-ai denoise --bit-depth ""
 try darktable-ai rawdenoise --bit-depth ""
 try darktable-ai rawdenoise --output-k
+try darktable-ai mask --overlay-
+try darktable-ai mask --holes ""
 try darktable-ai --configdir x pre
 try darktable-ai prefs se
 """).encode())
         result = self.run_command([bash, "--norc", script])
         self.assertEqual(result.out.splitlines(), ["denoise", "--overwrite", "8 16 32", "16 half 32",
-                                                   "--output-kind", "prefs", "set"], result)
+                                                   "--output-kind", "--overlay-size", "all none", "prefs", "set"], result)
 
     def test_manual_page(self):
         page = os.path.join(harness.SOURCE, "doc", "darktable-ai.1")
