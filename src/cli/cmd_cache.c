@@ -123,8 +123,8 @@ static int _cache(int argc, char **argv)
 {
   int code = DT_EXIT_OK;
   if(!dt_cli_parse(&argc, &argv, "list | clear [PROVIDER|MODEL|mask]",
-                   "Shows and clears what is kept to spare work: graphs compiled for a GPU, verdicts about "
-                   "providers, measurements of models, pictures encoded for masks.",
+                   "Shows and clears what is kept to spare work: compiled graphs, verdicts about providers,\n"
+                   "measurements of models, pictures encoded for masks.",
                    "Examples:\n  darktable-ai cache list\n  darktable-ai cache clear\n"
                    "  darktable-ai cache clear webgpu\n  darktable-ai cache clear mask",
                    _entries, &code))
