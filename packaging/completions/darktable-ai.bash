@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # bash completion for darktable-ai
 
-_darktable_ai_commands="denoise upscale rawdenoise models providers runtime cache prefs enable disable bench doctor"
+_darktable_ai_commands="denoise upscale rawdenoise mask models providers runtime cache prefs enable disable bench doctor"
 _darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --help"
 _darktable_ai_help="--help-all --help-global"
 _darktable_ai_denoise="--strength --mask --sigma"
@@ -12,6 +12,9 @@ _darktable_ai_picture="--preserve-wide-gamut --no-preserve-wide-gamut --no-dithe
 _darktable_ai_restore="-o --output --model --provider --memory --format --bit-depth --compression --icc --threads
   --force --overwrite --skip-existing --dry-run --json --progress
   -r --recursive --keep-going --fail-fast --resume --journal --shard"
+_darktable_ai_mask="-p --point -b --box --rough --prompts -o --output --cutout --overlay --overlay-size --candidate
+  --list-candidates --invert --raw --guided --no-guided --holes --specks --grow --feather --bit-depth --assume-profile
+  --model --provider --threads --memory --no-cache --overwrite --dry-run --json --progress"
 _darktable_ai_models="--json --remote --default --all --dry-run -o --output --overwrite --progress"
 _darktable_ai_runtime="--json -y --yes --use --strict --dry-run --progress"
 _darktable_ai_runtime_verbs="show detect use reset install remove"
@@ -27,7 +30,7 @@ _darktable_ai_find_word()
   for((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     case $word in
-      -d | --debug | --configdir | --cachedir | --conf | -o | --output | --progress)
+      -d | --debug | --configdir | --cachedir | --conf | -o | --output | --progress | -p | --point | -b | --box)
         # "--conf=K=V" arrives in pieces: the sign and the value follow
         if [[ ${COMP_WORDS[i + 1]} == "=" ]]; then ((i += 2)); else ((i++)); fi
         ;;
@@ -94,8 +97,10 @@ _darktable_ai_value()
     --icc | --assume-profile)
       COMPREPLY=($(compgen -W "$_darktable_ai_profiles" -- "$current") $(compgen -f -- "$current"))
       ;;
-    --journal | --mask) COMPREPLY=($(compgen -f -- "$current")) ;;
-    --sigma | --strength | --memory | --quality | --threads | --shard) COMPREPLY=() ;;
+    --journal | --mask | --rough | --prompts | --cutout | --overlay) COMPREPLY=($(compgen -f -- "$current")) ;;
+    --holes | --specks) COMPREPLY=($(compgen -W "all none" -- "$current")) ;;
+    --sigma | --strength | --memory | --quality | --threads | --shard | -p | --point | -b | --box) COMPREPLY=() ;;
+    --candidate | --grow | --feather | --overlay-size) COMPREPLY=() ;;
     *) return 1 ;;
   esac
   return 0 # also when nothing matches
@@ -150,6 +155,7 @@ _darktable_ai()
       if [[ $command == denoise ]]; then options+=" $_darktable_ai_denoise"; else options+=" $_darktable_ai_upscale"; fi
       ;;
     rawdenoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_restore $_darktable_ai_rawdenoise" ;;
+    mask) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_mask" ;;
     bench) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_bench" ;;
     models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
     runtime) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_runtime" ;;
@@ -173,7 +179,7 @@ _darktable_ai()
       fi
       ;;
     prefs:get | prefs:set | prefs:reset) options=$(_darktable_ai_keys) ;;
-    denoise:* | upscale:* | rawdenoise:*)
+    denoise:* | upscale:* | rawdenoise:* | mask:*)
       if [[ $current != -* ]]; then
         COMPREPLY=($(compgen -f -- "$current"))
         return

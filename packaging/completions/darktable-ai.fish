@@ -4,7 +4,7 @@
 # --output --output-kind --model --provider --sigma --memory --format --intent --no-dither --bit-depth --compression --quality --icc --assume-profile
 # --threads --force --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
-set -l commands denoise upscale rawdenoise models providers runtime cache prefs enable disable bench doctor
+set -l commands denoise upscale rawdenoise mask models providers runtime cache prefs enable disable bench doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
@@ -41,6 +41,7 @@ complete -c darktable-ai -n "__fish_seen_subcommand_from $commands" -l help-glob
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a denoise -d 'Remove noise from photographs'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a upscale -d 'Enlarge photographs'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a rawdenoise -d 'Remove noise from camera raws'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a mask -d 'Mask what a click means on a photograph'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure how fast a model is here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
@@ -101,6 +102,38 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdeno
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l dry-run -d 'Print the plan and write nothing'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l json -d 'Print one JSON object per file'
 complete -c darktable-ai -n '__fish_seen_subcommand_from denoise upscale rawdenoise' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
+
+# mask
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -F
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -s p -l point -x -d 'A place on the object, or with ,- beside it'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -s b -l box -x -d 'A box around the object'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l rough -r -F -d 'A rough mask to begin with'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l prompts -r -F -d 'Several objects, from a JSON file'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -s o -l output -r -F -d 'A mask or its outline, or a directory'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l cutout -r -F -d 'The object alone'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l overlay -r -F -d 'A picture to look at'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l overlay-size -x -d 'Its longer side in pixels'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l candidate -x -d 'Take this answer'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l list-candidates -d 'Print the answers, write nothing'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l invert -d 'Everything but the object'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l raw -d 'The mask as the model has it'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l guided -d 'Let edges follow the photograph'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l no-guided -d 'Do not'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l holes -x -a 'all none' -d 'Fill holes up to this area'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l specks -x -a 'all none' -d 'Remove pieces up to this area'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l grow -x -d 'Move the edge outwards'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l feather -x -d 'Blur the edge'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l bit-depth -x -a '8 16 32' -d 'Bits per sample'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l assume-profile -r -F -a "$profiles" -d 'Read the input with this profile'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l model -x -a '(__darktable_ai_installed)' -d 'Use this model'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l provider -x -a 'auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU' -d 'Encode on this provider or not at all'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l threads -x -d 'Threads for the network'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l memory -x -d 'Refuse pictures that take more'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l no-cache -d 'Leave the cache of encoded pictures alone'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l overwrite -d 'Replace existing outputs'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l dry-run -d 'Print the plan and write nothing'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l json -d 'Print one JSON object per event'
+complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 
 # models, providers, cache, prefs
 complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear'

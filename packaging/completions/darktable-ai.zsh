@@ -19,6 +19,7 @@ commands=(
   'denoise:remove noise from photographs'
   'upscale:enlarge photographs'
   'rawdenoise:remove noise from camera raws'
+  'mask:mask what a click means on a photograph'
   'models:list, install, download and choose models'
   'providers:show which execution providers work here'
   'runtime:show, find, choose and install ONNX Runtime'
@@ -136,6 +137,39 @@ case $state in
           '--json[print one JSON object per file]' \
           '--progress=[how progress is shown]:mode:(auto bar plain json none)' \
           '*:photograph:_files'
+        ;;
+      mask)
+        _arguments -S $global $help_options \
+          '*'{-p+,--point=}'[a place on the object, or with ,- behind it beside it]:X,Y[,-]:' \
+          '*'{-b+,--box=}'[a box around the object]:X,Y,X,Y:' \
+          '--rough=[a rough mask to begin with]:file:_files' \
+          '--prompts=[several objects]:JSON file:_files -g "*.json"' \
+          '*'{-o+,--output=}'[a mask or its outline, or a directory]:file:_files' \
+          '*--cutout=[the object alone]:file:_files' \
+          '--overlay=[a picture to look at]:file:_files' \
+          '--overlay-size=[its longer side]:pixels:' \
+          '--candidate=[take this answer]:number:' \
+          '--list-candidates[print the answers, write nothing]' \
+          '--invert[everything but the object]' \
+          '(--guided --holes --specks --grow --feather)--raw[the mask as the model has it]' \
+          '(--no-guided --raw)--guided[let edges follow the photograph]' \
+          '(--guided)--no-guided[do not]' \
+          '(--raw)--holes=[fill holes up to]:area:(all none)' \
+          '(--raw)--specks=[remove pieces up to]:area:(all none)' \
+          '(--raw)--grow=[move the edge outwards]:pixels:' \
+          '(--raw)--feather=[blur the edge]:pixels:' \
+          '--bit-depth=[bits per sample]:bits:(8 16 32)' \
+          '--assume-profile=[read the input with this profile]:profile:_darktable_ai_profiles' \
+          '--model=[use this model instead of the active one]:model:_darktable_ai_installed' \
+          '--provider=[encode on this execution provider or not at all]:provider:(auto CPU CUDA MIGraphX OpenVINO CoreML DirectML WebGPU)' \
+          '--threads=[threads for the network]:number:' \
+          '--memory=[refuse pictures that take more]:size:' \
+          '--no-cache[leave the cache of encoded pictures alone]' \
+          '--overwrite[replace existing outputs]' \
+          '--dry-run[print the plan and write nothing]' \
+          '--json[print one JSON object per event]' \
+          '--progress=[how progress is shown]:mode:(auto bar plain json none)' \
+          '1:photograph:_files'
         ;;
       bench)
         _arguments -S $global $help_options \

@@ -13,5 +13,7 @@
 #include "backend.h"
 #include "restore.h"
 #include "restore_raw.h"
+#include "seg_edges.h"
+#include "segmentation.h"
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* cache: what is kept to spare work, and clearing it. Works while AI is off. */
+#include "ai/seg_cache.h"
 #include "cli/cli.h"
 #include "common/ai_cache.h"
 #include "common/conf.h"
@@ -41,6 +42,32 @@ static void _print_entry(const dt_ai_cache_entry_t *entry)
   if(used) g_date_time_unref(used);
 }
 
+/* What masks keep: counted as one, with a limit of its own. */
+static void _print_masks(void)
+{
+  guint64 bytes;
+  int pictures;
+  dt_seg_cache_measure(&bytes, &pictures);
+  if(bytes == 0) return;
+  char *folder = dt_seg_cache_folder(), *limit = dt_conf_get_string(DT_CONF_AI_MASK_CACHE_LIMIT);
+  if(_json)
+  {
+    printf("{\"schema_version\":1,\"task\":\"mask\",\"pictures\":%d,\"bytes\":%" G_GUINT64_FORMAT
+           ",\"path\":",
+           pictures, bytes);
+    dt_cli_print_json_string(folder);
+    puts("}");
+  }
+  else
+  {
+    char *words = g_strdup_printf("%d encoded picture%s", pictures, pictures == 1 ? "" : "s");
+    printf("%-10s %-8s %-28s %9.1f MiB  of at most %s\n", "mask", "", words, (double)bytes / 1048576, limit);
+    g_free(words);
+  }
+  g_free(limit);
+  g_free(folder);
+}
+
 static int _list(void)
 {
   GPtrArray *entries = dt_ai_cache_list();
@@ -50,6 +77,7 @@ static int _list(void)
     _print_entry(entries->pdata[i]);
     total += ((dt_ai_cache_entry_t *)entries->pdata[i])->bytes;
   }
+  _print_masks();
   char *limit = dt_conf_get_string(DT_CONF_AI_CACHE_LIMIT), *cache = dt_paths_get(DT_DIR_CACHE);
   dt_cli_say("%.1f MiB of at most %s in %s", (double)total / 1048576, limit, cache);
   g_free(cache);
@@ -58,10 +86,30 @@ static int _list(void)
   return DT_EXIT_OK;
 }
 
+/* @return FALSE when some of it is still there */
+static gboolean _clear_masks(const char *what, guint64 *bytes, int *count)
+{
+  guint64 size;
+  int pictures;
+  GError *error = NULL;
+  if(what && g_ascii_strcasecmp(what, "mask") != 0) return TRUE;
+  dt_seg_cache_measure(&size, &pictures);
+  if(dt_seg_cache_clear(&error))
+  {
+    *bytes += size;
+    *count += size > 0;
+    return TRUE;
+  }
+  dt_cli_say("%s", error->message);
+  g_error_free(error);
+  return FALSE;
+}
+
 static int _clear(const char *what)
 {
   int count;
-  const guint64 bytes = dt_ai_cache_clear(what, &count);
+  guint64 bytes = dt_ai_cache_clear(what, &count);
+  if(!_clear_masks(what, &bytes, &count)) return DT_EXIT_OUTPUT;
   if(what && count == 0)
   {
     dt_cli_say("nothing is kept for \"%s\". See: darktable-ai cache list", what);
@@ -74,17 +122,17 @@ static int _clear(const char *what)
 static int _cache(int argc, char **argv)
 {
   int code = DT_EXIT_OK;
-  if(!dt_cli_parse(&argc, &argv, "list | clear [PROVIDER|MODEL]",
-                   "Shows and clears what is kept to spare work: graphs compiled for a GPU, verdicts about "
-                   "providers, measurements of models.",
+  if(!dt_cli_parse(&argc, &argv, "list | clear [PROVIDER|MODEL|mask]",
+                   "Shows and clears what is kept to spare work: compiled graphs, verdicts about providers,\n"
+                   "measurements of models, pictures encoded for masks.",
                    "Examples:\n  darktable-ai cache list\n  darktable-ai cache clear\n"
-                   "  darktable-ai cache clear webgpu",
+                   "  darktable-ai cache clear webgpu\n  darktable-ai cache clear mask",
                    _entries, &code))
     return code;
   const char *verb = argc > 1 ? argv[1] : "list";
   if(strcmp(verb, "list") == 0 && argc <= 2) return _list();
   if(strcmp(verb, "clear") == 0 && argc <= 3) return _clear(argc == 3 ? argv[2] : NULL);
-  dt_cli_say("cache takes: list, clear, or clear PROVIDER|MODEL. See: darktable-ai cache --help");
+  dt_cli_say("cache takes: list, clear, or clear PROVIDER|MODEL|mask. See: darktable-ai cache --help");
   return DT_EXIT_USAGE;
 }
 

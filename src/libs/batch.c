@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* what the tasks add to a name unless another pattern is given */
-static const char *const _suffixes[] = { "_denoise", "_rawdenoise", "_upscale" };
+static const char *const _suffixes[] = { "_denoise", "_rawdenoise", "_upscale", "_mask" };
 
 /* One collection at work. */
 typedef struct _collector_t

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Turns rows of any picture into grey ones. */
 #include "libs/mask_source.h"
+#include "common/colour.h"
 #include "imageio/imageio.h"
 
 typedef struct _mask_t
 {
   dt_row_source_t source;
   dt_imageio_reader_t *reader;
-  float *row; /* one row of the file */
+  float *row;       /* one row of the file */
+  gboolean numbers; /* the file has the strengths themselves, not their code values in sRGB */
 } _mask_t;
 
 static gboolean _read(dt_row_source_t *self, int y, int n, float *rows, GError **error)
@@ -24,6 +26,7 @@ static gboolean _read(dt_row_source_t *self, int y, int n, float *rows, GError *
       const float *in = m->row + (size_t)x * (size_t)channels;
       out[x] = colour ? 0.2126f * in[0] + 0.7152f * in[1] + 0.0722f * in[2] : in[0];
     }
+    if(m->numbers) dt_srgb_decode(out, out, (size_t)self->width); /* who reads a mask encodes it again */
   }
   return TRUE;
 }
@@ -43,6 +46,7 @@ dt_row_source_t *dt_mask_source_open(const char *path, GError **error)
   const dt_row_source_t *in = &reader->source;
   _mask_t *m = g_new0(_mask_t, 1);
   m->reader = reader;
+  m->numbers = reader->format == DT_IMAGEIO_PFM || reader->format == DT_IMAGEIO_EXR;
   m->row = g_new(float, (gsize)in->width *(gsize)in->channels);
   m->source =
       (dt_row_source_t){ .width = in->width,

@@ -13,7 +13,8 @@ typedef struct dt_mask_place_t
   int x, y, width, height;
 } dt_mask_place_t;
 
-/** Opens @p path; colours become their luminance, alpha is left out.
+/** Opens @p path; colours become their luminance, alpha is left out. PFM and OpenEXR hold the strengths themselves, other
+ * formats their code values in sRGB: 128 of 255 is one half in both ways.
  * @return the source (transfer full), or NULL with DT_AI_ERROR_INPUT */
 dt_row_source_t *dt_mask_source_open(const char *path, GError **error);
 

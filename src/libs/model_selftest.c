@@ -186,18 +186,22 @@ static gboolean _allocate(const _session_t *s, dt_ai_tensor_t *t, const int64_t 
 }
 
 /* Makes the tensor of input (or output) @p i; dimensions that the file leaves open are taken from
- * @p open. */
+ * @p open, which has four. What an encoder hands to its decoder may have more. */
 static gboolean _make_tensor(_session_t *s, gboolean input, int i, const int64_t *open, GError **error)
 {
   int64_t shape[MAX_DIMS];
   const char *name = input ? dt_ai_get_input_name(s->ctx, i) : dt_ai_get_output_name(s->ctx, i);
   const int ndim = input ? dt_ai_get_input_shape(s->ctx, i, shape, MAX_DIMS)
                          : dt_ai_get_output_shape(s->ctx, i, shape, MAX_DIMS);
-  if(ndim < 0 || ndim > 4) return _refuse(s, error, "its tensor \"%s\" has %d dimensions", name, ndim);
+  if(ndim < 0 || ndim > MAX_DIMS) return _refuse(s, error, "its tensor \"%s\" has %d dimensions", name, ndim);
   if(!_is_float(input ? dt_ai_get_input_type(s->ctx, i) : dt_ai_get_output_type(s->ctx, i)))
     return _refuse(s, error, "its tensor \"%s\" is not of a floating-point type", name);
   for(int d = 0; d < ndim; d++)
+  {
+    if(shape[d] <= 0 && d >= 4)
+      return _refuse(s, error, "its tensor \"%s\" leaves open dimension %d", name, d + 1);
     if(shape[d] <= 0) shape[d] = open[d];
+  }
   return _allocate(s, input ? &s->in[i] : &s->out[i], shape, ndim, error);
 }
 

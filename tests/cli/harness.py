@@ -34,7 +34,7 @@ atexit.register(shutil.rmtree, _shared, True)
 NEXT_STEP = re.compile(
     r"See:|[Ss]ee what|e\.g\.:|[Cc]hoose|[Cc]heck|[Cc]opy|[Cc]onvert|[Uu]se |[Gg]ive|[Cc]reate|[Ff]ree some|[Rr]emove|"
     r"[Ss]ave|[Ee]xport|ignore|[Ss]et |[Ss]ay |[Cc]ut |takes|[Ii]nstall|Switch them on|allow|ask your|[Dd]enoise the|Make |"
-    r"Ask whoever|Download it|[Tt]ry again|[Cc]orrect|[Ll]og in|--memory|[Dd]evelop|lower|raise|[Ll]eave|neither may|can only be", re.S)
+    r"Ask whoever|Download it|[Tt]ry again|[Tt]ry another|[Cc]orrect|[Ll]og in|--memory|[Dd]evelop|lower|raise|[Ll]eave|neither may|can only be", re.S)
 
 
 def main():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Help, version, usage errors, the switch, the settings, completions and the manual page."""
+import json
 import os
 import re
 import shutil
@@ -10,8 +11,8 @@ import unittest
 import harness
 from harness import CliTest, open_bug
 
-COMMANDS = ("denoise", "upscale", "rawdenoise", "models", "providers", "runtime", "cache", "prefs", "enable", "disable",
-            "bench", "doctor")
+COMMANDS = ("denoise", "upscale", "rawdenoise", "mask", "models", "providers", "runtime", "cache", "prefs", "enable",
+            "disable", "bench", "doctor")
 OFF = "AI features are switched off. Switch them on with: darktable-ai enable"
 
 
@@ -349,6 +350,47 @@ class Inventory(CliTest):
         self.assertIn("ONNX Runtime 1.", result.out)
 
 
+class MaskCache(CliTest):
+    """Pictures encoded for masks are listed and cleared, by their name or with everything else."""
+
+    models = ()
+
+    def setUp(self):
+        super().setUp()
+        self.own = self.path("own cache")
+        self.folder = os.path.join(self.own, "segmentation")
+
+    def fill(self):
+        os.makedirs(self.folder, exist_ok=True)
+        for i in range(3):
+            with open(os.path.join(self.folder, "%064x-%064x.seg" % (i, 7)), "wb") as f:
+                f.write(bytes(1 << 20))
+        with open(os.path.join(self.folder, "%064x.key" % 9), "wb") as f:
+            f.write(b"x")
+
+    def run_cache(self, *words):
+        return self.run_cli("--cachedir", self.own, "--conf", "plugins/ai/mask_cache_limit=7M", "cache", *words)
+
+    def test_list(self):
+        self.assertEqual(self.assert_ok(self.run_cache("list")).out, "")
+        self.fill()
+        text = self.assert_ok(self.run_cache("list")).out
+        self.assertRegex(text, r"(?m)^mask +3 encoded pictures +3\.0 MiB  of at most 7M$")
+        entry, = map(json.loads, self.assert_ok(self.run_cache("list", "--json")).out.splitlines())
+        self.assertEqual(entry, {"schema_version": 1, "task": "mask", "pictures": 3, "bytes": 3 * (1 << 20) + 1,
+                                 "path": self.folder})
+
+    def test_clear(self):
+        for words in (("mask",), ("MASK",), ()):
+            with self.subTest(words):
+                self.fill()
+                self.assert_fails(self.run_cache("clear", "openvino"), 1, "cache list")
+                self.assertEqual(len(os.listdir(self.folder)), 4)
+                self.assertIn("3.0 MiB cleared", self.assert_ok(self.run_cache("clear", *words)).err)
+                self.assertEqual(os.listdir(self.folder), [])
+                self.assert_fails(self.run_cache("clear", "mask"), 1, "cache list")
+
+
 class Documents(CliTest):
     """Every option of --help is in the completions and the manual page, and the other way round."""
 
@@ -417,12 +459,14 @@ try darktable-ai denoise --ov
 try darktable-ai denoise --bit-depth ""
 try darktable-ai rawdenoise --bit-depth ""
 try darktable-ai rawdenoise --output-k
+try darktable-ai mask --overlay-
+try darktable-ai mask --holes ""
 try darktable-ai --configdir x pre
 try darktable-ai prefs se
 """).encode())
         result = self.run_command([bash, "--norc", script])
         self.assertEqual(result.out.splitlines(), ["denoise", "--overwrite", "8 16 32", "16 half 32",
-                                                   "--output-kind", "prefs", "set"], result)
+                                                   "--output-kind", "--overlay-size", "all none", "prefs", "set"], result)
 
     def test_manual_page(self):
         page = os.path.join(harness.SOURCE, "doc", "darktable-ai.1")

@@ -14,7 +14,7 @@ class NoAi(CliTest):
     def test_what_needs_ai(self):
         picture = self.make("a.tif")
         before = self.snapshot()
-        for args in (["denoise", picture], ["denoise", "--dry-run", picture], ["models"], ["models", "info", "x"],
+        for args in (["denoise", picture], ["denoise", "--dry-run", picture], ["mask", picture, "--point", "1,1"], ["models"], ["models", "info", "x"],
                      ["providers"], ["runtime"], ["runtime", "install", "openvino"], ["enable"], ["--conf", "plugins/ai/enabled=TRUE", "denoise", picture]):
             with self.subTest(args=args):
                 result = self.assert_fails(self.run_cli(*args), 10)

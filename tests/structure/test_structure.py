@@ -24,8 +24,9 @@ LIBRARY = BUILD / "lib" / "libdarktable_ai.so"
 FLOORS = [["common"], ["ai", "imageio", "iop"], ["develop"], ["libs"], ["cli", "gui"]]
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
-PUBLIC_HEADERS = ["ai/backend.h", "ai/restore.h", "ai/restore_raw.h", "ai/darktable_ai.h", "common/conf.h",
-                  "common/errors.h", "common/log.h", "common/mosaic.h", "common/rows.h"]
+PUBLIC_HEADERS = ["ai/backend.h", "ai/restore.h", "ai/restore_raw.h", "ai/seg_edges.h", "ai/segmentation.h",
+                  "ai/darktable_ai.h", "common/conf.h", "common/errors.h", "common/log.h",
+                  "common/mosaic.h", "common/rows.h"]
 
 NEEDED = re.compile(r"lib(glib-2\.0|gobject-2\.0|gio-2\.0|gmodule-2\.0|json-glib-1\.0|c|m|dl|pthread)"
                     r"\.so\.\d+$|ld-linux.*\.so\.\d+$")
