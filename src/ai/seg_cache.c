@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The directory of encoded pictures: `KEY-MODEL.seg` holds one, `PATH.key` (named by the SHA-256 of the path) what is
- * known of a picture's file. Both are written beside and renamed. When they were used last is their own time of
- * modification, so that no index can disagree with what is there. */
+/* The directory of encoded pictures: `KEY-MODEL.seg` holds one, `PATH.key` (named by the SHA-256 of the path)
+ * what is known of a picture's file. Both are written beside and renamed. When they were used last is their
+ * own time of modification, so that no index can disagree with what is there. */
 #include "seg_cache.h"
 #include "common/checksum.h"
 #include "common/conf.h"
@@ -392,8 +392,8 @@ static gboolean _is_stale(const _file_t *file, gint64 now)
   return !file->is_picture && !file->is_path && ABS(now - file->used) > HOUR_NS;
 }
 
-/* Removes what was left behind. Times in the future are those of a clock that was set back since; they count as the
- * oldest, lest they stay for ever. */
+/* Removes what was left behind. Times in the future are those of a clock that was set back since; they count
+ * as the oldest, lest they stay for ever. */
 static void _sweep(GPtrArray *files)
 {
   const gint64 now = _now_ns();

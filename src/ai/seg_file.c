@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Writes and reads the file of an encoded picture. Reading goes from the outside in: nothing is looked at before what
- * tells its size is known to be right, and nothing is allocated that the file could not fill. */
+/* Writes and reads the file of an encoded picture. Reading goes from the outside in: nothing is looked at
+ * before what tells its size is known to be right, and nothing is allocated that the file could not fill. */
 #include "seg_file.h"
 #include "common/checksum.h"
 
@@ -59,8 +59,8 @@ static uint64_t _count(int ndim, const int64_t *dims)
 
 /* --- deflating --- */
 
-/* All of @p in through @p converter, into at most @p room bytes. @return how many there were; 0: it failed, or they are
- * more */
+/* All of @p in through @p converter, into at most @p room bytes. @return how many there were; 0: it failed,
+ * or they are more */
 static size_t _convert(GConverter *converter, const uint8_t *in, size_t size, uint8_t *out, size_t room)
 {
   size_t done = 0, at = 0;
@@ -250,8 +250,8 @@ static gboolean _check_tensors(const dt_seg_file_head_t *head, size_t size, char
          || _refuse(reason, "it has %" G_GSIZE_FORMAT " bytes instead of %" G_GUINT64_FORMAT, size, bytes);
 }
 
-/* One plane as it was before, in @p bytes itself or inflated into @p room, which takes one byte more than a plane has: so
- * that a stream that is too long shows. NULL: damaged. */
+/* One plane as it was before, in @p bytes itself or inflated into @p room, which takes one byte more than a
+ * plane has: so that a stream that is too long shows. NULL: damaged. */
 static const uint8_t *_unpack_plane(const uint8_t *bytes, size_t stored, uint64_t sum, uint8_t *room,
                                     size_t count)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* XXH64: four lanes take eight bytes each in turn, are merged, and what is left over follows in ever smaller steps. */
+/* XXH64: four lanes take eight bytes each in turn, are merged, and what is left over follows in ever smaller
+ * steps. */
 #include "common/checksum.h"
 
 #include <glib.h>
