@@ -185,8 +185,8 @@ def next_click(truth, mask, valid, clicks):
 
 def iou_of(a, b, valid=True):
     """Intersection over union; 1 where both are empty."""
-    union = np.count_nonzero((a | b) & valid)
-    return np.count_nonzero(a & b & valid) / union if union else 1.0
+    union = int(np.count_nonzero((a | b) & valid))
+    return int(np.count_nonzero(a & b & valid)) / union if union else 1.0
 
 
 # --- the program

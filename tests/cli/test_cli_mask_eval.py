@@ -104,6 +104,25 @@ class Folder(MaskEvalTest):
         self.assertTrue(photo["reached_0.90"])
         self.assertNotIn("iou_at_10", photo)
 
+    def test_several_clicks(self):
+        """The model goes by colour: an object of two takes a click on each."""
+        whole = disc(40, 30, 24)
+        left = [i and at % WIDTH < 48 for at, i in enumerate(whole)]
+        pixels = [v for i, l in zip(whole, left) for v in (RED if l else GREEN if i else BLUE)]
+        self.write("a.png", png(WIDTH, HEIGHT, 3, samples=pixels))
+        self.put_mask("a_mask.png", whole)
+        report = self.path("report.json")
+        self.assert_ok(self.evaluate_folder("--json", report))
+        with open(report) as f:
+            photo = json.load(f)["photographs"][0]
+        self.assertEqual(photo["clicks"][0], [40, 30, "+"])
+        x, y, kind = photo["clicks"][1]
+        self.assertTrue(kind == "+" and whole[y * WIDTH + x] and not left[y * WIDTH + x], photo)
+        self.assertLess(photo["iou_at_1"], 0.85)
+        self.assertGreater(photo["iou_at_10"], 0.9)
+        self.assertGreater(photo["clicks_to_0.85"], 1)
+        self.assertEqual(photo["further_clicks"], len(photo["iou"]) - 1)
+
     def test_the_same_again(self):
         self.put_pairs()
         told = [self.assert_ok(self.evaluate_folder("--clicks", "2", "--raw")).out for _ in range(2)]
