@@ -3,6 +3,7 @@
  * which of the decoder's inputs, and how large everything is. What does not fit is told by name. */
 #include "ai/seg_model.h"
 #include "ai/backend_internal.h"
+#include "common/onnx_graph.h"
 
 #include <string.h>
 
@@ -12,6 +13,9 @@ static const float _sam_deviation[3] = { 58.395f, 57.12f, 57.375f };
 /* of masks and squares; where the decoder does not tell how large its masks are */
 #define LARGEST_SIDE 4096
 #define OPEN_SIDE 1024
+/* of ONNX's TensorProto.DataType */
+#define ONNX_FLOAT 1
+#define ONNX_FLOAT16 10
 
 static gboolean _refuse(const dt_seg_model_t *m, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
 static gboolean _refuse(const dt_seg_model_t *m, GError **error, const char *format, ...)
@@ -86,16 +90,70 @@ static int _find_output(dt_ai_context_t *ctx, const char *name)
 
 /* --- the encoder --- */
 
+static dt_seg_shape_t _value_shape(const dt_onnx_value_t *value)
+{
+  dt_seg_shape_t t = { .ndim = value->rank };
+  for(int i = 0; i < MIN(value->rank, DT_SEG_MAX_DIMS); i++) t.dims[i] = value->dims[i];
+  return t;
+}
+
+static gboolean _is_told(const dt_onnx_value_t *value)
+{
+  const gboolean floats = value->elem_type == ONNX_FLOAT || value->elem_type == ONNX_FLOAT16;
+  return floats && value->rank >= 0 && value->rank <= DT_SEG_MAX_DIMS;
+}
+
+/* What the file itself says of the encoder, without a session, which takes seconds to open. FALSE where the runtime may
+ * know more. */
+static gboolean _read_ports(dt_seg_model_t *m)
+{
+  char *path = g_build_filename(m->directory, "encoder.onnx", NULL);
+  GMappedFile *file = g_mapped_file_new(path, FALSE, NULL);
+  dt_onnx_graph_t *graph =
+      file ? dt_onnx_graph_parse(g_mapped_file_get_contents(file), g_mapped_file_get_length(file), NULL)
+           : NULL;
+  dt_seg_ports_t *p = &m->ports;
+  const dt_onnx_value_t *in = graph ? dt_onnx_graph_inputs(graph, &p->n_in) : NULL,
+                        *out = graph ? dt_onnx_graph_outputs(graph, &p->n_out) : NULL;
+  gboolean told = graph && p->n_in >= 1 && _is_told(in) && !dt_onnx_graph_has_external_data(graph);
+  if(told) p->in = _value_shape(in);
+  for(int k = 0; told && k < MIN(p->n_out, DT_SEG_MAX_FEATURES); k++)
+  {
+    told = _is_told(&out[k]);
+    p->out[k] = _value_shape(&out[k]);
+    g_free(p->names[k]);
+    p->names[k] = g_strdup(out[k].name);
+  }
+  dt_onnx_graph_destroy(graph);
+  if(file) g_mapped_file_unref(file);
+  g_free(path);
+  return told;
+}
+
+/* The same as the session has it. */
+static void _ask_ports(dt_seg_model_t *m)
+{
+  dt_seg_ports_t *p = &m->ports;
+  p->n_in = dt_ai_get_input_count(m->encoder);
+  p->n_out = dt_ai_get_output_count(m->encoder);
+  p->in = _input_shape(m->encoder, 0);
+  for(int k = 0; k < MIN(p->n_out, DT_SEG_MAX_FEATURES); k++)
+  {
+    p->out[k] = _output_shape(m->encoder, k);
+    g_free(p->names[k]);
+    p->names[k] = g_strdup(dt_ai_get_output_name(m->encoder, k));
+  }
+}
+
 static gboolean _check_encoder(dt_seg_model_t *m, GError **error)
 {
-  if(dt_ai_get_input_count(m->encoder) != 1)
-    return _refuse(m, error, "its encoder has %d inputs instead of one", dt_ai_get_input_count(m->encoder));
-  const dt_seg_shape_t in = _input_shape(m->encoder, 0);
+  const dt_seg_shape_t in = m->ports.in;
+  if(m->ports.n_in != 1) return _refuse(m, error, "its encoder has %d inputs instead of one", m->ports.n_in);
   const gboolean square = in.ndim == 4 && (in.dims[0] == 1 || in.dims[0] == -1) && in.dims[1] == 3
                           && in.dims[2] == in.dims[3] && in.dims[2] >= 16 && in.dims[2] <= LARGEST_SIDE;
   if(!square) return _refuse_shape(m, error, "its encoder's input", &in, "[1, 3, 1024, 1024]");
   m->side = (int)in.dims[2];
-  m->n_features = dt_ai_get_output_count(m->encoder);
+  m->n_features = m->ports.n_out;
   if(m->n_features >= 1 && m->n_features <= DT_SEG_MAX_FEATURES) return TRUE;
   return _refuse(m, error, "its encoder has %d outputs; one to %d are understood", m->n_features,
                  DT_SEG_MAX_FEATURES);
@@ -126,12 +184,11 @@ static gboolean _is_taken(const dt_seg_model_t *m, int input)
 /* By name, else the first of the decoder's inputs left that has room for it. */
 static void _match_features(dt_seg_model_t *m)
 {
-  for(int k = 0; k < m->n_features; k++)
-    m->taken_by[k] = _find_input(m->decoder, dt_ai_get_output_name(m->encoder, k));
+  for(int k = 0; k < m->n_features; k++) m->taken_by[k] = _find_input(m->decoder, m->ports.names[k]);
   for(int k = 0; k < m->n_features; k++)
     for(int i = 0; m->taken_by[k] < 0 && i < dt_ai_get_input_count(m->decoder); i++)
     {
-      const dt_seg_shape_t given = _output_shape(m->encoder, k), taken = _input_shape(m->decoder, i);
+      const dt_seg_shape_t given = m->ports.out[k], taken = _input_shape(m->decoder, i);
       if(!_is_prompt(m, i) && !_is_taken(m, i) && _may_be(&given, &taken)) m->taken_by[k] = i;
     }
 }
@@ -139,8 +196,8 @@ static void _match_features(dt_seg_model_t *m)
 /* What one file leaves open the other may tell. */
 static gboolean _settle_feature(dt_seg_model_t *m, int k, GError **error)
 {
-  const char *name = dt_ai_get_output_name(m->encoder, k);
-  const dt_seg_shape_t given = _output_shape(m->encoder, k), taken = _input_shape(m->decoder, m->taken_by[k]);
+  const char *name = m->ports.names[k];
+  const dt_seg_shape_t given = m->ports.out[k], taken = _input_shape(m->decoder, m->taken_by[k]);
   dt_seg_shape_t *t = &m->features[k];
   char *what = g_strdup_printf("its encoder's output \"%s\"", name), *wanted = _describe(&taken);
   gboolean ok = _may_be(&given, &taken);
@@ -161,8 +218,7 @@ static gboolean _settle_features(dt_seg_model_t *m, GError **error)
   for(int k = 0; k < m->n_features; k++)
   {
     if(m->taken_by[k] < 0)
-      return _refuse(m, error, "its decoder has no input for the encoder's output \"%s\"",
-                     dt_ai_get_output_name(m->encoder, k));
+      return _refuse(m, error, "its decoder has no input for the encoder's output \"%s\"", m->ports.names[k]);
     if(!_settle_feature(m, k, error)) return FALSE;
   }
   for(int i = 0; i < dt_ai_get_input_count(m->decoder); i++)
@@ -284,48 +340,102 @@ static gboolean _check_types(const dt_seg_model_t *m, dt_ai_context_t *ctx, cons
 
 static gboolean _check_decoder(dt_seg_model_t *m, const char *arch, GError **error)
 {
-  return _check_types(m, m->encoder, "encoder", error) && _check_types(m, m->decoder, "decoder", error)
-         && _find_family(m, arch, error) && _check_points(m, error) && _check_previous(m, error)
-         && _find_outputs(m, error) && _settle_features(m, error);
+  return (!m->encoder || _check_types(m, m->encoder, "encoder", error))
+         && _check_types(m, m->decoder, "decoder", error) && _find_family(m, arch, error)
+         && _check_points(m, error) && _check_previous(m, error) && _find_outputs(m, error)
+         && _settle_features(m, error);
 }
 
 /* --- loading --- */
 
-/* The hash of a large file takes as long as its session: both at once. */
-static gpointer _hash(gpointer bytes)
+static gboolean _is_strict(const dt_seg_model_t *m)
 {
-  return g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, bytes);
+  return m->opts.strict && m->opts.provider != DT_AI_PROVIDER_AUTO;
 }
 
-static dt_ai_context_t *_open(const dt_ai_model_info_t *info, const char *file,
-                              const dt_seg_load_opts_t *opts, gboolean on_cpu, dt_ai_opt_level_t level,
-                              char **hash, GError **error)
+static dt_ai_context_t *_open(const dt_seg_model_t *m, const char *file, gboolean on_cpu,
+                              dt_ai_opt_level_t level, GCancellable *cancellable, GError **error)
 {
   /* decoders in the published form leave the number of masks open */
   static const dt_ai_dim_override_t overrides[] = { { "num_labels", 1 } };
-  dt_ai_session_opts_t o = { .provider = on_cpu ? DT_AI_PROVIDER_CPU : opts->provider,
-                             .strict = !on_cpu && opts->strict && opts->provider != DT_AI_PROVIDER_AUTO,
-                             .cpu_only = info->cpu_only,
+  dt_ai_session_opts_t o = { .provider = on_cpu ? DT_AI_PROVIDER_CPU : m->opts.provider,
+                             .strict = !on_cpu && _is_strict(m),
+                             .cpu_only = m->cpu_only,
                              .opt_level = level,
-                             .threads = opts->threads,
+                             .threads = m->opts.threads,
                              .side = on_cpu ? 0 : 1024,
-                             .cancellable = opts->cancellable };
+                             .cancellable = cancellable };
   if(level == DT_AI_OPT_BASIC)
   {
     o.overrides = overrides;
     o.n_overrides = G_N_ELEMENTS(overrides);
   }
-  if(!dt_seg_check_cancelled(opts->cancellable, error)) return NULL;
-  GBytes *bytes = dt_ai_read_model_file(info->directory, file, error);
+  if(!dt_seg_check_cancelled(cancellable, error)) return NULL;
+  GBytes *bytes = dt_ai_read_model_file(m->directory, file, error);
   if(!bytes) return NULL;
-  char *path = g_build_filename(info->directory, file, NULL);
-  GThread *hashing = hash ? g_thread_new("model hash", _hash, bytes) : NULL;
+  char *path = g_build_filename(m->directory, file, NULL);
   dt_ai_context_t *ctx =
       dt_ai_session_create(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &o, error);
-  if(hashing) *hash = g_thread_join(hashing);
   g_free(path);
   g_bytes_unref(bytes);
   return ctx;
+}
+
+/* An encoder that is opened late may turn out to be another decoder's: the runtime knows sizes that the file leaves
+ * open. */
+static gboolean _check_opened(const dt_seg_model_t *m, GError **error)
+{
+  gboolean ok = TRUE;
+  for(int k = 0; ok && k < m->n_features; k++)
+  {
+    const dt_seg_shape_t given = _output_shape(m->encoder, k);
+    ok = _may_be(&given, &m->features[k]);
+    if(ok) continue;
+    char *what = g_strdup_printf("its encoder's output \"%s\"", m->ports.names[k]),
+         *wanted = _describe(&m->features[k]);
+    _refuse_shape(m, error, what, &given, wanted);
+    g_free(what);
+    g_free(wanted);
+  }
+  return ok && (m->n_features == 0 || _check_types(m, m->encoder, "encoder", error));
+}
+
+dt_ai_context_t *dt_seg_model_get_encoder(dt_seg_model_t *m, GCancellable *cancellable, GError **error)
+{
+  pthread_mutex_lock(&m->encoder_lock);
+  if(!m->encoder && (m->encoder = _open(m, "encoder.onnx", FALSE, DT_AI_OPT_ALL, cancellable, error))
+     && !_check_opened(m, error))
+    g_clear_pointer(&m->encoder, dt_ai_unload_model);
+  dt_ai_context_t *encoder = m->encoder;
+  pthread_mutex_unlock(&m->encoder_lock);
+  return encoder;
+}
+
+dt_ai_provider_t dt_seg_model_get_provider(dt_seg_model_t *m)
+{
+  pthread_mutex_lock(&m->encoder_lock);
+  const dt_ai_provider_t provider = dt_ai_get_provider(m->encoder ? m->encoder : m->decoder);
+  pthread_mutex_unlock(&m->encoder_lock);
+  return provider;
+}
+
+/* Who insists on a provider is told at once when it cannot be had; a file that does not tell has to be opened. */
+static gboolean _prepare_encoder(dt_seg_model_t *m, GCancellable *cancellable, GError **error)
+{
+  const gboolean told = _read_ports(m);
+  if(told && !_is_strict(m)) return TRUE;
+  if(!dt_seg_model_get_encoder(m, cancellable, error)) return FALSE;
+  _ask_ports(m);
+  return TRUE;
+}
+
+/* Of a file that was hashed before, what is remembered of it. */
+static gboolean _hash_encoder(dt_seg_model_t *m, GError **error)
+{
+  char *path = g_build_filename(m->directory, "encoder.onnx", NULL);
+  m->hash = dt_seg_cache_key(path, error);
+  g_free(path);
+  return m->hash != NULL;
 }
 
 /* Whether the sizes of its outputs show only when it runs: then aggressive optimisation breaks some graphs. */
@@ -340,13 +450,31 @@ static gboolean _is_open(dt_ai_context_t *ctx)
   return FALSE;
 }
 
-static gboolean _open_decoder(dt_seg_model_t *m, const dt_ai_model_info_t *info,
-                              const dt_seg_load_opts_t *opts, GError **error)
+/* Whether the file says so itself: then it need not be opened to find out. */
+static gboolean _is_declared_open(const dt_seg_model_t *m)
 {
-  m->decoder = _open(info, "decoder.onnx", opts, TRUE, DT_AI_OPT_ALL, NULL, NULL);
+  char *path = g_build_filename(m->directory, "decoder.onnx", NULL);
+  GMappedFile *file = g_mapped_file_new(path, FALSE, NULL);
+  dt_onnx_graph_t *graph =
+      file ? dt_onnx_graph_parse(g_mapped_file_get_contents(file), g_mapped_file_get_length(file), NULL)
+           : NULL;
+  int n = 0;
+  gboolean open = FALSE;
+  const dt_onnx_value_t *out = graph ? dt_onnx_graph_outputs(graph, &n) : NULL;
+  for(int i = 0; i < n; i++)
+    for(int k = 0; k < out[i].rank; k++) open |= out[i].dims[k] < 1;
+  dt_onnx_graph_destroy(graph);
+  if(file) g_mapped_file_unref(file);
+  g_free(path);
+  return open;
+}
+
+static gboolean _open_decoder(dt_seg_model_t *m, GCancellable *cancellable, GError **error)
+{
+  if(!_is_declared_open(m)) m->decoder = _open(m, "decoder.onnx", TRUE, DT_AI_OPT_ALL, cancellable, NULL);
   if(m->decoder && !_is_open(m->decoder)) return TRUE;
   dt_ai_unload_model(m->decoder);
-  m->decoder = _open(info, "decoder.onnx", opts, TRUE, DT_AI_OPT_BASIC, NULL, error);
+  m->decoder = _open(m, "decoder.onnx", TRUE, DT_AI_OPT_BASIC, cancellable, error);
   return m->decoder != NULL;
 }
 
@@ -383,10 +511,15 @@ dt_seg_model_t *dt_seg_model_load(const dt_ai_model_info_t *info, const dt_seg_l
   dt_seg_model_t *m = g_new0(dt_seg_model_t, 1);
   m->references = 1;
   m->id = g_strdup(info->id);
+  m->directory = g_strdup(info->directory);
+  m->cpu_only = g_strdup(info->cpu_only);
+  m->opts = *opts;
+  m->opts.cancellable = NULL; /* of this call alone */
+  pthread_mutex_init(&m->encoder_lock, NULL);
   const char *missing = _missing_file(info);
   gboolean ok = !missing || _refuse(m, error, "there is no %s", missing);
-  ok = ok && (m->encoder = _open(info, "encoder.onnx", opts, FALSE, DT_AI_OPT_ALL, &m->hash, error))
-       && _open_decoder(m, info, opts, error) && _check_encoder(m, error)
+  ok = ok && _prepare_encoder(m, opts->cancellable, error) && _hash_encoder(m, error)
+       && _open_decoder(m, opts->cancellable, error) && _check_encoder(m, error)
        && _check_decoder(m, info->arch, error);
   if(ok)
     _read_attributes(m, dt_ai_model_manifest(info));
@@ -406,6 +539,10 @@ void dt_seg_model_unref(dt_seg_model_t *m)
   if(!m || !g_atomic_int_dec_and_test(&m->references)) return;
   dt_ai_unload_model(m->encoder);
   dt_ai_unload_model(m->decoder);
+  for(int k = 0; k < DT_SEG_MAX_FEATURES; k++) g_free(m->ports.names[k]);
+  pthread_mutex_destroy(&m->encoder_lock);
+  g_free(m->directory);
+  g_free(m->cpu_only);
   g_free(m->encoding);
   g_free(m->hash);
   g_free(m->id);

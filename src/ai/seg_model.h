@@ -9,6 +9,8 @@
 #include "ai/seg_cache.h"
 #include "ai/segmentation.h"
 
+#include <pthread.h>
+
 /** What tells the families apart: how the previous mask goes in, and whether boxes are understood. */
 typedef enum dt_seg_family_t
 {
@@ -23,14 +25,29 @@ typedef struct dt_seg_shape_t
   int64_t dims[DT_SEG_MAX_DIMS];
 } dt_seg_shape_t;
 
-/** Encoder and decoder, shared by contexts; never changes once it is loaded. */
+/** What an encoder takes and gives. */
+typedef struct dt_seg_ports_t
+{
+  int n_in, n_out;
+  dt_seg_shape_t in; ///< the first input
+  dt_seg_shape_t out[DT_SEG_MAX_FEATURES];
+  char *names[DT_SEG_MAX_FEATURES]; ///< of the outputs
+} dt_seg_ports_t;
+
+/** Encoder and decoder, shared by contexts; but for the encoder, which is opened when a picture wants it, it never
+ * changes once it is loaded. */
 typedef struct dt_seg_model_t
 {
   gint references;
   char *id, *hash;
   char
       *encoding; ///< SHA-256 of what an encoded picture depends on: the encoder, and how it is shown pictures
-  dt_ai_context_t *encoder, *decoder;
+  dt_ai_context_t *decoder;
+  dt_ai_context_t *encoder;     ///< NULL: not opened yet; see dt_seg_model_get_encoder()
+  pthread_mutex_t encoder_lock; ///< of the one before
+  char *directory, *cpu_only;   ///< to open it
+  dt_seg_load_opts_t opts;
+  dt_seg_ports_t ports; ///< of the encoder
   dt_seg_family_t family;
   int side;                ///< of the square the encoder is shown
   float mean[3], scale[3]; ///< of samples 0..255: (sample - mean) * scale
@@ -53,6 +70,11 @@ dt_seg_model_t *dt_seg_model_ref(dt_seg_model_t *model);
 /** NULL is fine. */
 void dt_seg_model_unref(dt_seg_model_t *model);
 
+/** The encoder, opened when it is not (transfer none). Thread-safe. */
+dt_ai_context_t *dt_seg_model_get_encoder(dt_seg_model_t *model, GCancellable *cancellable, GError **error);
+/** Where it runs; before it is opened, where the decoder does. */
+dt_ai_provider_t dt_seg_model_get_provider(dt_seg_model_t *model);
+
 /** A picture that a model has seen. */
 typedef struct dt_seg_picture_t
 {
@@ -62,7 +84,7 @@ typedef struct dt_seg_picture_t
 } dt_seg_picture_t;
 
 /** Shows a picture to the encoder. @return transfer full */
-dt_seg_picture_t *dt_seg_picture_encode(const dt_seg_model_t *model, dt_row_source_t *rows,
+dt_seg_picture_t *dt_seg_picture_encode(dt_seg_model_t *model, dt_row_source_t *rows,
                                         dt_seg_progress_t progress, void *user_data,
                                         GCancellable *cancellable, GError **error);
 dt_seg_picture_t *dt_seg_picture_ref(dt_seg_picture_t *picture);

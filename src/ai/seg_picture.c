@@ -201,7 +201,7 @@ static gboolean _check_features(const dt_seg_model_t *m, const dt_seg_picture_t 
       g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED,
                   "The encoder of the model %s gave \"%s\" in another size than the decoder takes. Choose "
                   "another model.",
-                  m->id, dt_ai_get_output_name(m->encoder, k));
+                  m->id, m->ports.names[k]);
       return FALSE;
     }
     if(!dt_seg_check_finite(m, "features", picture->features[k], dt_seg_count(wanted), error)) return FALSE;
@@ -209,7 +209,7 @@ static gboolean _check_features(const dt_seg_model_t *m, const dt_seg_picture_t 
   return TRUE;
 }
 
-static gboolean _run_encoder(const dt_seg_model_t *m, float *input, dt_seg_picture_t *picture,
+static gboolean _run_encoder(dt_seg_model_t *m, float *input, dt_seg_picture_t *picture,
                              GCancellable *cancellable, GError **error)
 {
   int64_t square[] = { 1, 3, m->side, m->side };
@@ -220,8 +220,9 @@ static gboolean _run_encoder(const dt_seg_model_t *m, float *input, dt_seg_pictu
     shapes[k] = m->features[k];
     out[k] = (dt_ai_tensor_t){ picture->features[k], DT_AI_FLOAT, shapes[k].dims, shapes[k].ndim };
   }
-  if(!dt_seg_check_cancelled(cancellable, error)
-     || !dt_ai_run_cancellable(m->encoder, &in, 1, out, m->n_features, cancellable, error))
+  dt_ai_context_t *encoder = dt_seg_model_get_encoder(m, cancellable, error);
+  if(!encoder || !dt_seg_check_cancelled(cancellable, error)
+     || !dt_ai_run_cancellable(encoder, &in, 1, out, m->n_features, cancellable, error))
     return FALSE;
   for(int k = 0; k < m->n_features; k++) shapes[k].ndim = out[k].ndim;
   return _check_features(m, picture, shapes, error);
@@ -237,9 +238,8 @@ static gboolean _allocate(const dt_seg_model_t *m, dt_seg_picture_t *picture, fl
   return ok;
 }
 
-dt_seg_picture_t *dt_seg_picture_encode(const dt_seg_model_t *m, dt_row_source_t *rows,
-                                        dt_seg_progress_t progress, void *user_data,
-                                        GCancellable *cancellable, GError **error)
+dt_seg_picture_t *dt_seg_picture_encode(dt_seg_model_t *m, dt_row_source_t *rows, dt_seg_progress_t progress,
+                                        void *user_data, GCancellable *cancellable, GError **error)
 {
   const gint64 start = g_get_monotonic_time();
   dt_seg_picture_t *picture = g_new0(dt_seg_picture_t, 1);

@@ -141,7 +141,7 @@ const char *dt_seg_get_model_hash(const dt_seg_context_t *ctx)
 
 const char *dt_seg_get_provider(const dt_seg_context_t *ctx)
 {
-  return dt_ai_provider_to_string(dt_ai_get_provider(ctx->model->encoder));
+  return dt_ai_provider_to_string(dt_seg_model_get_provider(ctx->model));
 }
 
 gboolean dt_seg_supports_box(const dt_seg_context_t *ctx)
@@ -427,7 +427,7 @@ static gboolean _fits(const dt_seg_model_t *m, const dt_seg_features_t *found)
     const dt_seg_feature_t *f = &found->features[k];
     ok = f->ndim == m->features[k].ndim
          && memcmp(f->dims, m->features[k].dims, sizeof(int64_t) * (size_t)f->ndim) == 0
-         && g_strcmp0(f->name, dt_ai_get_output_name(m->encoder, k)) == 0;
+         && g_strcmp0(f->name, m->ports.names[k]) == 0;
   }
   return ok;
 }
@@ -474,7 +474,7 @@ static gboolean _store(const dt_seg_model_t *m, const dt_seg_picture_t *picture,
   for(int k = 0; k < all.n; k++)
   {
     dt_seg_feature_t *f = &all.features[k];
-    f->name = (char *)dt_ai_get_output_name(m->encoder, k);
+    f->name = m->ports.names[k];
     f->ndim = m->features[k].ndim;
     f->data = picture->features[k];
     memcpy(f->dims, m->features[k].dims, sizeof f->dims);
