@@ -180,6 +180,7 @@ gboolean dt_seg_check_finite(const dt_seg_model_t *m, const char *what, const fl
                              GError **error)
 {
   gboolean finite = TRUE;
+  g_return_val_if_fail(values != NULL, FALSE);
   for(size_t i = 0; i < n; i++) finite &= fabsf(values[i]) <= G_MAXFLOAT;
   if(!finite)
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED,
