@@ -2,6 +2,7 @@
 /* Prompts as text and as JSON. A file is refused as a whole for the first thing in it that is not understood: a mask of
  * something else than was meant would be found late. */
 #include "libs/mask_prompts.h"
+#include "common/ai_manifest.h"
 
 #include <json-glib/json-glib.h>
 #include <math.h>
@@ -320,28 +321,10 @@ static gboolean _read_root(const _reader_t *r, JsonNode *root)
   return ok;
 }
 
-/* json-glib calls itself for every level. */
-static gboolean _is_deep(const char *text)
-{
-  int depth = 0;
-  for(gboolean quoted = FALSE; *text && depth <= MAX_DEPTH; text++)
-  {
-    if(quoted && *text == '\\' && text[1])
-      text++;
-    else if(*text == '"')
-      quoted = !quoted;
-    else if(!quoted && (*text == '[' || *text == '{'))
-      depth++;
-    else if(!quoted && (*text == ']' || *text == '}'))
-      depth--;
-  }
-  return depth > MAX_DEPTH;
-}
-
 static gboolean _parse(const _reader_t *r, const char *text)
 {
   GError *cause = NULL;
-  if(_is_deep(text)) return _refuse(r, "it", "is nested too deeply");
+  if(dt_manifest_nests_deeper(text, MAX_DEPTH)) return _refuse(r, "it", "is nested too deeply");
   JsonParser *parser = json_parser_new();
   const gboolean ok = json_parser_load_from_data(parser, text, -1, &cause)
                           ? _read_root(r, json_parser_get_root(parser))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Outlines as SVG and as JSON. Numbers are written as whole multiples of their last digit, so that no locale, and no
  * rounding that adds up, comes in between. */
+#include "common/ai_manifest.h"
 #include "develop/masks/outline_internal.h"
 
 #include <json-glib/json-glib.h>
@@ -146,22 +147,6 @@ static gboolean _refuse(GError **error, const char *format, ...)
   return FALSE;
 }
 
-/* The parser calls itself for every bracket. */
-static gboolean _is_flat(const char *text)
-{
-  int depth = 0;
-  for(gboolean quoted = FALSE; *text && depth <= MAX_DEPTH; text++)
-  {
-    if(quoted && *text == '\\' && text[1])
-      text++;
-    else if(*text == '"')
-      quoted = !quoted;
-    else if(!quoted)
-      depth += (*text == '[' || *text == '{') - (*text == ']' || *text == '}');
-  }
-  return depth <= MAX_DEPTH;
-}
-
 static gboolean _is_of(JsonNode *node, GType type)
 {
   return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type;
@@ -252,7 +237,8 @@ dt_outline_t *dt_outline_from_json(const char *json, GError **error)
 {
   dt_outline_t *outline = NULL;
   const size_t size = strnlen(json, MAX_TEXT + 1);
-  if(size > MAX_TEXT || !g_utf8_validate(json, (gssize)size, NULL) || !_is_flat(json))
+  if(size > MAX_TEXT || !g_utf8_validate(json, (gssize)size, NULL)
+     || dt_manifest_nests_deeper(json, MAX_DEPTH))
   {
     _refuse(error, "it is too long, too deep or not text");
     return NULL;
