@@ -2,6 +2,7 @@
 /* Raws of the tests' own making. A file is its head, the directories with what does not fit into their entries, and
  * the samples as one strip at the end. */
 #include "raw_file.h"
+#include "support.h"
 
 #include "common/half.h"
 
@@ -340,4 +341,30 @@ void test_raw_write(const test_raw_t *raw, const char *path)
   GByteArray *file = test_raw_build(raw);
   if(!g_file_set_contents(path, (const char *)file->data, file->len, NULL)) g_error("cannot write %s", path);
   g_byte_array_unref(file);
+}
+
+// --- Files of a test program
+
+static const char *_folder;
+
+int test_raw_set_up(void **state)
+{
+  (void)state;
+  _folder = test_world_create();
+  return 0;
+}
+
+int test_raw_tear_down(void **state)
+{
+  (void)state;
+  test_world_destroy();
+  return 0;
+}
+
+const char *test_raw_path(const char *name)
+{
+  char *path = g_build_filename(_folder, name, NULL);
+  const char *kept = g_intern_string(path);
+  g_free(path);
+  return kept;
 }

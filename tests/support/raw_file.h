@@ -72,4 +72,10 @@ void test_raw_set_active(test_raw_t *raw, int top, int left, int bottom, int rig
 GByteArray *test_raw_build(const test_raw_t *raw);
 void test_raw_write(const test_raw_t *raw, const char *path);
 
+/** A world for a group of tests and its end, and the path of a file in it (kept for good). @{ */
+int test_raw_set_up(void **state);
+int test_raw_tear_down(void **state);
+const char *test_raw_path(const char *name);
+/** @} */
+
 #endif

@@ -14,35 +14,11 @@
 
 #define XTRANS "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
 
-static const char *_folder;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  _folder = test_world_create();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  test_world_destroy();
-  return 0;
-}
-
-static const char *_path(const char *name)
-{
-  char *path = g_build_filename(_folder, name, NULL);
-  const char *kept = g_intern_string(path);
-  g_free(path);
-  return kept;
-}
-
 /** The raw as it is read; frees what it was made from. */
 static dt_raw_t *_open(test_raw_t *made)
 {
   GError *error = NULL;
-  const char *path = _path("made.dng");
+  const char *path = test_raw_path("made.dng");
   test_raw_write(made, path);
   test_raw_free(made);
   assert_true(dt_raw_is_raw(path));
@@ -63,7 +39,7 @@ static void _assert_path_fails(const char *path, const char *words)
 
 static void _assert_fails(test_raw_t *made, const char *words)
 {
-  const char *path = _path("bad.dng");
+  const char *path = test_raw_path("bad.dng");
   test_raw_write(made, path);
   test_raw_free(made);
   _assert_path_fails(path, words);
@@ -100,8 +76,8 @@ static dt_raw_t *_open_filled(const char *pattern, int width, int height, int bi
   made->sub_ifd = sub;
   test_raw_fill(made, 7);
   GError *error = NULL;
-  test_raw_write(made, _path("made.dng"));
-  dt_raw_t *raw = dt_raw_open(_path("made.dng"), &error);
+  test_raw_write(made, test_raw_path("made.dng"));
+  dt_raw_t *raw = dt_raw_open(test_raw_path("made.dng"), &error);
   assert_no_error(error);
   assert_int_equal(raw->mosaic.width, width);
   assert_int_equal(raw->mosaic.height, height);
@@ -341,9 +317,9 @@ static void test_active_areas(void **state)
     const int right = test_random_int(&random, left + 26, width);
     const int bottom = test_random_int(&random, top + 26, height);
     test_raw_set_active(made, top, left, bottom, right);
-    test_raw_write(made, _path("area.dng"));
+    test_raw_write(made, test_raw_path("area.dng"));
     GError *error = NULL;
-    dt_raw_t *raw = dt_raw_open(_path("area.dng"), &error);
+    dt_raw_t *raw = dt_raw_open(test_raw_path("area.dng"), &error);
     assert_no_error(error);
     if(raw->mosaic.width != right - left || raw->mosaic.height != bottom - top)
       fail_msg("%d x %d: %d..%d, %d..%d came as %d x %d", width, height, left, right, top, bottom,
@@ -479,9 +455,9 @@ static void test_a_camera_that_libraw_knows(void **state)
   for(int tag = 50714; tag <= 50717; tag++) test_raw_remove(made, TEST_RAW_PICTURE, (uint16_t)tag);
   test_raw_set_text(made, TEST_RAW_MAIN, 271, "LEICA CAMERA AG");
   test_raw_set_text(made, TEST_RAW_MAIN, 272, "LEICA M8");
-  test_raw_write(made, _path("known.pef"));
+  test_raw_write(made, test_raw_path("known.pef"));
   GError *error = NULL;
-  dt_raw_t *raw = dt_raw_open(_path("known.pef"), &error);
+  dt_raw_t *raw = dt_raw_open(test_raw_path("known.pef"), &error);
   assert_no_error(error);
   assert_false(raw->is_dng || raw->has_neutral || raw->dng_tags);
   assert_true(raw->has_matrix && raw->matrix[0][0] > 0.3);
@@ -501,21 +477,21 @@ static void test_a_camera_that_libraw_knows(void **state)
 static void test_no_raws(void **state)
 {
   (void)state;
-  g_assert_true(g_file_set_contents(_path("x.nef"), "\xff\xd8\xff\xe0rest", 8, NULL));
-  assert_false(dt_raw_is_raw(_path("x.nef")));
-  _assert_path_fails(_path("x.nef"), "this is a JPEG, not a raw");
-  g_assert_true(g_file_set_contents(_path("x.txt"), "some text that goes on", 22, NULL));
-  assert_false(dt_raw_is_raw(_path("x.txt")));
-  _assert_path_fails(_path("x.txt"), "no raw");
-  g_assert_true(g_file_set_contents(_path("x.raf"), "some text that goes on", 22, NULL));
-  _assert_path_fails(_path("x.raf"), "cut off or damaged");
-  g_assert_true(g_file_set_contents(_path("empty.dng"), "", 0, NULL));
-  assert_false(dt_raw_is_raw(_path("empty.dng")));
-  _assert_path_fails(_path("empty.dng"), "empty");
-  assert_false(dt_raw_is_raw(_folder));
-  _assert_path_fails(_folder, "not a regular file");
-  assert_false(dt_raw_is_raw(_path("nowhere.dng")));
-  _assert_path_fails(_path("nowhere.dng"), "cannot be opened");
+  g_assert_true(g_file_set_contents(test_raw_path("x.nef"), "\xff\xd8\xff\xe0rest", 8, NULL));
+  assert_false(dt_raw_is_raw(test_raw_path("x.nef")));
+  _assert_path_fails(test_raw_path("x.nef"), "this is a JPEG, not a raw");
+  g_assert_true(g_file_set_contents(test_raw_path("x.txt"), "some text that goes on", 22, NULL));
+  assert_false(dt_raw_is_raw(test_raw_path("x.txt")));
+  _assert_path_fails(test_raw_path("x.txt"), "no raw");
+  g_assert_true(g_file_set_contents(test_raw_path("x.raf"), "some text that goes on", 22, NULL));
+  _assert_path_fails(test_raw_path("x.raf"), "cut off or damaged");
+  g_assert_true(g_file_set_contents(test_raw_path("empty.dng"), "", 0, NULL));
+  assert_false(dt_raw_is_raw(test_raw_path("empty.dng")));
+  _assert_path_fails(test_raw_path("empty.dng"), "empty");
+  assert_false(dt_raw_is_raw(test_raw_path("")));
+  _assert_path_fails(test_raw_path(""), "not a regular file");
+  assert_false(dt_raw_is_raw(test_raw_path("nowhere.dng")));
+  _assert_path_fails(test_raw_path("nowhere.dng"), "cannot be opened");
   dt_raw_free(NULL);
 }
 
@@ -525,18 +501,18 @@ static void test_a_plain_tiff_is_no_raw(void **state)
   test_raw_t *made = test_raw_new("LINEAR", 20, 20, 8);
   for(int tag = 50706; tag <= 50708; tag++) test_raw_remove(made, TEST_RAW_MAIN, (uint16_t)tag);
   test_raw_set_number(made, TEST_RAW_PICTURE, 262, DT_TYPE_SHORT, 2);
-  test_raw_write(made, _path("x.tif"));
-  test_raw_write(made, _path("x.arw"));
+  test_raw_write(made, test_raw_path("x.tif"));
+  test_raw_write(made, test_raw_path("x.arw"));
   test_raw_free(made);
-  assert_false(dt_raw_is_raw(_path("x.tif")));
-  assert_true(dt_raw_is_raw(_path("x.arw"))); // could be one
-  _assert_path_fails(_path("x.tif"), "this is a TIFF, not a raw");
+  assert_false(dt_raw_is_raw(test_raw_path("x.tif")));
+  assert_true(dt_raw_is_raw(test_raw_path("x.arw"))); // could be one
+  _assert_path_fails(test_raw_path("x.tif"), "this is a TIFF, not a raw");
 }
 
 static void _assert_cut(const GByteArray *file, guint size)
 {
   GError *error = NULL;
-  const char *path = _path("cut.dng");
+  const char *path = test_raw_path("cut.dng");
   g_assert_true(g_file_set_contents(path, (const char *)file->data, size, NULL));
   dt_raw_t *raw = dt_raw_open(path, &error);
   if(raw) fail_msg("%u of %u bytes are a raw", size, file->len);
@@ -601,10 +577,11 @@ static void test_garbage(void **state)
     GByteArray *copy = g_byte_array_new();
     g_byte_array_append(copy, file->data, file->len);
     for(int k = 0; k < 6; k++) copy->data[test_random_int(&random, 0, 700)] = (guint8)test_random(&random);
-    g_assert_true(g_file_set_contents(_path("garbage.dng"), (const char *)copy->data, copy->len, NULL));
+    g_assert_true(
+        g_file_set_contents(test_raw_path("garbage.dng"), (const char *)copy->data, copy->len, NULL));
     g_byte_array_unref(copy);
     GError *error = NULL;
-    dt_raw_t *raw = dt_raw_open(_path("garbage.dng"), &error);
+    dt_raw_t *raw = dt_raw_open(test_raw_path("garbage.dng"), &error);
     assert_true((raw != NULL) != (error != NULL));
     if(error && !strstr(error->message, ";")) fail_msg("what to do? %s", error->message);
     float least, most;
@@ -645,5 +622,5 @@ int main(void)
     cmocka_unit_test(test_filter_arrays_that_libraw_has_no_room_for),
     cmocka_unit_test(test_garbage),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_raw_set_up, test_raw_tear_down);
 }

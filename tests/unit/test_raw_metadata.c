@@ -8,30 +8,6 @@
 
 #include <string.h>
 
-static const char *_folder;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  _folder = test_world_create();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  test_world_destroy();
-  return 0;
-}
-
-static const char *_path(const char *name)
-{
-  char *path = g_build_filename(_folder, name, NULL);
-  const char *kept = g_intern_string(path);
-  g_free(path);
-  return kept;
-}
-
 /** A note as Canon makes it: a directory of one entry, whose ten bytes stand behind it. */
 static const guint8 _note[28] = {
   1, 0, 1, 0, 7, 0, 10, 0, 0, 0, 18, 0, 0, 0, 0, 0, 0, 0, 'a', 'b', 'c', 'd'
@@ -55,7 +31,7 @@ static test_raw_t *_make(void)
 /** The file's metadata, as its container alone has them. */
 static dt_raw_t *_read(const GByteArray *file, const char *name, dt_raw_kind_t kind)
 {
-  const char *path = _path(name);
+  const char *path = test_raw_path(name);
   g_assert_true(g_file_set_contents(path, (const char *)file->data, file->len, NULL));
   dt_input_t *input = dt_input_open(path, NULL);
   dt_raw_file_t opened;
@@ -110,7 +86,7 @@ static void test_dng(void **state)
     g_byte_array_unref(file);
     test_raw_free(made);
     GError *error = NULL;
-    dt_raw_t *raw = dt_raw_open(_path("x.dng"), &error);
+    dt_raw_t *raw = dt_raw_open(test_raw_path("x.dng"), &error);
     assert_no_error(error);
     _assert_all(raw);
     assert_string_equal(raw->make, "Testmaker");
@@ -350,8 +326,8 @@ static void _assert_cut_is_seen(const GByteArray *file, guint head)
 {
   for(guint size = head; size <= file->len; size++)
   {
-    g_assert_true(g_file_set_contents(_path("cut.x"), (const char *)file->data, size, NULL));
-    dt_input_t *input = dt_input_open(_path("cut.x"), NULL);
+    g_assert_true(g_file_set_contents(test_raw_path("cut.x"), (const char *)file->data, size, NULL));
+    dt_input_t *input = dt_input_open(test_raw_path("cut.x"), NULL);
     dt_raw_file_t opened;
     dt_raw_file_open(&opened, input);
     assert_int_equal(dt_raw_file_is_whole(&opened), size == file->len);
@@ -403,10 +379,10 @@ static void test_names(void **state)
     test_raw_set_text(made, TEST_RAW_MAIN, 271, cases[i].make);
     test_raw_set_text(made, TEST_RAW_MAIN, 272, cases[i].model);
     test_raw_remove(made, TEST_RAW_MAIN, 50708);
-    test_raw_write(made, _path("names.dng"));
+    test_raw_write(made, test_raw_path("names.dng"));
     test_raw_free(made);
     GError *error = NULL;
-    dt_raw_t *raw = dt_raw_open(_path("names.dng"), &error);
+    dt_raw_t *raw = dt_raw_open(test_raw_path("names.dng"), &error);
     assert_no_error(error);
     assert_true(g_str_has_prefix(cases[i].make, raw->make) && g_str_has_prefix(cases[i].model, raw->model));
     assert_string_equal(raw->unique_model, cases[i].unique);
@@ -423,5 +399,5 @@ int main(void)
     cmocka_unit_test(test_mrw),           cmocka_unit_test(test_cut_containers),
     cmocka_unit_test(test_cut_panasonic), cmocka_unit_test(test_names),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_raw_set_up, test_raw_tear_down);
 }
