@@ -9,9 +9,10 @@ set -eu
 
 build="build-essential cmake ninja-build pkg-config git libglib2.0-dev libjson-glib-dev libtiff-dev
   libpng-dev libjpeg-dev liblcms2-dev libdeflate-dev libarchive-dev libcurl4-openssl-dev
-  libopenexr-dev libjxl-dev libheif-dev libwebp-dev libraw-dev
+  libopenexr-dev libjxl-dev libheif-dev libwebp-dev libraw-dev opencl-c-headers
   debian-archive-keyring python3"
-test="libcmocka-dev libgexiv2-dev strace binutils g++ dcraw libraw-bin libimage-exiftool-perl"
+test="libcmocka-dev libgexiv2-dev strace binutils g++ dcraw libraw-bin libimage-exiftool-perl
+  ocl-icd-libopencl1 pocl-opencl-icd"
 developers="darktable rawtherapee"
 demo="mate-backgrounds"
 lint="clang-format clang-tidy cppcheck clang-14 libclang-rt-14-dev"

@@ -31,11 +31,13 @@ static const struct
   { DT_CONF_AI_GPU_MEMORY, "" },
   { DT_CONF_AI_PROBE_SECONDS, "60" },
   { DT_CONF_AI_LONG_JOB_SECONDS, "20" },
-  { "opencl", "TRUE" },
-  { "opencl_device_priority", "*/!0,*/*/*" },
-  { "opencl_scheduling_profile", "default" },
-  { "opencl_mandatory_timeout", "400" },
-  { "opencl_use_cpu_devices", "FALSE" },
+  { DT_CONF_OPENCL, "TRUE" },
+  { DT_CONF_OPENCL_PRIORITY, "*/!0,*/*/*" },
+  { DT_CONF_OPENCL_PROFILE, "default" },
+  { DT_CONF_OPENCL_TIMEOUT, "400" },
+  { DT_CONF_OPENCL_CPU_DEVICES, "FALSE" },
+  { DT_CONF_OPENCL_LIBRARY, "" },
+  { DT_CONF_OPENCL_HANG_SECONDS, "30" },
 };
 
 static pthread_mutex_t _lock = PTHREAD_MUTEX_INITIALIZER;

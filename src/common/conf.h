@@ -32,6 +32,13 @@ G_BEGIN_DECLS
   "plugins/ai/long_job_seconds" ///< on the CPU, until a GPU is mentioned; 0: never
 #define DT_CONF_AI_REPOSITORY "plugins/ai/repository"
 #define DT_CONF_AI_STALL_SECONDS "plugins/ai/stall_seconds" ///< a download this slow for so long ends
+#define DT_CONF_OPENCL "opencl"
+#define DT_CONF_OPENCL_PRIORITY "opencl_device_priority"
+#define DT_CONF_OPENCL_PROFILE "opencl_scheduling_profile" ///< default, very fast GPU, multiple GPUs
+#define DT_CONF_OPENCL_TIMEOUT "opencl_mandatory_timeout"  ///< in steps of 5 ms
+#define DT_CONF_OPENCL_CPU_DEVICES "opencl_use_cpu_devices"
+#define DT_CONF_OPENCL_LIBRARY "opencl_library"           ///< path; empty: the system's
+#define DT_CONF_OPENCL_HANG_SECONDS "opencl_hang_seconds" ///< work that takes longer on a device hangs
 
 /** Where a value comes from. */
 typedef enum dt_conf_origin_t

@@ -135,6 +135,8 @@ static void test_defaults(void **state)
     { "opencl_scheduling_profile", "default" },
     { "opencl_mandatory_timeout", "400" },
     { "opencl_use_cpu_devices", "FALSE" },
+    { "opencl_library", "" },
+    { "opencl_hang_seconds", "30" },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(defaults); i++)
     assert_string_equal(dt_conf_default(defaults[i].key), defaults[i].value);
