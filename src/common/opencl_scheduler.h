@@ -104,6 +104,9 @@ dt_opencl_ticket_t dt_opencl_scheduler_request(dt_opencl_scheduler_t *scheduler,
 dt_opencl_ticket_t dt_opencl_scheduler_claim(dt_opencl_scheduler_t *scheduler, gint64 now, int device);
 /** Whoever waits does not any more; a request that was decided is left alone. */
 void dt_opencl_scheduler_cancel(dt_opencl_scheduler_t *scheduler, gint64 now, dt_opencl_ticket_t ticket);
+/** The device of a run failed or hangs, and the run goes on on the CPU: it keeps its turn, and is released later. */
+void dt_opencl_scheduler_fail(dt_opencl_scheduler_t *scheduler, gint64 now, dt_opencl_ticket_t ticket,
+                              dt_opencl_outcome_t outcome);
 /** A run is over, on a device or on the CPU. */
 void dt_opencl_scheduler_release(dt_opencl_scheduler_t *scheduler, gint64 now, dt_opencl_ticket_t ticket,
                                  dt_opencl_outcome_t outcome);

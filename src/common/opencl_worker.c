@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A thread with a list of jobs. Whoever waits for a job watches the clock of the job that is being done, whoever's it
+ * is; when its time is up, the worker is marked lost, all others are told so, and nothing of it is freed any more. */
+#include "common/opencl_worker.h"
+
+#include "common/log.h"
+#include "common/opencl_program.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct _job_t
+{
+  dt_opencl_work_t work;
+  void *data;
+  GDestroyNotify destroy;
+  gint64 limit;   /* microseconds it may take */
+  gboolean owned; /* by who waits, who frees it; else by the worker */
+  dt_opencl_done_t done;
+  void *user_data;
+  gboolean over, fine;
+  GError *error;
+} _job_t;
+
+struct dt_opencl_worker_t
+{
+  dt_opencl_queue_t queue;
+  GHashTable *programs; /* cl_program by name; of the device's thread alone */
+  GHashTable *kernels;  /* cl_kernel by "program/name", likewise */
+  dt_opencl_need_t need;
+  void *user_data;
+  pthread_t thread;
+  pthread_mutex_t lock; /* of everything below */
+  pthread_cond_t moved; /* a job came, or was done, or the end */
+  GQueue jobs;          /* not begun */
+  _job_t *current;
+  gint64 begun; /* when the current job was */
+  gboolean stop, lost;
+};
+
+static void _set_lost_error(const dt_opencl_worker_t *worker, GError **error)
+{
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_PROVIDER,
+              "\"%s\" does not come back and was given up. It is used again after a restart of the program.",
+              worker->queue.device->name);
+}
+
+/* --- kernels --- */
+
+static cl_program _program(dt_opencl_queue_t *queue, const char *name, GError **error)
+{
+  dt_opencl_worker_t *worker = queue->worker;
+  cl_program program = g_hash_table_lookup(worker->programs, name);
+  if(program) return program;
+  if(worker->need) worker->need(name, worker->user_data);
+  program = dt_opencl_program_open(queue->cl, queue->context, queue->device, name, NULL, error);
+  if(program) g_hash_table_insert(worker->programs, g_strdup(name), program);
+  return program;
+}
+
+gboolean dt_opencl_compile(dt_opencl_queue_t *queue, const char *program, GError **error)
+{
+  return _program(queue, program, error) != NULL;
+}
+
+static cl_kernel _create_kernel(dt_opencl_queue_t *queue, const char *program, const char *name,
+                                GError **error)
+{
+  cl_program handle = _program(queue, program, error);
+  if(!handle) return NULL;
+  cl_int code = CL_SUCCESS;
+  cl_kernel kernel = queue->cl->CreateKernel(handle, name, &code);
+  return dt_opencl_check(code, "clCreateKernel", error) ? kernel : NULL;
+}
+
+cl_kernel dt_opencl_kernel(dt_opencl_queue_t *queue, const char *program, const char *name, GError **error)
+{
+  char *key = g_strconcat(program, "/", name, NULL);
+  cl_kernel kernel = g_hash_table_lookup(queue->worker->kernels, key);
+  if(!kernel)
+  {
+    kernel = _create_kernel(queue, program, name, error);
+    if(kernel) g_hash_table_insert(queue->worker->kernels, g_strdup(key), kernel);
+  }
+  g_free(key);
+  return kernel;
+}
+
+static void _release_kernels(dt_opencl_worker_t *worker)
+{
+  GHashTableIter iter;
+  gpointer value;
+  g_hash_table_iter_init(&iter, worker->kernels);
+  while(g_hash_table_iter_next(&iter, NULL, &value)) worker->queue.cl->ReleaseKernel(value);
+  g_hash_table_iter_init(&iter, worker->programs);
+  while(g_hash_table_iter_next(&iter, NULL, &value)) worker->queue.cl->ReleaseProgram(value);
+}
+
+/* --- the device's thread --- */
+
+/* A device that could not be opened is tried again by the next job. */
+static gboolean _open(dt_opencl_queue_t *queue, GError **error)
+{
+  cl_int code = CL_SUCCESS;
+  if(!queue->context)
+    queue->context = queue->cl->CreateContext(NULL, 1, &queue->device->id, NULL, NULL, &code);
+  if(!dt_opencl_check(code, "clCreateContext", error)) return FALSE;
+  if(!queue->queue) queue->queue = queue->cl->CreateCommandQueue(queue->context, queue->device->id, 0, &code);
+  return dt_opencl_check(code, "clCreateCommandQueue", error);
+}
+
+static void _close(dt_opencl_worker_t *worker)
+{
+  dt_opencl_queue_t *queue = &worker->queue;
+  _release_kernels(worker);
+  if(queue->queue) queue->cl->ReleaseCommandQueue(queue->queue);
+  if(queue->context) queue->cl->ReleaseContext(queue->context);
+}
+
+static void _free_job(_job_t *job)
+{
+  if(job->destroy) job->destroy(job->data);
+  g_clear_error(&job->error);
+  g_free(job);
+}
+
+/* The next job, or NULL at the end. */
+static _job_t *_take(dt_opencl_worker_t *worker)
+{
+  pthread_mutex_lock(&worker->lock);
+  while(!worker->stop && !worker->lost && g_queue_is_empty(&worker->jobs))
+    pthread_cond_wait(&worker->moved, &worker->lock);
+  worker->current = worker->stop || worker->lost ? NULL : g_queue_pop_head(&worker->jobs);
+  worker->begun = g_get_monotonic_time();
+  _job_t *job = worker->current;
+  pthread_mutex_unlock(&worker->lock);
+  return job;
+}
+
+/* Takes note of how @p job ended, and of @p error. Whoever owns it may free it from then on. @return FALSE: the device
+ * was given up meanwhile, and nothing of the job may be touched */
+static gboolean _put_down(dt_opencl_worker_t *worker, _job_t *job, gboolean fine, GError *error)
+{
+  pthread_mutex_lock(&worker->lock);
+  worker->current = NULL;
+  const gboolean lost = worker->lost;
+  if(lost)
+    g_clear_error(&error);
+  else
+  {
+    job->fine = fine;
+    job->error = error;
+    job->over = TRUE;
+  }
+  pthread_cond_broadcast(&worker->moved);
+  pthread_mutex_unlock(&worker->lock);
+  return !lost;
+}
+
+static void *_work(void *data)
+{
+  dt_opencl_worker_t *worker = data;
+  for(_job_t *job; (job = _take(worker));)
+  {
+    const gboolean owned = job->owned;
+    GError *error = NULL;
+    const gboolean fine = _open(&worker->queue, &error) && job->work(&worker->queue, job->data, &error);
+    if(!_put_down(worker, job, fine, error)) return NULL;
+    if(owned) continue;
+    if(job->done) job->done(job->fine, job->error, job->user_data);
+    _free_job(job);
+  }
+  if(!dt_opencl_worker_is_lost(worker)) _close(worker);
+  return NULL;
+}
+
+static void _init_lock(dt_opencl_worker_t *worker)
+{
+  pthread_mutex_init(&worker->lock, NULL);
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&worker->moved, &attributes);
+  pthread_condattr_destroy(&attributes);
+}
+
+static void _free_worker(dt_opencl_worker_t *worker)
+{
+  for(_job_t *job; (job = g_queue_pop_head(&worker->jobs));) _free_job(job);
+  pthread_cond_destroy(&worker->moved);
+  pthread_mutex_destroy(&worker->lock);
+  g_hash_table_destroy(worker->programs);
+  g_hash_table_destroy(worker->kernels);
+  g_free(worker);
+}
+
+dt_opencl_worker_t *dt_opencl_worker_create(const dt_opencl_driver_t *driver,
+                                            const dt_opencl_device_t *device, dt_opencl_need_t need,
+                                            void *user_data, GError **error)
+{
+  dt_opencl_worker_t *worker = g_new0(dt_opencl_worker_t, 1);
+  worker->queue = (dt_opencl_queue_t){ .cl = driver, .device = device, .worker = worker };
+  worker->programs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  worker->kernels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  worker->need = need;
+  worker->user_data = user_data;
+  g_queue_init(&worker->jobs);
+  _init_lock(worker);
+  const int code = pthread_create(&worker->thread, NULL, _work, worker);
+  if(code == 0) return worker;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED, "A thread for \"%s\" cannot be started: %s.",
+              device->name, g_strerror(code));
+  _free_worker(worker);
+  return NULL;
+}
+
+/* --- waiting, with the lock --- */
+
+/* What has begun is left to the driver, what has not is over. */
+static void _lose(dt_opencl_worker_t *worker)
+{
+  if(worker->lost) return;
+  worker->lost = TRUE;
+  dt_log(DT_LOG_NOTICE, "OpenCL device \"%s\" does not come back and is given up.",
+         worker->queue.device->name);
+  pthread_cond_broadcast(&worker->moved);
+}
+
+/* For a while, or until something moves. A job that is late makes all that wait behind it late. */
+static void _wait_a_while(dt_opencl_worker_t *worker)
+{
+  const gint64 late = worker->current ? worker->begun + worker->current->limit : G_MAXINT64;
+  const gint64 until = MIN(late, g_get_monotonic_time() + G_USEC_PER_SEC);
+  const struct timespec when = { .tv_sec = until / G_USEC_PER_SEC, .tv_nsec = until % G_USEC_PER_SEC * 1000 };
+  pthread_cond_timedwait(&worker->moved, &worker->lock, &when);
+  if(worker->current && g_get_monotonic_time() >= worker->begun + worker->current->limit) _lose(worker);
+}
+
+void dt_opencl_worker_destroy(dt_opencl_worker_t *worker)
+{
+  if(!worker) return;
+  pthread_mutex_lock(&worker->lock);
+  worker->stop = TRUE;
+  pthread_cond_broadcast(&worker->moved);
+  while(worker->current && !worker->lost) _wait_a_while(worker);
+  const gboolean lost = worker->lost;
+  pthread_mutex_unlock(&worker->lock);
+  if(lost)
+  {
+    pthread_detach(worker->thread);
+    return;
+  }
+  pthread_join(worker->thread, NULL);
+  _free_worker(worker);
+}
+
+/* --- those who have work --- */
+
+static _job_t *_new_job(dt_opencl_work_t work, void *data, GDestroyNotify destroy, double seconds)
+{
+  _job_t *job = g_new0(_job_t, 1);
+  job->work = work;
+  job->data = data;
+  job->destroy = destroy;
+  job->limit = (gint64)(seconds * G_USEC_PER_SEC);
+  return job;
+}
+
+gboolean dt_opencl_worker_perform(dt_opencl_worker_t *worker, dt_opencl_work_t work, void *data,
+                                  GDestroyNotify destroy, double seconds, GError **error)
+{
+  _job_t *job = _new_job(work, data, destroy, seconds);
+  job->owned = TRUE;
+  pthread_mutex_lock(&worker->lock);
+  g_queue_push_tail(&worker->jobs, job);
+  pthread_cond_broadcast(&worker->moved);
+  while(!job->over && !worker->lost) _wait_a_while(worker);
+  /* a job that the driver has is the driver's for ever */
+  const gboolean left_behind = !job->over && worker->current == job;
+  if(!job->over) g_queue_remove(&worker->jobs, job);
+  const gboolean over = job->over;
+  pthread_mutex_unlock(&worker->lock);
+  const gboolean fine = over && job->fine;
+  if(over && job->error)
+    g_propagate_error(error, g_steal_pointer(&job->error));
+  else if(!over)
+    _set_lost_error(worker, error);
+  if(!left_behind) _free_job(job);
+  return fine;
+}
+
+void dt_opencl_worker_post(dt_opencl_worker_t *worker, dt_opencl_work_t work, void *data,
+                           GDestroyNotify destroy, double seconds, dt_opencl_done_t done, void *user_data)
+{
+  _job_t *job = _new_job(work, data, destroy, seconds);
+  job->done = done;
+  job->user_data = user_data;
+  pthread_mutex_lock(&worker->lock);
+  const gboolean lost = worker->lost;
+  if(!lost) g_queue_push_tail(&worker->jobs, job);
+  pthread_cond_broadcast(&worker->moved);
+  pthread_mutex_unlock(&worker->lock);
+  if(lost) _free_job(job);
+}
+
+gboolean dt_opencl_worker_is_lost(dt_opencl_worker_t *worker)
+{
+  pthread_mutex_lock(&worker->lock);
+  const gboolean lost = worker->lost;
+  pthread_mutex_unlock(&worker->lock);
+  return lost;
+}
+
+void dt_opencl_worker_give_up(dt_opencl_worker_t *worker)
+{
+  pthread_mutex_lock(&worker->lock);
+  _lose(worker);
+  pthread_mutex_unlock(&worker->lock);
+}
