@@ -20,10 +20,11 @@
 
 struct dt_opencl_t
 {
-  dt_opencl_driver_t *driver;
-  GPtrArray *devices;        /* all of them */
-  int n;                     /* used ones */
-  dt_opencl_device_t **used; /* by number */
+  dt_opencl_driver_t *loaded;       /* or NULL: the caller has one */
+  const dt_opencl_driver_t *driver; /* in use, or NULL */
+  GPtrArray *devices;               /* all of them */
+  int n;                            /* used ones */
+  dt_opencl_device_t **used;        /* by number */
   dt_opencl_worker_t **workers;
   char *absence, *why;
   dt_opencl_priorities_t *priorities;
@@ -188,13 +189,16 @@ static char *_explain_none(const GPtrArray *devices)
                                              first->name, first->rejected);
 }
 
-static void _look_for_devices(dt_opencl_t *cl, int parts)
+static void _look_for_devices(dt_opencl_t *cl, const dt_opencl_opts_t *opts)
 {
   GError *error = NULL;
   if(!dt_conf_get_bool(DT_CONF_OPENCL))
     cl->absence = g_strdup("OpenCL is switched off (the setting opencl)");
-  else if((cl->driver = dt_opencl_driver_load(&error)))
-    cl->devices = dt_opencl_devices_detect(cl->driver, parts, &error);
+  else if(opts->driver)
+    cl->driver = opts->driver;
+  else
+    cl->driver = cl->loaded = dt_opencl_driver_load(&error);
+  if(cl->driver) cl->devices = dt_opencl_devices_detect(cl->driver, opts->parts, &error);
   if(error) cl->absence = g_strdup(error->message);
   g_clear_error(&error);
   if(!cl->devices) cl->devices = g_ptr_array_new();
@@ -212,14 +216,14 @@ static void _read_priorities(dt_opencl_t *cl)
   g_free(names);
 }
 
-static void _read_limits(dt_opencl_t *cl)
+static void _start_scheduler(dt_opencl_t *cl, const dt_opencl_opts_t *opts)
 {
   cl->hang_seconds = (double)CLAMP(dt_conf_get_int(DT_CONF_OPENCL_HANG_SECONDS, 30), 1, 3600);
   cl->patience = CLAMP(dt_conf_get_int(DT_CONF_OPENCL_TIMEOUT, 400), 0, G_MAXINT) * TIMEOUT_STEP;
   const dt_opencl_rules_t rules = { .devices = cl->n,
                                     .patience = cl->patience,
                                     .ageing = AGEING,
-                                    .set_aside = SET_ASIDE,
+                                    .set_aside = opts->set_aside ? opts->set_aside : SET_ASIDE,
                                     .set_aside_longest = SET_ASIDE_LONGEST,
                                     .test_limit = (gint64)(cl->hang_seconds * G_USEC_PER_SEC) };
   cl->scheduler = dt_opencl_scheduler_create(&rules, cl->priorities->orders);
@@ -234,9 +238,9 @@ dt_opencl_t *dt_opencl_create(const dt_opencl_opts_t *opts, GError **error)
   pthread_mutex_init(&cl->needed_lock, NULL);
   cl->waiting = g_hash_table_new(g_int64_hash, g_int64_equal);
   cl->needed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  _look_for_devices(cl, opts->parts);
+  _look_for_devices(cl, opts);
   _read_priorities(cl);
-  _read_limits(cl);
+  _start_scheduler(cl, opts);
   cl->trace = dt_opencl_trace_open(opts->trace, cl->n, error);
   if(cl->trace && _start_workers(cl, error)) return cl;
   dt_opencl_destroy(cl);
@@ -273,7 +277,7 @@ void dt_opencl_destroy(dt_opencl_t *cl)
   pthread_mutex_destroy(&cl->needed_lock);
   pthread_mutex_destroy(&cl->lock);
   g_ptr_array_unref(cl->devices);
-  dt_opencl_driver_destroy(cl->driver);
+  dt_opencl_driver_destroy(cl->loaded);
   g_free(cl->given_up);
   g_free(cl->workers);
   g_free(cl->used);
@@ -555,9 +559,13 @@ static void _claim(dt_opencl_run_t *run, int device, GCancellable *cancellable)
 dt_opencl_run_t *dt_opencl_claim(dt_opencl_t *cl, const char *pci, GCancellable *cancellable)
 {
   const dt_opencl_device_t *device = cl ? _find_pci(cl, pci) : NULL;
-  if(!device) return NULL;
+  return device ? dt_opencl_claim_device(cl, device->number, cancellable) : NULL;
+}
+
+dt_opencl_run_t *dt_opencl_claim_device(dt_opencl_t *cl, int device, GCancellable *cancellable)
+{
   dt_opencl_run_t *run = _new_run(cl, "claim");
-  _claim(run, device->number, cancellable);
+  _claim(run, device, cancellable);
   run->begun = dt_opencl_trace_now(cl->trace);
   if(run->verdict == DT_OPENCL_GRANTED) return run;
   if(run->verdict == DT_OPENCL_CPU) _release(run);
