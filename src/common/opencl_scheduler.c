@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Who gets which OpenCL device: a table of requests, a queue of those that wait, and the devices.
  *
- * Between two calls nobody waits who could be told something. Therefore a new request is judged alone, and when a device
- * or a pipe's turn becomes free all are judged, in the order of the queue. The place in the queue is a number that never
- * changes, so that waiting costs nothing. */
+ * Between two calls nobody waits who could be told something. Therefore a new request is judged alone, and when a
+ * device or a pipe's turn becomes free all are judged, in the order of the queue. The place in the queue is a number
+ * that never changes, so that waiting costs nothing. */
 #include "common/opencl_scheduler.h"
 
 enum

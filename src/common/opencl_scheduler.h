@@ -8,23 +8,23 @@
  * - The first free device of the pipe's order is taken; when none is free, the CPU, unless the order is mandatory: then
  *   the request waits, at most @ref dt_opencl_rules_t.patience, counted from when it was its pipe's turn.
  * - Full, preview and preview2 run one at a time each: a second one waits for its turn until the first is released
- *   (whatever it runs on), and a newer one takes the place of one that waits, which is told DT_OPENCL_REPLACED; the place
- *   in the queue is kept, and so is the patience that is used up.
+ *   (whatever it runs on), and a newer one takes the place of one that waits, which is told DT_OPENCL_REPLACED; the
+ *   place in the queue is kept, and so is the patience that is used up.
  * - Who waits is served by rank (full 0, preview 1, preview2 2, thumbnail 3, export and claim 4) and age: each
  *   @ref dt_opencl_rules_t.ageing of waiting is worth one rank. The smallest (time of asking + rank x ageing) is first,
  *   then the older ticket. So nobody starves: who asks later than rank x ageing after a request is never before it.
- * - A nested request, one with a parent that runs, gets what its parent has, at once, and needs no turn; a device is free
- *   again when the parent and all that inherited from it are released.
+ * - A nested request, one with a parent that runs, gets what its parent has, at once, and needs no turn; a device is
+ *   free again when the parent and all that inherited from it are released.
  * - A claim wants one device for work that is no pipe (a neural network on the same graphics processor); it waits with
  *   the rank of an export and the patience of a mandatory pipe.
- * - A device that fails is set aside, twice as long each time (a run that ends well takes one doubling back), then tested
- *   (decision DT_OPENCL_TEST) before it serves again; one that hangs is given up for good. Others are not touched by
- *   that. A wait that no device can meet in time is not begun.
+ * - A device that fails is set aside, twice as long each time (a run that ends well takes one doubling back), then
+ *   tested (decision DT_OPENCL_TEST) before it serves again; one that hangs is given up for good. Others are not
+ *   touched by that. A wait that no device can meet in time is not begun.
  * - Time is only looked at when a function is called. A device that was set aside is tested at the first call after its
  *   time; dt_opencl_scheduler_next() asks for a tick for its sake only when somebody waits for it.
  *
- * Nothing fails; tickets and devices that are not known are ignored, and time does not go back. Not thread-safe: the owner
- * locks.
+ * Nothing fails; tickets and devices that are not known are ignored, and time does not go back. Not thread-safe: the
+ * owner locks.
  */
 #ifndef DT_COMMON_OPENCL_SCHEDULER_H
 #define DT_COMMON_OPENCL_SCHEDULER_H
@@ -106,17 +106,17 @@ void dt_opencl_scheduler_destroy(dt_opencl_scheduler_t *scheduler);
 
 /** A pipe wants to run.
  * @param now     microseconds of a clock that does not jump; an earlier time than before is taken for that one
- * @param parent  a ticket that was told where it runs, and is not released: this one runs there too. Any other ticket, and
- *                0, is no parent */
+ * @param parent  a ticket that was told where it runs and is not released: this one runs there too. Any other ticket,
+ *                and 0, is no parent */
 dt_opencl_ticket_t dt_opencl_scheduler_request(dt_opencl_scheduler_t *scheduler, gint64 now,
                                                dt_opencl_pipe_t pipe, dt_opencl_ticket_t parent);
 /** Other work wants @p device. */
 dt_opencl_ticket_t dt_opencl_scheduler_claim(dt_opencl_scheduler_t *scheduler, gint64 now, int device);
 /** Whoever waits does not any more; a request that was decided is left alone. */
 void dt_opencl_scheduler_cancel(dt_opencl_scheduler_t *scheduler, gint64 now, dt_opencl_ticket_t ticket);
-/** A run gives its device back before its end and goes on on the CPU, for instance because the device failed: others need
- * not wait for a run that does not need it, and its pipe's next run still waits for this one. It is released as ever; the
- * outcome told then means nothing any more. */
+/** A run gives its device back before its end and goes on on the CPU, for instance because the device failed: nobody
+ * waits for a device that is not used any more, and its pipe's next run still waits for its turn. It is released as
+ * ever; the outcome told then means nothing any more. */
 void dt_opencl_scheduler_fall_back(dt_opencl_scheduler_t *scheduler, gint64 now, dt_opencl_ticket_t ticket,
                                    dt_opencl_outcome_t outcome);
 /** A run is over, on a device or on the CPU. A request that still waits is cancelled. */
