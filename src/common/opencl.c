@@ -473,7 +473,7 @@ static void _fail(dt_opencl_run_t *run, const GError *why)
   dt_opencl_t *cl = run->cl;
   const gboolean hung = dt_opencl_worker_is_lost(cl->workers[run->device]);
   pthread_mutex_lock(&cl->lock);
-  dt_opencl_scheduler_fail(cl->scheduler, g_get_monotonic_time(), run->ticket,
+  dt_opencl_scheduler_fall_back(cl->scheduler, g_get_monotonic_time(), run->ticket,
                            hung ? DT_OPENCL_HUNG : DT_OPENCL_FAILED);
   _deliver(cl);
   pthread_mutex_unlock(&cl->lock);
