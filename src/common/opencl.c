@@ -178,32 +178,18 @@ static gboolean _start_workers(dt_opencl_t *cl, GError **error)
   return TRUE;
 }
 
-/* Why there is nothing to use, although the library is there. */
-static char *_explain_none(const GPtrArray *devices)
-{
-  if(devices->len == 0) return g_strdup("there is no OpenCL device");
-  const dt_opencl_device_t *first = devices->pdata[0];
-  return devices->len == 1 ? g_strdup_printf("the only OpenCL device, \"%s\", is not used: %s", first->name,
-                                             first->rejected)
-                           : g_strdup_printf("none of %u OpenCL devices is used; of \"%s\": %s", devices->len,
-                                             first->name, first->rejected);
-}
-
 static void _look_for_devices(dt_opencl_t *cl, const dt_opencl_opts_t *opts)
 {
   GError *error = NULL;
-  if(!dt_conf_get_bool(DT_CONF_OPENCL))
-    cl->absence = g_strdup("OpenCL is switched off (the setting opencl)");
-  else if(opts->driver)
-    cl->driver = opts->driver;
+  if(opts->driver)
+    cl->devices = dt_opencl_devices_detect(opts->driver, opts->parts, &error);
   else
-    cl->driver = cl->loaded = dt_opencl_driver_load(&error);
-  if(cl->driver) cl->devices = dt_opencl_devices_detect(cl->driver, opts->parts, &error);
+    cl->devices = dt_opencl_devices_open(opts->parts, &cl->loaded, &cl->absence);
+  cl->driver = opts->driver ? opts->driver : cl->loaded;
   if(error) cl->absence = g_strdup(error->message);
   g_clear_error(&error);
   if(!cl->devices) cl->devices = g_ptr_array_new();
   _use_devices(cl);
-  if(!cl->absence && cl->n == 0) cl->absence = _explain_none(cl->devices);
 }
 
 static void _read_priorities(dt_opencl_t *cl)
@@ -400,7 +386,7 @@ static char *_explain(const dt_opencl_run_t *run)
   switch(run->why)
   {
   case DT_OPENCL_REASON_NO_DEVICE:
-    return g_strdup(run->cl->absence ? run->cl->absence : "the priorities give this pipe no device");
+    return g_strdup(run->cl->absence ? run->cl->absence : "the priorities give it no device");
   case DT_OPENCL_REASON_BUSY: return g_strdup("its devices are busy");
   case DT_OPENCL_REASON_TIMEOUT:
     return g_strdup_printf("none of its devices was free within %.1f s", (double)run->cl->patience / 1e6);
@@ -474,7 +460,7 @@ static void _fail(dt_opencl_run_t *run, const GError *why)
   const gboolean hung = dt_opencl_worker_is_lost(cl->workers[run->device]);
   pthread_mutex_lock(&cl->lock);
   dt_opencl_scheduler_fall_back(cl->scheduler, g_get_monotonic_time(), run->ticket,
-                           hung ? DT_OPENCL_HUNG : DT_OPENCL_FAILED);
+                                hung ? DT_OPENCL_HUNG : DT_OPENCL_FAILED);
   _deliver(cl);
   pthread_mutex_unlock(&cl->lock);
   if(!hung)
