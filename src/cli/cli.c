@@ -5,6 +5,7 @@
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/opencl_device.h"
+#include "common/opencl_explain.h"
 #include "common/paths.h"
 #include "imageio/imageio.h"
 
@@ -118,7 +119,7 @@ static void _print_log(unsigned topics, const char *line, void *data)
     return;
   }
   /* as darktable's manual shows it, and as scripts look for it */
-  if((topics & DT_LOG_OPENCL) && g_str_has_prefix(line, "[opencl_init]"))
+  if((topics & DT_LOG_OPENCL) && g_str_has_prefix(line, "[opencl_"))
   {
     fprintf(stderr, "%s\n", line);
     return;
@@ -261,6 +262,29 @@ gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *su
 
 /* --- diagnostics at start --- */
 
+/* Takes them over. */
+static void _log_lines(char **lines)
+{
+  for(char **line = lines; *line; line++) dt_log(DT_LOG_OPENCL, "%s", *line);
+  g_strfreev(lines);
+}
+
+static char **_priorities_table(const GPtrArray *devices)
+{
+  int n;
+  char *why;
+  dt_opencl_names_t *names = dt_opencl_devices_names(devices, &n);
+  char *text = dt_opencl_priority_in_force(&why);
+  dt_opencl_priorities_t *priorities = dt_opencl_priorities_parse(text, names, n);
+  dt_log(DT_LOG_OPENCL, "[opencl_init] priorities: '%s' (%s)", text, why);
+  char **lines = dt_opencl_explain_table(priorities);
+  dt_opencl_priorities_free(priorities);
+  g_free(text);
+  g_free(why);
+  g_free(names);
+  return lines;
+}
+
 gboolean dt_cli_report_opencl(void)
 {
   static gboolean done;
@@ -270,9 +294,8 @@ gboolean dt_cli_report_opencl(void)
   dt_opencl_driver_t *driver;
   char *absence;
   GPtrArray *devices = dt_opencl_devices_open(1, &driver, &absence);
-  char **lines = dt_opencl_devices_report(devices, absence);
-  for(char **line = lines; *line; line++) dt_log(DT_LOG_OPENCL, "%s", *line);
-  g_strfreev(lines);
+  _log_lines(dt_opencl_devices_report(devices, absence));
+  _log_lines(_priorities_table(devices));
   g_ptr_array_unref(devices);
   g_free(absence);
   dt_opencl_driver_destroy(driver);

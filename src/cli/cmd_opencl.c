@@ -1,28 +1,37 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* opencl: the OpenCL devices of this machine. Works while AI is off. */
+#include "cli/cmd_opencl.h"
+
 #include "cli/cli.h"
 #include "common/opencl_device.h"
 
 #include <stdio.h>
 #include <string.h>
 
-typedef struct _opts_t
-{
-  gboolean json;
-} _opts_t;
-
-static _opts_t _opt;
+static dt_cli_opencl_opts_t _opt;
 
 static const GOptionEntry _entries[] = {
-  { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print one JSON object per device", NULL },
+  { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print JSON, one object a line", NULL },
+  { "explain", 0, 0, G_OPTION_ARG_STRING, &_opt.explain, "priorities: what this string would mean",
+    "STRING" },
+  { "megapixels", 0, 0, G_OPTION_ARG_DOUBLE, &_opt.megapixels, "test: size of the picture (default 4)",
+    "MP" },
+  { "rounds", 0, 0, G_OPTION_ARG_INT, &_opt.rounds, "test: how often; the median counts (default 5)", "N" },
+  { "trace", 0, 0, G_OPTION_ARG_FILENAME, &_opt.trace,
+    "test: write who used which device when, as JSON lines", "FILE" },
   { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
 static const char _description[] =
     "Verbs:\n"
-    "  devices   which devices there are, which are used and why the others are not; the default\n\n"
+    "  devices      which devices there are, which are used and why the others are not; the default\n"
+    "  priorities   which pixelpipe gets which device, in which order, and what happens when all are busy\n"
+    "  test         every kernel on every device against the CPU, and the priorities that suit the "
+    "figures\n\n"
     "Examples:\n"
     "  darktable-ai opencl devices\n"
+    "  darktable-ai opencl priorities --explain '!GeForce GTS450,*/!Tahiti,*/Tahiti,*/Tahiti,*'\n"
+    "  darktable-ai opencl test\n"
     "  darktable-ai --conf opencl_use_cpu_devices=TRUE opencl devices   devices of type CPU as well\n"
     "  darktable-ai -d opencl                                           the same list as darktable prints it";
 
@@ -92,10 +101,8 @@ static void _print_table(const GPtrArray *devices)
 }
 
 /* No device is a normal state. */
-static int _devices(const _opts_t *opts, int n, char **operands)
+static int _devices(const dt_cli_opencl_opts_t *opts)
 {
-  (void)n;
-  (void)operands;
   dt_opencl_driver_t *driver;
   char *absence;
   GPtrArray *devices = dt_opencl_devices_open(1, &driver, &absence);
@@ -113,31 +120,39 @@ static int _devices(const _opts_t *opts, int n, char **operands)
 static const struct
 {
   const char *name;
-  int (*run)(const _opts_t *opts, int n, char **operands);
-  int least, most;
-  const char *operands; /* for people, when their number is wrong */
+  int (*run)(const dt_cli_opencl_opts_t *opts);
 } _verbs[] = {
-  { "devices", _devices, 0, 0, "devices" },
+  { "devices", _devices },
+  { "priorities", dt_cli_opencl_priorities },
+  { "test", dt_cli_opencl_test },
 };
 
-static int _run_verb(size_t i, int n, char **operands)
+static gboolean _check(int argc, char **argv)
 {
-  if(n >= _verbs[i].least && n <= _verbs[i].most) return _verbs[i].run(&_opt, n, operands);
-  dt_cli_say("opencl takes: %s. See: darktable-ai opencl --help", _verbs[i].operands);
-  return DT_EXIT_USAGE;
+  if(argc > 2)
+    dt_cli_say("opencl %s takes no operands such as \"%s\". See: darktable-ai opencl --help", argv[1],
+               argv[2]);
+  else if(_opt.megapixels < 0 || _opt.megapixels > 100)
+    dt_cli_say("--megapixels is a number from 0.01 to 100");
+  else if(_opt.rounds < 0 || _opt.rounds > 100)
+    dt_cli_say("--rounds is a number from 1 to 100");
+  else
+    return TRUE;
+  return FALSE;
 }
 
 static int _opencl(int argc, char **argv)
 {
   int code = DT_EXIT_OK;
-  if(!dt_cli_parse(&argc, &argv, "[VERB]", "Shows the OpenCL devices of this machine.", _description,
-                   _entries, &code))
+  if(!dt_cli_parse(&argc, &argv, "[VERB]", "Shows and tests the OpenCL devices of this machine.",
+                   _description, _entries, &code))
     return code;
+  if(!_check(argc, argv)) return DT_EXIT_USAGE;
   const char *verb = argc > 1 ? argv[1] : "devices";
   for(size_t i = 0; i < G_N_ELEMENTS(_verbs); i++)
-    if(strcmp(verb, _verbs[i].name) == 0) return _run_verb(i, MAX(argc - 2, 0), argv + 2);
-  dt_cli_say("opencl takes devices, not \"%s\". See: darktable-ai opencl --help", verb);
+    if(strcmp(verb, _verbs[i].name) == 0) return _verbs[i].run(&_opt);
+  dt_cli_say("opencl takes devices, priorities or test, not \"%s\". See: darktable-ai opencl --help", verb);
   return DT_EXIT_USAGE;
 }
 
-const dt_cli_command_t dt_cli_cmd_opencl = { "opencl", "show the OpenCL devices", _opencl };
+const dt_cli_command_t dt_cli_cmd_opencl = { "opencl", "show and test the OpenCL devices", _opencl };
