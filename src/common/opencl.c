@@ -35,6 +35,7 @@ struct dt_opencl_t
   dt_opencl_scheduler_t *scheduler;
   GHashTable *waiting; /* runs that are not decided, by ticket */
   gboolean *given_up;
+  guint64 runs;                /* begun so far */
   pthread_mutex_t needed_lock; /* of the two below */
   GHashTable *needed;          /* names of programs, compiled for all devices as soon as one needs them */
   gboolean closing;
@@ -43,6 +44,7 @@ struct dt_opencl_t
 struct dt_opencl_run_t
 {
   dt_opencl_t *cl;
+  guint64 number;
   dt_opencl_ticket_t ticket;
   const char *pipe; /* its name */
   char *image;
@@ -374,6 +376,7 @@ static void _wait(dt_opencl_run_t *run, GCancellable *cancellable)
 /* With the lock: @p ticket is the run's. @return whether it is decided already */
 static gboolean _enter(dt_opencl_run_t *run, dt_opencl_ticket_t ticket)
 {
+  if(!run->number) run->number = ++run->cl->runs;
   run->ticket = ticket;
   run->is_decided = FALSE;
   g_hash_table_insert(run->cl->waiting, &run->ticket, run);
@@ -506,7 +509,7 @@ void dt_opencl_run_end(dt_opencl_run_t *run)
   if(!run) return;
   dt_opencl_t *cl = run->cl;
   /* written before the device is free, so that lines of one device never overlap */
-  const dt_opencl_event_t event = { .run = run->ticket,
+  const dt_opencl_event_t event = { .run = run->number,
                                     .pipe = run->pipe,
                                     .image = run->image,
                                     .device = run->granted,

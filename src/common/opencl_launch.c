@@ -10,9 +10,7 @@ cl_mem dt_opencl_buffer_new(dt_opencl_queue_t *queue, gsize bytes, const void *d
   cl_int code = CL_SUCCESS;
   cl_mem buffer = queue->cl->CreateBuffer(queue->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
   if(!dt_opencl_check(code, "clCreateBuffer", error)) return NULL;
-  if(!data) return buffer;
-  code = queue->cl->EnqueueWriteBuffer(queue->queue, buffer, CL_TRUE, 0, bytes, data, 0, NULL, NULL);
-  if(dt_opencl_check(code, "clEnqueueWriteBuffer", error)) return buffer;
+  if(!data || dt_opencl_buffer_write(queue, buffer, bytes, data, error)) return buffer;
   dt_opencl_buffer_free(queue, buffer);
   return NULL;
 }
@@ -20,6 +18,14 @@ cl_mem dt_opencl_buffer_new(dt_opencl_queue_t *queue, gsize bytes, const void *d
 void dt_opencl_buffer_free(dt_opencl_queue_t *queue, cl_mem buffer)
 {
   if(buffer) queue->cl->ReleaseMemObject(buffer);
+}
+
+gboolean dt_opencl_buffer_write(dt_opencl_queue_t *queue, cl_mem buffer, gsize bytes, const void *data,
+                                GError **error)
+{
+  return dt_opencl_check(
+      queue->cl->EnqueueWriteBuffer(queue->queue, buffer, CL_TRUE, 0, bytes, data, 0, NULL, NULL),
+      "clEnqueueWriteBuffer", error);
 }
 
 gboolean dt_opencl_buffer_read(dt_opencl_queue_t *queue, cl_mem buffer, gsize bytes, void *data,

@@ -16,6 +16,9 @@ G_BEGIN_DECLS
 cl_mem dt_opencl_buffer_new(dt_opencl_queue_t *queue, gsize bytes, const void *data, GError **error);
 /** NULL is fine. */
 void dt_opencl_buffer_free(dt_opencl_queue_t *queue, cl_mem buffer);
+/** Fills @p bytes of @p buffer, after all that was enqueued before. */
+gboolean dt_opencl_buffer_write(dt_opencl_queue_t *queue, cl_mem buffer, gsize bytes, const void *data,
+                                GError **error);
 /** Waits for all that was enqueued before, and copies @p bytes back. */
 gboolean dt_opencl_buffer_read(dt_opencl_queue_t *queue, cl_mem buffer, gsize bytes, void *data,
                                GError **error);

@@ -153,7 +153,7 @@ typedef struct _job_t
   int rounds;
   float *in, *out;
   double *alone; /* seconds of each round */
-  double copied; /* seconds of the first copying there and back */
+  double copied; /* seconds of copying there and back */
 } _job_t;
 
 static gsize _bytes(int width, int height)
@@ -244,21 +244,29 @@ static gboolean _run_rounds(dt_opencl_queue_t *queue, _job_t *job, cl_kernel ker
   return TRUE;
 }
 
+/* To the device and back, with buffers that were touched before. */
+static gboolean _measure_copies(dt_opencl_queue_t *queue, _job_t *job, const _buffers_t *buffers,
+                                GError **error)
+{
+  const _sides_t *s = &job->sides;
+  const gint64 begun = g_get_monotonic_time();
+  const gboolean fine =
+      dt_opencl_buffer_write(queue, buffers->in, _bytes(s->width, s->height), job->in, error)
+      && dt_opencl_buffer_read(queue, buffers->out, _bytes(s->out_width, s->out_height), job->out, error);
+  job->copied = _seconds_since(begun);
+  return fine;
+}
+
 static gboolean _work(dt_opencl_queue_t *queue, void *data, GError **error)
 {
   _job_t *job = data;
+  const gsize bytes = _bytes(job->sides.out_width, job->sides.out_height);
   _buffers_t buffers = { 0 };
   cl_kernel kernel = dt_opencl_kernel(queue, job->test->program, job->test->kernel, error);
-  if(!kernel) return FALSE;
-  gint64 begun = g_get_monotonic_time();
-  gboolean fine = _open_buffers(queue, job, &buffers, error);
-  job->copied = _seconds_since(begun);
-  fine = fine && _run_rounds(queue, job, kernel, &buffers, error);
-  begun = g_get_monotonic_time();
-  fine = fine
-         && dt_opencl_buffer_read(queue, buffers.out, _bytes(job->sides.out_width, job->sides.out_height),
-                                  job->out, error);
-  job->copied += _seconds_since(begun);
+  const gboolean fine = kernel && _open_buffers(queue, job, &buffers, error)
+                        && _run_rounds(queue, job, kernel, &buffers, error)
+                        && dt_opencl_buffer_read(queue, buffers.out, bytes, job->out, error)
+                        && _measure_copies(queue, job, &buffers, error);
   dt_opencl_buffer_free(queue, buffers.in);
   dt_opencl_buffer_free(queue, buffers.out);
   dt_opencl_buffer_free(queue, buffers.numbers);
