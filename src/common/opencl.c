@@ -34,6 +34,7 @@ struct dt_opencl_t
   pthread_mutex_t lock; /* of the scheduler, the runs and what is given up */
   dt_opencl_scheduler_t *scheduler;
   GHashTable *waiting; /* runs that are not decided, by ticket */
+  gint64 next;         /* when they were to be woken at the last event */
   gboolean *given_up;
   guint64 runs;                /* begun so far */
   pthread_mutex_t needed_lock; /* of the two below */
@@ -93,6 +94,19 @@ static void _tell(dt_opencl_t *cl, const dt_opencl_decision_t *decision)
   pthread_cond_signal(&run->decided);
 }
 
+/* Who sleeps does so until the scheduler wants to look again; when that is sooner now, it has to know. */
+static void _wake_earlier(dt_opencl_t *cl)
+{
+  if(g_hash_table_size(cl->waiting) == 0) return;
+  const gint64 next = dt_opencl_scheduler_next(cl->scheduler), before = cl->next;
+  cl->next = next;
+  if(next >= before) return;
+  GHashTableIter iter;
+  gpointer run;
+  g_hash_table_iter_init(&iter, cl->waiting);
+  while(g_hash_table_iter_next(&iter, NULL, &run)) pthread_cond_signal(&((dt_opencl_run_t *)run)->decided);
+}
+
 /* Hands out what the scheduler has decided, after every event. */
 static void _deliver(dt_opencl_t *cl)
 {
@@ -108,6 +122,7 @@ static void _deliver(dt_opencl_t *cl)
       cl->given_up[i] = TRUE;
       dt_opencl_worker_give_up(cl->workers[i]);
     }
+  _wake_earlier(cl);
 }
 
 /* On the device's thread. */
@@ -488,9 +503,7 @@ gboolean dt_opencl_run_perform(dt_opencl_run_t *run, dt_opencl_work_t work, void
   if(dt_opencl_worker_perform(run->cl->workers[run->device], work, data, destroy, run->cl->hang_seconds,
                               &why))
     return TRUE;
-  if(!g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_MEMORY)
-     && !g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_CANCELLED))
-    _fail(run, why);
+  if(g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_PROVIDER)) _fail(run, why);
   g_propagate_error(error, why);
   return FALSE;
 }

@@ -70,7 +70,7 @@ int dt_opencl_run_device(const dt_opencl_run_t *run);
 /** Why it runs on the CPU, as a clause for people ("both devices are busy"), or NULL. Stays the run's. */
 const char *dt_opencl_run_reason(const dt_opencl_run_t *run);
 
-/** Does @p work on the run's device. After a failure other than DT_AI_ERROR_MEMORY and _CANCELLED the run's device is -1:
+/** Does @p work on the run's device. After DT_AI_ERROR_PROVIDER the run's device is -1:
  * it is set aside, or given up when it hung, and the run goes on on the CPU.
  * @param data  freed with @p destroy, unless the device hangs: then never */
 gboolean dt_opencl_run_perform(dt_opencl_run_t *run, dt_opencl_work_t work, void *data,

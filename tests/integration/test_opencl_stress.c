@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Pipes of all types at once on two real devices, whose driver fails at random: every result is right, every run is in
  * the trace, and the trace agrees with the priorities. Skipped where PoCL is not installed. */
+#include "pocl.h"
 #include "support.h"
 
 #include "common/conf.h"
-#include "common/opencl.h"
 #include "common/opencl_launch.h"
 #include "libs/opencl_cpu.h"
 
@@ -28,8 +28,6 @@ static float _inputs[PATTERNS][FLOATS], _expected[PATTERNS][FLOATS];
 
 /* --- a driver that fails now and then --- */
 
-static dt_opencl_driver_t *_real;
-static dt_opencl_driver_t _failing;
 static gint _calls, _fail_every;
 
 /* Every so many calls fail; two in three as if the device were ill, the third as if its memory were used up. */
@@ -46,7 +44,8 @@ static cl_int CL_API_CALL _failing_enqueue(cl_command_queue queue, cl_kernel ker
 {
   const cl_int code = _chance();
   return code ? code
-              : _real->EnqueueNDRangeKernel(queue, kernel, dims, offset, global, local, n, wait, event);
+              : test_pocl_real_driver()->EnqueueNDRangeKernel(queue, kernel, dims, offset, global, local, n,
+                                                              wait, event);
 }
 
 static cl_int CL_API_CALL _failing_read(cl_command_queue queue, cl_mem buffer, cl_bool blocking,
@@ -54,7 +53,9 @@ static cl_int CL_API_CALL _failing_read(cl_command_queue queue, cl_mem buffer, c
                                         const cl_event *wait, cl_event *event)
 {
   const cl_int code = _chance();
-  return code ? code : _real->EnqueueReadBuffer(queue, buffer, blocking, offset, size, data, n, wait, event);
+  return code ? code
+              : test_pocl_real_driver()->EnqueueReadBuffer(queue, buffer, blocking, offset, size, data, n,
+                                                           wait, event);
 }
 
 /* --- a pipe of two modules --- */
@@ -248,13 +249,7 @@ static const char *_world;
 static int _set_up(void **state)
 {
   (void)state;
-  _world = test_world_create();
-  g_setenv("POCL_DEVICES", "basic pthread", TRUE);
-  char *cache = g_build_filename(_world, "pocl", NULL);
-  g_mkdir_with_parents(cache, 0700);
-  g_setenv("POCL_CACHE_DIR", cache, TRUE);
-  g_free(cache);
-  dt_conf_override(DT_CONF_OPENCL_CPU_DEVICES, "TRUE");
+  _world = test_pocl_world();
   dt_conf_override(DT_CONF_OPENCL_PRIORITY, PRIORITIES);
   test_random_t random = { 42 };
   for(int p = 0; p < PATTERNS; p++)
@@ -268,7 +263,6 @@ static int _set_up(void **state)
 static int _tear_down(void **state)
 {
   (void)state;
-  dt_opencl_driver_destroy(_real);
   test_world_destroy();
   return 0;
 }
@@ -276,21 +270,16 @@ static int _tear_down(void **state)
 /* A driver that fails, over the real one; skips the test when there are not two devices. */
 static dt_opencl_t *_open(const char *trace, int fail_every)
 {
-  if(!_real) _real = dt_opencl_driver_load(NULL);
-  if(!_real) skip();
-  _failing = *_real;
-  _failing.EnqueueNDRangeKernel = _failing_enqueue;
-  _failing.EnqueueReadBuffer = _failing_read;
+  dt_opencl_driver_t *failing = test_pocl_driver();
+  if(!failing) skip();
+  failing->EnqueueNDRangeKernel = _failing_enqueue;
+  failing->EnqueueReadBuffer = _failing_read;
   g_atomic_int_set(&_fail_every, fail_every);
   GError *error = NULL;
   dt_opencl_t *cl =
-      dt_opencl_create(&(dt_opencl_opts_t){ .trace = trace, .driver = &_failing, .set_aside = 2000 }, &error);
+      dt_opencl_create(&(dt_opencl_opts_t){ .trace = trace, .driver = failing, .set_aside = 2000 }, &error);
   assert_no_error(error);
-  if(dt_opencl_device(cl, 1)) return cl;
-  print_message("two OpenCL devices are needed (PoCL): %s\n", dt_opencl_absence(cl));
-  dt_opencl_destroy(cl);
-  skip();
-  return NULL;
+  return cl;
 }
 
 static void _run_all(_pipe_t *pipes, int n)
