@@ -157,6 +157,24 @@ static void test_carets(void **state)
   g_string_free(wide, TRUE);
 }
 
+/* The surroundings begin and end with whole characters, wherever they are cut. */
+static void test_cut(void **state)
+{
+  (void)state;
+  for(int shift = 0; shift < 12; shift++)
+  {
+    GString *string = g_string_new("0,");
+    for(int i = 0; i < 30; i++) g_string_append(string, "显");
+    g_string_append_printf(string, "Nope%.*s,Nope,%.*s显显显显显显显显显显显显显显显显////", shift % 4,
+                           "abcd", shift / 4, "abcd");
+    char *text = _text(string->str, _two, 2);
+    assert_non_null(strstr(text, "^"));
+    assert_null(strstr(text, "\xef\xbf\xbd"));
+    g_free(text);
+    g_string_free(string, TRUE);
+  }
+}
+
 /* --- the table --- */
 
 static void test_table(void **state)
@@ -297,15 +315,11 @@ static void test_any_string(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_example),
-    cmocka_unit_test(test_waiting),
-    cmocka_unit_test(test_seconds),
-    cmocka_unit_test(test_not_in_force),
-    cmocka_unit_test(test_carets),
-    cmocka_unit_test(test_table),
-    cmocka_unit_test(test_table_without_devices),
-    cmocka_unit_test(test_json_pipes),
-    cmocka_unit_test(test_json_is_escaped),
+    cmocka_unit_test(test_example),    cmocka_unit_test(test_waiting),
+    cmocka_unit_test(test_seconds),    cmocka_unit_test(test_not_in_force),
+    cmocka_unit_test(test_carets),     cmocka_unit_test(test_cut),
+    cmocka_unit_test(test_table),      cmocka_unit_test(test_table_without_devices),
+    cmocka_unit_test(test_json_pipes), cmocka_unit_test(test_json_is_escaped),
     cmocka_unit_test(test_any_string),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
