@@ -86,7 +86,7 @@ static int _find_key(const dt_opencl_name_table_t *table, int key, const char *w
 int dt_opencl_name_find(const dt_opencl_name_table_t *table, const char *word, int *twin)
 {
   *twin = -1;
-  for(int key = 0; *word && key < _KEYS; key++)
+  for(int key = 0; key < _KEYS; key++)
   {
     const int found = _find_key(table, key, word, 0);
     if(found < 0) continue;

@@ -20,7 +20,7 @@ dt_opencl_name_table_t *dt_opencl_name_table_new(const dt_opencl_names_t *device
 void dt_opencl_name_table_free(dt_opencl_name_table_t *table);
 
 /** The first device that @p word names, or -1.
- * @param word  in its canonical form; nothing has an empty name
+ * @param word  in its canonical form
  * @param twin  receives the next device of the same name, or -1 */
 int dt_opencl_name_find(const dt_opencl_name_table_t *table, const char *word, int *twin);
 /** The device whose name holds @p word, is part of it or differs little from it; -1: none, or several. */

@@ -184,6 +184,7 @@ static void test_names_in_utf8(void **state)
   _expect("Gert7,rx", devices, 3, "2 1||||");
   _expect("显卡,1", devices, 3, "1||||");
   _expect("!显卡,*", devices, 3, "0 1 2||||");
+  _expect("!*,*/++*/!,显", devices, 3, "0 1 2||||");
 }
 
 /* --- the remarks --- */
@@ -337,6 +338,17 @@ static gboolean _has_question(const char *text, const dt_opencl_names_t *devices
   return asks;
 }
 
+/* Several devices of one name are one guess. */
+static void test_guess_among_twins(void **state)
+{
+  (void)state;
+  const dt_opencl_names_t cards[] = { { "GeForce GTS 450", NULL, NULL },
+                                      { "GeForce GTS 450", NULL, NULL },
+                                      { "GeForce GT 710", NULL, NULL } };
+  assert_true(_has_question("0,GTS", cards, 3));
+  assert_false(_has_question("0,GeForce", cards, 3));
+}
+
 /* A wrong guess is worse than none. */
 static void test_no_guess(void **state)
 {
@@ -345,6 +357,7 @@ static void test_no_guess(void **state)
   assert_false(_has_question("0,GPU", _three, 3)); /* part of two names */
   assert_false(_has_question("0,ga", _three, 3));  /* too short to tell */
   assert_false(_has_question("0,Quadro", _three, 3));
+  assert_false(_has_question("0,Gabby", _three, 3));
   assert_false(_has_question("0,pci:0000:03:00.0", _two, 2)); /* one digit off, another place */
 }
 
@@ -566,6 +579,23 @@ static void test_many_remarks(void **state)
   dt_opencl_priorities_free(p);
   g_free(text);
   g_free(many);
+}
+
+/* What is counted together is harmless when all of it is. */
+static void test_many_harmless_remarks(void **state)
+{
+  (void)state;
+  for(int odd = 0; odd < 2; odd++)
+  {
+    char *many = _repeat("0,", 60), *text = g_strconcat(many, odd ? "Nope,1////" : "1////", NULL);
+    dt_opencl_priorities_t *p = dt_opencl_priorities_parse(text, _three, 3);
+    assert_int_equal(p->remarks->len, 9);
+    for(guint i = 0; i < 8; i++) assert_true(((dt_opencl_remark_t *)p->remarks->pdata[i])->harmless);
+    assert_int_equal(((dt_opencl_remark_t *)p->remarks->pdata[8])->harmless, !odd);
+    dt_opencl_priorities_free(p);
+    g_free(text);
+    g_free(many);
+  }
 }
 
 /* 2047 letters, digits and signs count; what does not count has no length. */
@@ -860,6 +890,7 @@ int main(void)
     cmocka_unit_test(test_names),
     cmocka_unit_test(test_names_in_utf8),
     cmocka_unit_test(test_remarks),
+    cmocka_unit_test(test_guess_among_twins),
     cmocka_unit_test(test_no_guess),
     cmocka_unit_test(test_nothing_to_remark),
     cmocka_unit_test(test_several_remarks),
@@ -869,6 +900,7 @@ int main(void)
     cmocka_unit_test(test_name_that_cannot_be_written),
     cmocka_unit_test(test_64_kib),
     cmocka_unit_test(test_many_remarks),
+    cmocka_unit_test(test_many_harmless_remarks),
     cmocka_unit_test(test_longest),
     cmocka_unit_test(test_second_reader_agrees),
     cmocka_unit_test(test_order_of_mention),
