@@ -467,6 +467,22 @@ static void test_replaced(void **state)
   _expect_nothing();
 }
 
+/* Of two that came at once, with ranks that mean nothing: the place is kept to the ticket. */
+static void test_replaced_in_a_tie(void **state)
+{
+  (void)state;
+  dt_opencl_rules_t rules = _rules;
+  rules.ageing = 0;
+  _begin_with(&rules, "+0||+0||");
+  const dt_opencl_ticket_t zero = _occupy(0), older = _ask(DT_OPENCL_FULL), export = _ask(DT_OPENCL_EXPORT),
+                           newer = _ask(DT_OPENCL_FULL);
+  _expect_over(older, REPLACED);
+  _finish(zero);
+  _expect_device(newer, 0);
+  _finish(newer);
+  _expect_device(export, 0);
+}
+
 static void test_replaced_keeps_the_deadline(void **state)
 {
   (void)state;
@@ -1103,6 +1119,7 @@ int main(void)
     _test(one_at_a_time_on_the_cpu),
     _test(patience_begins_with_the_turn),
     _test(replaced),
+    _test(replaced_in_a_tie),
     _test(replaced_keeps_the_deadline),
     _test(replaced_while_it_waits_for_its_turn),
     _test(rank),
