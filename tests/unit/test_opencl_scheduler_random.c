@@ -91,6 +91,7 @@ typedef struct _world_t
   _card_t cards[MOST_DEVICES];
   gint64 now;
   _event_t event;                                 ///< the present one
+  int hung;                                       ///< how many of a thousand runs hang
   int crowd;                                      ///< how many requests there are about
   dt_opencl_ticket_t last;                        ///< ever made
   dt_opencl_decision_t decisions[MOST_DECISIONS]; ///< of the present step
@@ -561,6 +562,8 @@ static void _happen(_world_t *w, _event_t event, void (*change)(_world_t *w))
   _check(w, _tell(w, w->twin) == ticket);
   _apply(w, ticket);
   _settle(w);
+  const _run_t *left = event.kind == CANCEL || event.kind == RELEASE ? _find(w, event.ticket) : NULL;
+  _check(w, !left || (event.kind == CANCEL && left->state == RUNS));
   _compare_twin(w);
   _seen.events[event.kind]++;
   w->step++;
@@ -600,7 +603,7 @@ static _world_t *_create(uint64_t seed)
 {
   static const gint64 patience[] = { 0, 20, 100, 500, G_MAXINT64 }, ageing[] = { 0, 1, 10, 100, 1000 },
                       set_aside[] = { 1, 10, 100 }, longest[] = { 1, 50, 500 },
-                      limit[] = { 100, 1000, 10000 };
+                      limit[] = { 100, 1000, 10000 }, hung[] = { 0, 1, 1, 20 };
   _world_t *w = g_new0(_world_t, 1);
   w->seed = seed;
   w->random.state = seed * 2654435761U + 1;
@@ -610,6 +613,7 @@ static _world_t *_create(uint64_t seed)
                                   .set_aside = _choose(w, set_aside, G_N_ELEMENTS(set_aside)),
                                   .set_aside_longest = _choose(w, longest, G_N_ELEMENTS(longest)),
                                   .test_limit = _choose(w, limit, G_N_ELEMENTS(limit)) };
+  w->hung = (int)_choose(w, hung, G_N_ELEMENTS(hung));
   w->crowd = test_random_int(&w->random, 1, 40);
   _shuffle_orders(w);
   w->runs = g_array_new(FALSE, FALSE, sizeof(_run_t));
@@ -662,7 +666,7 @@ static int _random_tested(_world_t *w)
 static dt_opencl_outcome_t _random_outcome(_world_t *w)
 {
   const int permille = test_random_int(&w->random, 0, 999);
-  return permille < 1 ? DT_OPENCL_HUNG : permille < 30 ? DT_OPENCL_FAILED : DT_OPENCL_OK;
+  return permille < w->hung ? DT_OPENCL_HUNG : permille < 30 ? DT_OPENCL_FAILED : DT_OPENCL_OK;
 }
 
 static _event_t _random_event(_world_t *w)
