@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What deciding costs: the time of a request, its decision and its release, with few and many devices, and with none and a
- * hundred that wait for another device meanwhile.
+/* What deciding costs: the time of a request, its decision and its release, with few and many devices, and with none
+ * and a hundred that wait for another device meanwhile.
  *
  *     bench_opencl_scheduler [ROUNDS]      default: 2000000 */
 #include "common/opencl_scheduler.h"

@@ -393,7 +393,6 @@ dt_opencl_scheduler_t *dt_opencl_scheduler_create(const dt_opencl_rules_t *rules
                                   .set_aside = MAX(0, rules->set_aside),
                                   .set_aside_longest = MAX(0, rules->set_aside_longest),
                                   .test_limit = MAX(0, rules->test_limit) };
-  s->now = G_MININT64;
   s->due = G_MAXINT64;
   s->vacant = NOWHERE;
   s->devices = g_new0(_device_t, s->rules.devices);

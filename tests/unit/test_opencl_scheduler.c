@@ -1071,6 +1071,12 @@ static void test_clock_goes_back(void **state)
   const dt_opencl_decision_t decision = _take(__LINE__);
   assert_int_equal(decision.ticket, export);
   assert_int_equal(decision.waited, 0);
+
+  _begin("||+0||");
+  _now = G_MININT64; /* before all time */
+  _occupy(0);
+  _ask(DT_OPENCL_EXPORT);
+  _expect_next(5 * SECOND);
 }
 
 static void test_no_devices(void **state)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A million random events for the scheduler of OpenCL devices, each decision judged by a model that is kept beside.
  *
- * The model decides nothing. It knows who runs where and who waits, from the events and the decisions alone, and says of
- * each decision whether it was right there and then, and after each event whether somebody waits who should not. It looks
- * at everything every time, where the scheduler keeps queues and counts.
+ * The model decides nothing. It knows who runs where and who waits, from the events and the decisions alone, and says
+ * of each decision whether it was right there and then, and after each event whether somebody waits who should not. It
+ * looks at everything every time, where the scheduler keeps queues and counts.
  *
- * That nobody starves is checked as a bound: a request that waits for a device is overtaken, on devices it could use, by
- * no more than those that waited when it came and those that came within (its rank x ageing) after it; one that takes
- * the place of another counts with it.
+ * That nobody starves is checked as a bound: a request that waits for a device is overtaken, on devices it could use,
+ * by no more than those that waited when it came and those that came within (its rank x ageing) after it; one that
+ * takes the place of another counts with it. DT_TEST_SEED lives one world again.
  *
  * A twin is told the events without the ticks between them, and has to decide the same. */
 #include "support.h"
