@@ -15,7 +15,9 @@ enum
 typedef struct _request_t
 {
   dt_opencl_ticket_t ticket; ///< 0: vacant
-  gint64 key;                ///< the smallest is served first
+  gint64 key;                ///< the smallest is served first,
+  dt_opencl_ticket_t
+      elder; ///< then the smallest of these: the ticket, or that of the first whose place it has
   gint64 asked;
   gint64 deadline;       ///< once it is admitted
   dt_opencl_pipe_t pipe; ///< DT_OPENCL_PIPES: a claim
@@ -45,7 +47,7 @@ struct dt_opencl_scheduler_t
   GArray *requests;                              ///< of _request_t
   guint vacant;                                  ///< the first place that is, or NOWHERE
   guint64 count;                                 ///< of requests ever made
-  GArray *queue;                                 ///< of guint: places of those that wait, by key, then ticket
+  GArray *queue;                                 ///< of guint: places of those that wait, by key, then elder
   GArray *decisions;
   guint told; ///< of them, those that were taken
 };
@@ -98,8 +100,10 @@ static _request_t *_add(dt_opencl_scheduler_t *s, dt_opencl_pipe_t pipe)
   }
   else
     s->vacant = _at(s, place)->next;
-  *_at(s, place) = (_request_t){ .ticket = ++s->count << PLACE_BITS | place,
+  const dt_opencl_ticket_t ticket = ++s->count << PLACE_BITS | place;
+  *_at(s, place) = (_request_t){ .ticket = ticket,
                                  .key = _later(s->now, _ranks[pipe] * s->rules.ageing),
+                                 .elder = ticket,
                                  .asked = s->now,
                                  .pipe = pipe,
                                  .device = -1 };
@@ -134,7 +138,7 @@ static _request_t *_queued(const dt_opencl_scheduler_t *s, guint i)
 
 static gboolean _is_before(const _request_t *a, const _request_t *b)
 {
-  return a->key != b->key ? a->key < b->key : a->ticket < b->ticket;
+  return a->key != b->key ? a->key < b->key : a->elder < b->elder;
 }
 
 static void _enqueue(dt_opencl_scheduler_t *s, const _request_t *request)
@@ -177,6 +181,7 @@ static void _replace_older(dt_opencl_scheduler_t *s, _request_t *newer)
     const _request_t *older = _queued(s, i);
     if(older->pipe != newer->pipe) continue;
     newer->key = older->key;
+    newer->elder = older->elder;
     newer->admitted = older->admitted;
     newer->deadline = older->deadline;
     _end_waiting(s, i, DT_OPENCL_REPLACED);
@@ -388,7 +393,6 @@ dt_opencl_scheduler_t *dt_opencl_scheduler_create(const dt_opencl_rules_t *rules
                                   .set_aside = MAX(0, rules->set_aside),
                                   .set_aside_longest = MAX(0, rules->set_aside_longest),
                                   .test_limit = MAX(0, rules->test_limit) };
-  s->now = G_MININT64;
   s->due = G_MAXINT64;
   s->vacant = NOWHERE;
   s->devices = g_new0(_device_t, s->rules.devices);

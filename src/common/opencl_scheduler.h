@@ -12,7 +12,8 @@
  *   place in the queue is kept, and so is the patience that is used up.
  * - Who waits is served by rank (full 0, preview 1, preview2 2, thumbnail 3, export and claim 4) and age: each
  *   @ref dt_opencl_rules_t.ageing of waiting is worth one rank. The smallest (time of asking + rank x ageing) is first,
- *   then the older ticket. So nobody starves: who asks later than rank x ageing after a request is never before it.
+ *   then the older ticket, or the one whose place it has. So nobody starves: who asks later than rank x ageing after a
+ *   request is never before it.
  * - A nested request, one with a parent that runs, gets what its parent has, at once, and needs no turn; a device is
  *   free again when the parent and all that inherited from it are released.
  * - A claim wants one device for work that is no pipe (a neural network on the same graphics processor); it waits with

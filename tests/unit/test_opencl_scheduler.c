@@ -222,7 +222,7 @@ static void test_manual_together(void **state)
 static void test_order(void **state)
 {
   (void)state;
-  _begin_with(&(dt_opencl_rules_t){ .devices = 3, .patience = SECOND }, "|+|201|2920|");
+  _begin_with(&(dt_opencl_rules_t){ .devices = 3, .patience = SECOND }, "|+|201|29200222|");
   _expect_cpu(_ask(DT_OPENCL_FULL), NO_DEVICE);
   _expect_cpu(_ask(DT_OPENCL_PREVIEW), NO_DEVICE);
   const dt_opencl_ticket_t first = _ask(DT_OPENCL_EXPORT);
@@ -231,7 +231,7 @@ static void test_order(void **state)
   _expect_device(_ask(DT_OPENCL_EXPORT), 1);
   _expect_cpu(_ask(DT_OPENCL_EXPORT), BUSY);
   _finish(first);
-  /* one that does not exist, and one that is named twice */
+  /* one that does not exist, and some that are named again */
   _expect_device(_ask(DT_OPENCL_THUMBNAIL), 2);
   _expect_cpu(_ask(DT_OPENCL_THUMBNAIL), BUSY);
 }
@@ -465,6 +465,22 @@ static void test_replaced(void **state)
   _finish(thumbnail);
   _finish(older); /* over */
   _expect_nothing();
+}
+
+/* Of two that came at once, with ranks that mean nothing: the place is kept to the ticket. */
+static void test_replaced_in_a_tie(void **state)
+{
+  (void)state;
+  dt_opencl_rules_t rules = _rules;
+  rules.ageing = 0;
+  _begin_with(&rules, "+0||+0||");
+  const dt_opencl_ticket_t zero = _occupy(0), older = _ask(DT_OPENCL_FULL), export = _ask(DT_OPENCL_EXPORT),
+                           newer = _ask(DT_OPENCL_FULL);
+  _expect_over(older, REPLACED);
+  _finish(zero);
+  _expect_device(newer, 0);
+  _finish(newer);
+  _expect_device(export, 0);
 }
 
 static void test_replaced_keeps_the_deadline(void **state)
@@ -1055,6 +1071,12 @@ static void test_clock_goes_back(void **state)
   const dt_opencl_decision_t decision = _take(__LINE__);
   assert_int_equal(decision.ticket, export);
   assert_int_equal(decision.waited, 0);
+
+  _begin("||+0||");
+  _now = G_MININT64; /* before all time */
+  _occupy(0);
+  _ask(DT_OPENCL_EXPORT);
+  _expect_next(5 * SECOND);
 }
 
 static void test_no_devices(void **state)
@@ -1103,6 +1125,7 @@ int main(void)
     _test(one_at_a_time_on_the_cpu),
     _test(patience_begins_with_the_turn),
     _test(replaced),
+    _test(replaced_in_a_tie),
     _test(replaced_keeps_the_deadline),
     _test(replaced_while_it_waits_for_its_turn),
     _test(rank),
