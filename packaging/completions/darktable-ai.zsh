@@ -23,6 +23,7 @@ commands=(
   'models:list, install, download and choose models'
   'providers:show which execution providers work here'
   'runtime:show, find, choose and install ONNX Runtime'
+  'opencl:show the OpenCL devices'
   'cache:show and clear compiled graphs and verdicts'
   'prefs:show and change settings'
   'enable:switch AI features on'
@@ -207,6 +208,9 @@ case $state in
           '--progress=[how progress is shown]:mode:(auto bar plain json none)' \
           '1:what:(show detect use reset install remove)' \
           '2:operand:_darktable_ai_runtime_operand'
+        ;;
+      opencl)
+        _arguments -S $global $help_options '--json[print one JSON object per device]' '1:what:(devices)'
         ;;
       cache)
         _arguments -S $global $help_options '--json[print one JSON object per entry]' '1:what:(list clear)' '2:provider or model:'

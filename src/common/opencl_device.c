@@ -357,19 +357,21 @@ GPtrArray *dt_opencl_devices_open(int parts, dt_opencl_driver_t **driver, char *
 {
   GError *error = NULL;
   GPtrArray *devices = NULL;
-  const gboolean wanted = dt_conf_get_bool(DT_CONF_OPENCL);
   *absence = NULL;
-  *driver = wanted ? dt_opencl_driver_load(&error) : NULL;
-  if(*driver) devices = dt_opencl_devices_detect(*driver, parts, &error);
-  if(!wanted)
+  *driver = NULL;
+  if(!dt_conf_get_bool(DT_CONF_OPENCL))
     *absence =
         g_strdup("OpenCL is switched off; to switch it on: darktable-ai prefs set " DT_CONF_OPENCL " TRUE");
-  else if(error)
+  else
+    *driver = dt_opencl_driver_load(&error);
+  if(*driver) devices = dt_opencl_devices_detect(*driver, parts, &error);
+  if(!devices) devices = g_ptr_array_new_with_free_func(_free_device);
+  if(error)
     *absence = g_strdup(error->message);
-  else if(_count_used(devices) == 0)
+  else if(!*absence && _count_used(devices) == 0)
     *absence = _describe_absence(devices);
   g_clear_error(&error);
-  return devices ? devices : g_ptr_array_new_with_free_func(_free_device);
+  return devices;
 }
 
 static void _report_used(GPtrArray *lines, const GPtrArray *devices)

@@ -30,19 +30,31 @@ static gboolean _is_optional(const char *name)
   return strcmp(name, "clCreateSubDevices") == 0;
 }
 
-/* Names, separated by commas, of what @p module lacks; empty: nothing. */
-static GString *_bind(dt_opencl_driver_t *driver, GModule *module)
+/* Fills the table. @return what @p module lacks, as a clause (transfer full), or NULL */
+static char *_bind(dt_opencl_driver_t *driver, GModule *module)
 {
-  GString *missing = g_string_new(NULL);
+  GString *missing = g_string_new("it lacks ");
+  const gsize start = missing->len;
+  size_t found = 0;
   for(size_t i = 0; i < G_N_ELEMENTS(_functions); i++)
   {
     gpointer symbol = NULL;
     if(g_module_symbol(module, _functions[i].name, &symbol) && symbol)
+    {
       memcpy((char *)driver + _functions[i].offset, &symbol, sizeof symbol);
+      found++;
+    }
     else if(!_is_optional(_functions[i].name))
-      g_string_append_printf(missing, "%s%s", missing->len ? ", " : "", _functions[i].name);
+      g_string_append_printf(missing, "%s%s", missing->len > start ? ", " : "", _functions[i].name);
   }
-  return missing;
+  const gboolean complete = missing->len == start;
+  gpointer unused;
+  /* some drivers are nothing else */
+  if(!found && g_module_symbol(module, "clGetExtensionFunctionAddress", &unused))
+    g_string_assign(missing, "it is a driver that only a loader such as libOpenCL.so.1 can use");
+  else if(!found)
+    g_string_assign(missing, "it has none of OpenCL's functions");
+  return g_string_free(missing, complete);
 }
 
 /* A name that the loader looked up itself: the file it found is of more use to people. */
@@ -70,11 +82,10 @@ static dt_opencl_driver_t *_open(const char *path, GError **error)
     return NULL;
   }
   dt_opencl_driver_t *driver = g_new0(dt_opencl_driver_t, 1);
-  GString *missing = _bind(driver, module);
-  if(missing->len)
+  char *missing = _bind(driver, module);
+  if(missing)
   {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_PROVIDER, "%s is no OpenCL library, it lacks %s", path,
-                missing->str);
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_PROVIDER, "%s is no OpenCL library: %s", path, missing);
     g_clear_pointer(&driver, g_free);
     g_module_close(module); /* nothing of it was called */
   }
@@ -84,7 +95,7 @@ static dt_opencl_driver_t *_open(const char *path, GError **error)
     driver->path = _find_file(driver, path);
     dt_log(DT_LOG_OPENCL, "[opencl_init] the library is %s", driver->path);
   }
-  g_string_free(missing, TRUE);
+  g_free(missing);
   return driver;
 }
 

@@ -53,7 +53,7 @@ G_BEGIN_DECLS
 typedef struct dt_opencl_driver_t
 {
   char *path; ///< the library's file, or its name as the loader was asked for
-#define DT_OPENCL_MEMBER(name) __typeof__(cl##name) *name;
+#define DT_OPENCL_MEMBER(name) __typeof__(cl##name) *(name);
   DT_OPENCL_FUNCTIONS(DT_OPENCL_MEMBER)
 #undef DT_OPENCL_MEMBER
 } dt_opencl_driver_t;
