@@ -295,7 +295,7 @@ gboolean dt_cli_report_opencl(void)
   char *absence;
   GPtrArray *devices = dt_opencl_devices_open(1, &driver, &absence);
   _log_lines(dt_opencl_devices_report(devices, absence));
-  _log_lines(_priorities_table(devices));
+  if(!absence) _log_lines(_priorities_table(devices));
   g_ptr_array_unref(devices);
   g_free(absence);
   dt_opencl_driver_destroy(driver);
