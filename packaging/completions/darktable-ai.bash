@@ -160,7 +160,7 @@ _darktable_ai()
     models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
     runtime) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_runtime" ;;
     providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
-    opencl) options="$_darktable_ai_global $_darktable_ai_help --json devices" ;;
+    opencl) options="$_darktable_ai_global $_darktable_ai_help --json --explain --megapixels --rounds --trace devices priorities test" ;;
     cache) options="$_darktable_ai_global $_darktable_ai_help --json list clear" ;;
     prefs) options="$_darktable_ai_global $_darktable_ai_help --json list get set reset" ;;
     enable | disable) options="$_darktable_ai_global $_darktable_ai_help --json" ;;

@@ -45,7 +45,7 @@ complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a mask 
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure how fast a model is here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
-complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a opencl -d 'Show the OpenCL devices'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a opencl -d 'Show and test the OpenCL devices'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a cache -d 'Show and clear compiled graphs and verdicts'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a runtime -d 'Show, find, choose and install ONNX Runtime'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a prefs -d 'Show and change settings'
@@ -137,7 +137,11 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l json -d 'Print
 complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 
 # models, providers, opencl, cache, prefs
-complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -a devices
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -a 'devices priorities test'
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l explain -x -d 'priorities: what this string would mean'
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l megapixels -x -d 'test: size of the picture'
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l rounds -x -d 'test: how often to measure'
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l trace -r -d 'test: write who used which device when'
 complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear'
 complete -c darktable-ai -n '__fish_seen_subcommand_from models providers runtime opencl cache prefs enable disable' -l json -d 'Print JSON'
 complete -c darktable-ai -n "__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
