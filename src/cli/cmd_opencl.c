@@ -130,8 +130,8 @@ static const struct
 static gboolean _check(int argc, char **argv)
 {
   if(argc > 2)
-    dt_cli_say("opencl %s takes no operands such as \"%s\". See: darktable-ai opencl --help", argv[1],
-               argv[2]);
+    dt_cli_say("opencl takes: %s, and nothing behind it such as \"%s\". See: darktable-ai opencl --help",
+               argv[1], argv[2]);
   else if(_opt.megapixels < 0 || _opt.megapixels > 100)
     dt_cli_say("--megapixels is a number from 0.01 to 100");
   else if(_opt.rounds < 0 || _opt.rounds > 100)
