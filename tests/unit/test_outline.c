@@ -217,6 +217,33 @@ static void test_borders(void **state)
   g_free(m.values);
 }
 
+/* A mask of a pixel has an outline: specks go, but not when they are all there is. */
+static void test_nothing_but_specks(void **state)
+{
+  (void)state;
+  _mask_t one = _new(1, 1), m = _new(40, 30);
+  one.values[0] = 1;
+  m.values[12 * 40 + 9] = 1;
+  const _mask_t *masks[] = { &one, &m };
+  const dt_outline_opts_t wanted = { .specks = 3 };
+  for(int i = 0; i < 2; i++)
+  {
+    dt_outline_t *o = _trace(masks[i], NULL), *none = _trace(masks[i], &wanted);
+    assert_int_equal(o->paths->len, 1);
+    assert_true(_area(o) > 0.05 && _area(o) <= 1);
+    assert_int_equal(none->paths->len, 0);
+    dt_outline_free(o);
+    dt_outline_free(none);
+  }
+  /* beside something larger it is a speck */
+  for(int i = 0; i < 4; i++) m.values[20 * 40 + 20 + i] = 1;
+  dt_outline_t *o = _trace(&m, NULL);
+  assert_int_equal(o->paths->len, 1);
+  dt_outline_free(o);
+  g_free(one.values);
+  g_free(m.values);
+}
+
 static void test_options(void **state)
 {
   (void)state;
@@ -529,6 +556,7 @@ int main(void)
     cmocka_unit_test(test_disc),
     cmocka_unit_test(test_nesting),
     cmocka_unit_test(test_borders),
+    cmocka_unit_test(test_nothing_but_specks),
     cmocka_unit_test(test_options),
     cmocka_unit_test(test_noise),
     cmocka_unit_test(test_polygons_are_exact),
