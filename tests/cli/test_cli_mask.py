@@ -319,6 +319,15 @@ class Files(MaskTest):
         self.assert_square(png_samples(read_bytes(self.file("m.png"))))
         self.assert_picture(self.file("c.png"), (WIDTH, HEIGHT))
 
+    def test_stdin_is_no_file(self):
+        """Whatever lies there under the name -, what was encoded of it is not taken for what comes in."""
+        self.write("-", png(WIDTH, HEIGHT, samples=[90, 200, 60] * WIDTH * HEIGHT))
+        os.utime(self.file("-"), (1, 1))
+        for name in ("./-", "-"):
+            with open(self.photo, "rb") as f:
+                self.assert_ok(self.run_cli("mask", name, *CENTRE, "-o", "m.png", "--overwrite", stdin=f, cwd=self.work))
+        self.assert_square(png_samples(read_bytes(self.file("m.png"))))
+
     def test_raws(self):
         raw = self.write("a.dng", raws.dng(64, 48, "RGGB"))
         result = self.assert_ok(self.mask("--point", "20,20", "-o", self.file("m.png"), "--cutout", self.file("c.tif"),

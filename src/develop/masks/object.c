@@ -5,12 +5,13 @@
 #include "ai/seg_cache.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "imageio/imageio.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* changes when pictures are shown to encoders in another way, so that what was kept of the old one is not found */
-#define RENDERING "photo 1"
+#define RENDERING "photo 2"
 
 /* What a question goes on from: an earlier answer, or a rough mask, or nothing. */
 typedef struct _start_t
@@ -46,10 +47,12 @@ static double _now(void)
   return 1e-6 * (double)g_get_monotonic_time();
 }
 
-/* What the encoded picture is called in the cache (transfer full); NULL: it is not looked for there. */
+/* What the encoded picture is called in the cache (transfer full); NULL: it is not looked for there. The standard input
+ * is no file, though one of its name may be there. */
 static char *_get_key(const char *path, const dt_object_opts_t *opts)
 {
-  char *content = path && !opts->no_cache && !opts->assume_profile ? dt_seg_cache_key(path, NULL) : NULL;
+  const gboolean is_file = path && strcmp(path, DT_IMAGEIO_STREAM) != 0;
+  char *content = is_file && !opts->no_cache && !opts->assume_profile ? dt_seg_cache_key(path, NULL) : NULL;
   if(!content) return NULL;
   char *text = g_strconcat(content, " ", RENDERING, NULL);
   char *key = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
