@@ -259,6 +259,8 @@ static gboolean _run_all(_run_t *run, GError **error)
   if(dt_ai_runtime_warning()) dt_cli_say("%s", dt_ai_runtime_warning());
   if(run->m->dry_run)
   {
+    /* where it would run shows when it is opened */
+    if(!dt_seg_prepare(run->seg, run->m->job.cancellable, error)) return FALSE;
     dt_cli_mask_print_plan(run->m, run->photo, run->seg);
     return TRUE;
   }
