@@ -241,7 +241,10 @@ void dt_cli_mask_print_output(const dt_cli_mask_t *m, const dt_mask_subject_t *s
   if(note) dt_cli_say("%s: %s", output->path, note);
   if(!m->json)
   {
-    printf("%s\n", output->path);
+    if(!m->job.stream)
+      printf("%s\n", output->path);
+    else if(!dt_mask_output_is_stream(output)) /* that is for one picture alone */
+      dt_cli_say("%s", output->path);
     fflush(stdout);
     if(iou >= 0) dt_cli_say("%s: the outline fits the mask with an IoU of %.4f", output->path, iou);
     return;

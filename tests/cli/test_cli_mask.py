@@ -310,7 +310,6 @@ class Files(MaskTest):
         self.assert_ok(self.mask(*CENTRE, "-o", self.file("out", "{name}-{task}.tif")))
         self.assertTrue(os.path.exists(self.file("out", "photo-mask.tif")))
         self.assert_fails(self.mask(*CENTRE, "-o", self.file("{nonsense}.png")), 2, "nonsense")
-        self.assert_fails(self.mask(*CENTRE, "-o", "-"), 2, "standard output")
 
     def test_stdin(self):
         with open(self.photo, "rb") as f:
@@ -318,6 +317,32 @@ class Files(MaskTest):
                                         self.file("c.png"), stdin=f))
         self.assert_square(png_samples(read_bytes(self.file("m.png"))))
         self.assert_picture(self.file("c.png"), (WIDTH, HEIGHT))
+
+    def stream(self, *args, **options):
+        """What comes out of the standard output, and the run."""
+        with open(self.file("stream"), "wb") as f:
+            result = self.mask(*args, stdout=f, **options)
+        return read_bytes(self.file("stream")), result
+
+    def test_stdout(self):
+        grey = self.make_mask(*CENTRE)
+        data, result = self.stream(*CENTRE, "-o", "-", "-o", self.file("m.svg"))
+        self.assert_ok(result)
+        self.assertEqual(png_samples(data), grey)
+        self.assertIn("m.svg", result.err)
+        self.assertTrue(os.path.exists(self.file("m.svg")))
+        self.assertFalse(os.path.exists(self.file("-")))
+        data, result = self.stream(*CENTRE, "-o", "-", "--bit-depth", "32")
+        self.assert_ok(result)
+        self.assertEqual(data[:4], b"II*\0")
+        data, result = self.stream(*CENTRE, "--cutout", "-")
+        self.assert_ok(result)
+        self.assertEqual(picture_info(data)["channels"], 4)
+        self.assertIn("plan", self.assert_ok(self.mask(*CENTRE, "-o", "-", "--dry-run", "--json")).out)
+        self.assert_fails(self.mask(*CENTRE, "-o", "-", "--json"), 2, "--json")
+        self.assert_fails(self.mask(*CENTRE, "-o", "-", "--cutout", "-"), 2, "two outputs")
+        with open("/dev/full", "wb") as full:
+            self.assertEqual(self.mask(*CENTRE, "-o", "-", stdout=full).code, 4)
 
     def test_stdin_is_no_file(self):
         """Whatever lies there under the name -, what was encoded of it is not taken for what comes in."""
