@@ -167,13 +167,12 @@ static float *_make_mask(const _run_t *run, dt_cli_mask_result_t *r, GError **er
 
 /* --- outputs --- */
 
-static gboolean _add_to(const _run_t *run, dt_overlay_t *overlay, const float *mask)
+static gboolean _add_to(const _run_t *run, dt_overlay_t *overlay, const float *mask, GError **error)
 {
   dt_overlay_mask_t what = { .mask = mask };
   what.points = dt_object_get_points(run->object, &what.n_points);
   what.rough = dt_object_get_rough(run->object, &what.rough_width, &what.rough_height);
-  dt_overlay_add(overlay, &what);
-  return TRUE;
+  return dt_overlay_add(overlay, &what, error);
 }
 
 static dt_overlay_t *_begin_overlay(const _run_t *run, GError **error)
@@ -185,8 +184,8 @@ static dt_overlay_t *_begin_overlay(const _run_t *run, GError **error)
 static gboolean _write_overlay(const _run_t *run, const float *mask, const char *path, GError **error)
 {
   dt_overlay_t *overlay = _begin_overlay(run, error);
-  const gboolean ok =
-      overlay && _add_to(run, overlay, mask) && dt_mask_job_write_overlay(&run->m->job, overlay, path, error);
+  const gboolean ok = overlay && _add_to(run, overlay, mask, error)
+                      && dt_mask_job_write_overlay(&run->m->job, overlay, path, error);
   dt_overlay_free(overlay);
   return ok;
 }
@@ -216,7 +215,7 @@ static gboolean _write_all(_run_t *run, const dt_mask_subject_t *subject, const 
     ok = _write(run, subject, mask, subject->outputs->pdata[i], error);
   if(!ok || !run->m->overlay) return ok;
   if(!run->overlay && !(run->overlay = _begin_overlay(run, error))) return FALSE;
-  return _add_to(run, run->overlay, mask);
+  return _add_to(run, run->overlay, mask, error);
 }
 
 static gboolean _mask_subject(_run_t *run, const dt_mask_subject_t *subject, GError **error)

@@ -35,8 +35,7 @@ static const GOptionEntry _entries[] = {
     "a rough mask or scribble to begin with: white on black, of the whole picture, at any size", "FILE" },
   { "prompts", 0, 0, G_OPTION_ARG_FILENAME, &_opt.prompts, "several objects, from a JSON file (doc/masks.md)", "FILE" },
   { "output", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &_opt.outputs,
-    "a mask: .png .tif .pfm .exr; its outline: .svg .json; a directory; - for the standard output; default: "
-    "{name}_mask.png",
+    "a mask: .png .tif .pfm .exr; its outline: .svg .json; a directory; or - (default: {name}_mask.png)",
     "PATH" },
   { "cutout", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &_opt.cutouts, "the object alone, all else transparent: .png .tif .exr",
     "FILE" },

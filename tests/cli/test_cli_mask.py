@@ -460,6 +460,23 @@ class Prompts(MaskTest):
         self.assert_fails(self.mask("--prompts", path), 3, "far: ", "96×64")
         self.assertEqual(sorted(os.listdir(self.work)), ["p.json", "photo.png"])
 
+    def test_how_many(self):
+        """A model takes 1024 points; more are refused before anything is encoded."""
+        def run(points, boxes, *args):
+            return self.mask(*args, "--prompts", self.prompts({"objects": [
+                {"name": "a", "points": [[30, 30]] * points, "boxes": [[5, 5, 20, 20]] * boxes}]}), "--json", "--overwrite")
+        for points, boxes in ((1025, 0), (1023, 1), (0, 513)):
+            row, = self.rows(run(points, boxes))
+            self.assertEqual((row["event"], row["exit_code"]), ("error", 3))
+            self.assertIn("too many", row["message"])
+        for points, boxes in ((1024, 0), (0, 512)):
+            self.assert_ok(run(points, boxes, "--dry-run"))
+
+    def test_pipe(self):
+        os.mkfifo(self.file("pipe"))
+        self.assert_fails(self.mask("--prompts", self.file("pipe")), 3, "ordinary file")
+        self.assert_fails(self.mask("--prompts", self.file("none.json")), 3, "no such file")
+
     def test_not_with_other_prompts(self):
         path = self.prompts({"objects": [{"name": "a", "points": [[3, 3]]}]})
         for args in (CENTRE, ("--box", "1,1,5,5"), ("--rough", self.photo), ("--candidate", "1"), ("--invert",),

@@ -211,9 +211,9 @@ gboolean dt_object_check_place(const dt_photo_t *photo, double x, double y, GErr
   return FALSE;
 }
 
-static gboolean _check_count(const dt_object_t *self, GError **error)
+static gboolean _check_count(const dt_object_t *self, guint more, GError **error)
 {
-  if(self->points->len + 2 <= DT_SEG_MAX_POINTS) return TRUE;
+  if(self->points->len + more <= DT_SEG_MAX_POINTS) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
               "There are %u points already. Leave some out: a model takes %d at most.", self->points->len,
               DT_SEG_MAX_POINTS);
@@ -228,7 +228,7 @@ static void _append_point(dt_object_t *self, double x, double y, int label)
 
 gboolean dt_object_add_point(dt_object_t *self, double x, double y, gboolean foreground, GError **error)
 {
-  if(!dt_object_check_place(self->photo, x, y, error) || !_check_count(self, error)) return FALSE;
+  if(!dt_object_check_place(self->photo, x, y, error) || !_check_count(self, 1, error)) return FALSE;
   _append_point(self, x, y, foreground ? DT_SEG_FOREGROUND : DT_SEG_BACKGROUND);
   _add_step(self, 1, _get_start(self));
   return TRUE;
@@ -237,7 +237,7 @@ gboolean dt_object_add_point(dt_object_t *self, double x, double y, gboolean for
 gboolean dt_object_add_box(dt_object_t *self, double x0, double y0, double x1, double y1, GError **error)
 {
   if(!dt_object_check_place(self->photo, x0, y0, error) || !dt_object_check_place(self->photo, x1, y1, error)
-     || !_check_count(self, error))
+     || !_check_count(self, 2, error))
     return FALSE;
   if(!dt_seg_supports_box(self->seg))
   {
