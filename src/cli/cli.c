@@ -99,11 +99,13 @@ int dt_cli_take_stdout(void)
 
 void dt_cli_print_json_string(const char *text)
 {
-  JsonNode *node = json_node_init_string(json_node_alloc(), text ? text : "");
+  char *valid = g_utf8_make_valid(text ? text : "", -1); /* names of files may be any bytes, JSON may not */
+  JsonNode *node = json_node_init_string(json_node_alloc(), valid);
   char *json = json_to_string(node, FALSE);
   fputs(json, stdout);
   g_free(json);
   json_node_unref(node);
+  g_free(valid);
 }
 
 /* --- options --- */

@@ -517,6 +517,16 @@ class Reports(MaskTest):
         self.assertEqual(cached("--no-cache"), first)
         self.assertIn("encoded earlier", self.mask(*CENTRE, "-o", self.file("n.png")).err)
 
+    def test_names_that_are_no_text(self):
+        """JSON is UTF-8, whatever the files are called."""
+        folder = os.fsencode(self.work)
+        os.rename(self.photo, os.path.join(folder, b"latin\xe4.png"))
+        result = self.assert_ok(self.mask(*CENTRE, "-o", os.path.join(folder, b"m\xe4.png"), "--json",
+                                          photo=os.path.join(folder, b"latin\xe4.png")))
+        rows = [json.loads(line) for line in result.out.encode("utf-8", "surrogateescape").decode("utf-8").splitlines()]
+        self.assertEqual({row["input"] for row in rows}, {self.file("latin\ufffd.png")})
+        self.assertTrue(os.path.exists(os.path.join(folder, b"m\xe4.png")))
+
     def test_errors_as_objects(self):
         result = self.mask("--point", "500,5", "--json")
         self.assertEqual((result.code, result.err), (3, ""))
