@@ -8,6 +8,12 @@
 
 /* what edges may take beside the mask, whatever its size (ai/seg_edges.h) */
 #define EDGES_BYTES ((guint64)250 << 20)
+/* and for each pixel, when the edge is blurred by more than WIDE */
+#define WIDE 3.2
+#define WIDE_BYTES 2
+/* a pixel of an outline that is compared with its mask; of an overlay, and of each mask in it */
+#define OUTLINE_BYTES sizeof(float)
+#define OVERLAY_BYTES (3 + 2 * sizeof(float))
 
 /* One run of the command. */
 typedef struct _run_t
@@ -58,11 +64,34 @@ static gboolean _check_subjects(const _run_t *run, GError **error)
   return ok;
 }
 
-/* The photograph, the mask and what edges take; the network has its own. */
+static gboolean _has_output(const _run_t *run, dt_mask_kind_t kind)
+{
+  for(guint i = 0; i < run->m->subjects->len; i++)
+  {
+    const GPtrArray *outputs = ((const dt_mask_subject_t *)run->m->subjects->pdata[i])->outputs;
+    for(guint k = 0; k < outputs->len; k++)
+      if(((const dt_mask_output_t *)outputs->pdata[k])->kind == kind) return TRUE;
+  }
+  return FALSE;
+}
+
+/* Of the overlay, which stays until the end. */
+static guint64 _count_overlay(const _run_t *run, guint64 pixels)
+{
+  const guint64 side = (guint64)run->m->overlay_size;
+  if(!run->m->overlay && !_has_output(run, DT_MASK_OVERLAY)) return 0;
+  const guint64 drawn = side ? MIN(pixels, side * side) : pixels;
+  return drawn * (OVERLAY_BYTES + (run->m->overlay ? run->m->subjects->len : 1));
+}
+
+/* The photograph, the mask, and what edges or outlines take, one after the other; the network has its own. */
 static gboolean _check_memory(const _run_t *run, GError **error)
 {
   const guint64 pixels = (guint64)run->photo->width * (guint64)run->photo->height;
-  const guint64 need = pixels * (3 + sizeof(float)) + (run->m->plain ? 0 : EDGES_BYTES);
+  const gboolean outlines = _has_output(run, DT_MASK_SVG) || _has_output(run, DT_MASK_PATHS);
+  const guint64 edges = run->m->plain ? 0 : EDGES_BYTES + (run->m->feather > WIDE ? pixels * WIDE_BYTES : 0);
+  const guint64 need = pixels * (3 + sizeof(float)) + MAX(edges, outlines ? pixels * OUTLINE_BYTES : 0)
+                       + _count_overlay(run, pixels);
   if(!run->m->memory || need <= run->m->memory) return TRUE;
   g_set_error(
       error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,

@@ -629,6 +629,16 @@ class Refusals(MaskTest):
     def test_memory(self):
         self.assert_fails(self.mask(*CENTRE, "--memory", "10M"), 7, "--memory", "96×64")
         self.assert_ok(self.mask(*CENTRE, "--memory", "2G"))
+        # 6 MP: the picture and the mask are 40 MiB; an outline is compared with its mask, an overlay drawn
+        large = self.write("large.png", png(3000, 2000, raw=bytes(3 * 3000 * 2000)))
+        for args, enough in ((("-o", self.file("l.tif")), 41), (("-o", self.file("l.svg")), 63),
+                             (("--overlay", self.file("l.jpg"), "--overlay-size", "0"), 109)):
+            with self.subTest(args=args):
+                args = (*CENTRE, "--raw", "--dry-run") + args
+                self.assert_fails(self.mask(*args, "--memory", "%dM" % (enough - 2), photo=large), 7, "3000×2000")
+                self.assert_ok(self.mask(*args, "--memory", "%dM" % (enough + 1), photo=large))
+        self.assert_fails(self.mask(*CENTRE, "--dry-run", "--feather", "5", "--memory", "295M", photo=large), 7)
+        self.assert_ok(self.mask(*CENTRE, "--dry-run", "--feather", "3", "--memory", "295M", photo=large))
 
 
 class Interrupted(MaskTest):
