@@ -156,7 +156,7 @@ static void _tint_rough(dt_overlay_t *o, const dt_overlay_mask_t *m)
 gboolean dt_overlay_add(dt_overlay_t *o, const dt_overlay_mask_t *mask, GError **error)
 {
   const size_t n = (size_t)o->width * (size_t)o->height;
-  uint8_t *small = g_try_malloc(n);
+  uint8_t *small = g_try_malloc0(n);
   if(!small) return _fail_memory(error);
   _shrink_plane(mask->mask, o, small);
   for(size_t i = 0; i < n; i++) o->inside[i] = MAX(o->inside[i], (float)small[i] / 255.0f);
