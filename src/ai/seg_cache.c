@@ -343,16 +343,16 @@ static GPtrArray *_list(void)
   return files;
 }
 
-void dt_seg_cache_measure(guint64 *bytes, int *pictures)
+void dt_seg_cache_measure(dt_seg_cache_facts_t *facts)
 {
   GPtrArray *files = _list();
-  *bytes = 0;
-  *pictures = 0;
+  *facts = (dt_seg_cache_facts_t){ 0 };
   for(guint i = 0; i < files->len; i++)
   {
     const _file_t *file = files->pdata[i];
-    *bytes += file->bytes;
-    *pictures += file->is_picture;
+    facts->bytes += file->bytes;
+    facts->pictures += file->is_picture;
+    if(file->is_picture) facts->used = MAX(facts->used, file->used / 1000000000);
   }
   g_ptr_array_unref(files);
 }

@@ -69,8 +69,14 @@ gboolean dt_seg_cache_store(const char *key, const char *model, const dt_seg_fea
 /** The directory (transfer full); it need not exist. */
 char *dt_seg_cache_folder(void);
 
-/** Bytes of everything, and the number of encoded pictures. */
-void dt_seg_cache_measure(guint64 *bytes, int *pictures);
+/** What there is. */
+typedef struct dt_seg_cache_facts_t
+{
+  guint64 bytes; ///< of everything
+  int pictures;  ///< that were encoded
+  gint64 used;   ///< when one of them was used last, in seconds since 1970; 0: there are none
+} dt_seg_cache_facts_t;
+void dt_seg_cache_measure(dt_seg_cache_facts_t *facts);
 
 /** Removes all of it. FALSE with DT_AI_ERROR_OUTPUT when some of it cannot be removed. */
 gboolean dt_seg_cache_clear(GError **error);

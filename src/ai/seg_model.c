@@ -3,6 +3,7 @@
  * which of the decoder's inputs, and how large everything is. What does not fit is told by name. */
 #include "ai/seg_model.h"
 #include "ai/backend_internal.h"
+#include "common/log.h"
 #include "common/onnx_graph.h"
 
 #include <string.h>
@@ -411,12 +412,51 @@ dt_ai_context_t *dt_seg_model_get_encoder(dt_seg_model_t *m, GCancellable *cance
   return encoder;
 }
 
+/* In place of the one that failed, which is not closed: another thread may be running it. */
+static void _replace_encoder(dt_seg_model_t *m, dt_ai_context_t *encoder, const GError *why)
+{
+  char *reason =
+      g_strdup_printf("%s: %s", dt_ai_provider_to_string(dt_ai_get_provider(m->encoder)), why->message);
+  m->failed = m->encoder;
+  m->encoder = encoder;
+  dt_ai_context_set_fallback(encoder, reason);
+  dt_log(DT_LOG_NOTICE, "Running on CPU instead. %s", reason);
+  g_free(reason);
+}
+
+dt_ai_context_t *dt_seg_model_fall_back(dt_seg_model_t *m, dt_ai_context_t *failed, const GError *why,
+                                        GCancellable *cancellable, GError **error)
+{
+  if(_is_strict(m) || dt_ai_get_provider(failed) == DT_AI_PROVIDER_CPU
+     || g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_CANCELLED))
+    return NULL;
+  pthread_mutex_lock(&m->encoder_lock);
+  gboolean ok = m->encoder != failed; /* another thread was quicker */
+  if(!ok)
+  {
+    dt_ai_context_t *encoder = _open(m, "encoder.onnx", TRUE, DT_AI_OPT_ALL, cancellable, error);
+    ok = encoder != NULL;
+    if(ok) _replace_encoder(m, encoder, why);
+  }
+  dt_ai_context_t *encoder = ok ? m->encoder : NULL;
+  pthread_mutex_unlock(&m->encoder_lock);
+  return encoder;
+}
+
 dt_ai_provider_t dt_seg_model_get_provider(dt_seg_model_t *m)
 {
   pthread_mutex_lock(&m->encoder_lock);
   const dt_ai_provider_t provider = dt_ai_get_provider(m->encoder ? m->encoder : m->decoder);
   pthread_mutex_unlock(&m->encoder_lock);
   return provider;
+}
+
+const char *dt_seg_model_get_fallback(dt_seg_model_t *m)
+{
+  pthread_mutex_lock(&m->encoder_lock);
+  const char *reasons = dt_ai_get_fallback(m->encoder);
+  pthread_mutex_unlock(&m->encoder_lock);
+  return reasons;
 }
 
 /* Who insists on a provider is told at once when it cannot be had; a file that does not tell has to be opened. */
@@ -538,6 +578,7 @@ void dt_seg_model_unref(dt_seg_model_t *m)
 {
   if(!m || !g_atomic_int_dec_and_test(&m->references)) return;
   dt_ai_unload_model(m->encoder);
+  dt_ai_unload_model(m->failed);
   dt_ai_unload_model(m->decoder);
   for(int k = 0; k < DT_SEG_MAX_FEATURES; k++) g_free(m->ports.names[k]);
   pthread_mutex_destroy(&m->encoder_lock);

@@ -44,7 +44,8 @@ typedef struct dt_seg_model_t
       *encoding; ///< SHA-256 of what an encoded picture depends on: the encoder, and how it is shown pictures
   dt_ai_context_t *decoder;
   dt_ai_context_t *encoder;     ///< NULL: not opened yet; see dt_seg_model_get_encoder()
-  pthread_mutex_t encoder_lock; ///< of the one before
+  dt_ai_context_t *failed;      ///< the encoder before it, which others may still be using, or NULL
+  pthread_mutex_t encoder_lock; ///< of the two before
   char *directory, *cpu_only;   ///< to open it
   dt_seg_load_opts_t opts;
   dt_seg_ports_t ports; ///< of the encoder
@@ -72,8 +73,16 @@ void dt_seg_model_unref(dt_seg_model_t *model);
 
 /** The encoder, opened when it is not (transfer none). Thread-safe. */
 dt_ai_context_t *dt_seg_model_get_encoder(dt_seg_model_t *model, GCancellable *cancellable, GError **error);
+/** The encoder on the CPU, after @p failed, which ran elsewhere, has failed for the reason @p why; said aloud once. A
+ * graphics card may have no memory left today, or compute nonsense, that passed its trial another day.
+ * @return (transfer none), or NULL: @p why is that it was cancelled, it was the CPU already, or who asked insists
+ *         on the provider (then @p error is not set), or it cannot be opened. Thread-safe. */
+dt_ai_context_t *dt_seg_model_fall_back(dt_seg_model_t *model, dt_ai_context_t *failed, const GError *why,
+                                        GCancellable *cancellable, GError **error);
 /** Where it runs; before it is opened, where the decoder does. */
 dt_ai_provider_t dt_seg_model_get_provider(dt_seg_model_t *model);
+/** Why it does not run elsewhere, or NULL (transfer none). */
+const char *dt_seg_model_get_fallback(dt_seg_model_t *model);
 
 /** A picture that a model has seen. */
 typedef struct dt_seg_picture_t

@@ -210,8 +210,8 @@ static gboolean _check_features(const dt_seg_model_t *m, const dt_seg_picture_t 
   return TRUE;
 }
 
-static gboolean _run_encoder(dt_seg_model_t *m, float *input, dt_seg_picture_t *picture,
-                             GCancellable *cancellable, GError **error)
+static gboolean _run(dt_ai_context_t *encoder, const dt_seg_model_t *m, float *input,
+                     dt_seg_picture_t *picture, GCancellable *cancellable, GError **error)
 {
   int64_t square[] = { 1, 3, m->side, m->side };
   dt_ai_tensor_t in = { input, DT_AI_FLOAT, square, 4 }, out[DT_SEG_MAX_FEATURES];
@@ -221,12 +221,26 @@ static gboolean _run_encoder(dt_seg_model_t *m, float *input, dt_seg_picture_t *
     shapes[k] = m->features[k];
     out[k] = (dt_ai_tensor_t){ picture->features[k], DT_AI_FLOAT, shapes[k].dims, shapes[k].ndim };
   }
-  dt_ai_context_t *encoder = dt_seg_model_get_encoder(m, cancellable, error);
-  if(!encoder || !dt_seg_check_cancelled(cancellable, error)
+  if(!dt_seg_check_cancelled(cancellable, error)
      || !dt_ai_run_cancellable(encoder, &in, 1, out, m->n_features, cancellable, error))
     return FALSE;
   for(int k = 0; k < m->n_features; k++) shapes[k].ndim = out[k].ndim;
   return _check_features(m, picture, shapes, error);
+}
+
+/* What fails elsewhere is done on the CPU, unless that would be against somebody's will. */
+static gboolean _run_encoder(dt_seg_model_t *m, float *input, dt_seg_picture_t *picture,
+                             GCancellable *cancellable, GError **error)
+{
+  GError *why = NULL, *cause = NULL;
+  dt_ai_context_t *encoder = dt_seg_model_get_encoder(m, cancellable, error);
+  if(!encoder) return FALSE;
+  if(_run(encoder, m, input, picture, cancellable, &why)) return TRUE;
+  encoder = dt_seg_model_fall_back(m, encoder, why, cancellable, &cause);
+  const gboolean ok = encoder && _run(encoder, m, input, picture, cancellable, &cause);
+  if(!ok) g_propagate_error(error, cause ? g_steal_pointer(&cause) : g_steal_pointer(&why));
+  g_clear_error(&why);
+  return ok;
 }
 
 static gboolean _allocate(const dt_seg_model_t *m, dt_seg_picture_t *picture, float **input, GError **error)

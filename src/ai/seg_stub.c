@@ -48,10 +48,23 @@ const char *dt_seg_get_model_hash(const dt_seg_context_t *ctx)
   return NULL;
 }
 
-const char *dt_seg_get_provider(const dt_seg_context_t *ctx)
+dt_ai_provider_t dt_seg_get_provider(const dt_seg_context_t *ctx)
+{
+  (void)ctx;
+  return DT_AI_PROVIDER_CPU;
+}
+
+const char *dt_seg_get_fallback(const dt_seg_context_t *ctx)
 {
   (void)ctx;
   return NULL;
+}
+
+gboolean dt_seg_prepare(dt_seg_context_t *ctx, GCancellable *cancellable, GError **error)
+{
+  (void)ctx;
+  (void)cancellable;
+  return _refuse(error);
 }
 
 gboolean dt_seg_supports_box(const dt_seg_context_t *ctx)

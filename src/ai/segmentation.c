@@ -139,9 +139,19 @@ const char *dt_seg_get_model_hash(const dt_seg_context_t *ctx)
   return ctx->model->hash;
 }
 
-const char *dt_seg_get_provider(const dt_seg_context_t *ctx)
+dt_ai_provider_t dt_seg_get_provider(const dt_seg_context_t *ctx)
 {
-  return dt_ai_provider_to_string(dt_seg_model_get_provider(ctx->model));
+  return dt_seg_model_get_provider(ctx->model);
+}
+
+const char *dt_seg_get_fallback(const dt_seg_context_t *ctx)
+{
+  return dt_seg_model_get_fallback(ctx->model);
+}
+
+gboolean dt_seg_prepare(dt_seg_context_t *ctx, GCancellable *cancellable, GError **error)
+{
+  return dt_seg_model_get_encoder(ctx->model, cancellable, error) != NULL;
 }
 
 gboolean dt_seg_supports_box(const dt_seg_context_t *ctx)

@@ -79,8 +79,8 @@ typedef struct dt_seg_answer_t
 typedef struct dt_seg_load_opts_t
 {
   dt_ai_provider_t provider; ///< of the encoder; the decoder runs on the CPU, which answers sooner
-  gboolean strict;           ///< that provider or none
-  int threads;               ///< 0: all cores
+  gboolean strict; ///< that provider or none; else the CPU takes over where it does not work, or fails later
+  int threads;     ///< 0: all cores
   GCancellable *cancellable;
 } dt_seg_load_opts_t;
 
@@ -103,8 +103,13 @@ void dt_seg_free(dt_seg_context_t *ctx);
 const char *dt_seg_get_model_id(const dt_seg_context_t *ctx);
 const char *dt_seg_get_model_hash(const dt_seg_context_t *ctx);
 /** @} */
-/** Where the encoder runs: "CPU", … (static string). */
-const char *dt_seg_get_provider(const dt_seg_context_t *ctx);
+/** Where the encoder runs. It is opened when a picture is encoded (unless somebody insists on a provider), so that none is
+ * for one from the cache: until then it is where the decoder runs, the CPU. */
+dt_ai_provider_t dt_seg_get_provider(const dt_seg_context_t *ctx);
+/** Why it does not run where it was wanted, in words, or NULL (transfer none). */
+const char *dt_seg_get_fallback(const dt_seg_context_t *ctx);
+/** Opens the encoder now. @return FALSE with an error of dt_seg_load_ext() */
+gboolean dt_seg_prepare(dt_seg_context_t *ctx, GCancellable *cancellable, GError **error);
 /** Whether boxes are understood. */
 gboolean dt_seg_supports_box(const dt_seg_context_t *ctx);
 

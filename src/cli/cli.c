@@ -79,13 +79,35 @@ void dt_cli_keep_stdout(void)
 #endif
 }
 
+gboolean dt_cli_check_stdout(gboolean json, GError **error)
+{
+  if(!json && !isatty(fileno(stdout))) return TRUE;
+  g_set_error_literal(
+      error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+      json ? "--json and -o - both want the standard output; choose one."
+           : "-o - would write a picture to a terminal. Give the name of a file, or pipe it into a command.");
+  return FALSE;
+}
+
+int dt_cli_take_stdout(void)
+{
+  fflush(stdout);
+  const int fd = fcntl(fileno(stdout), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if(fd < 0) return 0;
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+  signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error like a full disk */
+  return fd;
+}
+
 void dt_cli_print_json_string(const char *text)
 {
-  JsonNode *node = json_node_init_string(json_node_alloc(), text ? text : "");
+  char *valid = g_utf8_make_valid(text ? text : "", -1); /* names of files may be any bytes, JSON may not */
+  JsonNode *node = json_node_init_string(json_node_alloc(), valid);
   char *json = json_to_string(node, FALSE);
   fputs(json, stdout);
   g_free(json);
   json_node_unref(node);
+  g_free(valid);
 }
 
 /* --- options --- */

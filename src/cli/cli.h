@@ -66,6 +66,13 @@ int dt_cli_fail(GError *error);
 /** The exit code for an error. */
 int dt_cli_exit_code(const GError *error);
 
+/** Whether a picture may go to the standard output: not beside JSON, and not to a terminal.
+ * @return FALSE with DT_AI_ERROR_USAGE */
+gboolean dt_cli_check_stdout(gboolean json, GError **error);
+/** From here on nothing else may go there: neither our words nor, which this sees to, those of a library.
+ * @return where the picture is to be written; 0: the standard output itself */
+int dt_cli_take_stdout(void);
+
 /** From here on the first SIGINT or SIGTERM cancels the returned object, the second ends the process.
  * Transfer none; starts one thread on the first call. */
 GCancellable *dt_cli_catch_signals(void);

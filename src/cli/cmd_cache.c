@@ -45,23 +45,23 @@ static void _print_entry(const dt_ai_cache_entry_t *entry)
 /* What masks keep: counted as one, with a limit of its own. */
 static void _print_masks(void)
 {
-  guint64 bytes;
-  int pictures;
-  dt_seg_cache_measure(&bytes, &pictures);
-  if(bytes == 0) return;
+  dt_seg_cache_facts_t facts;
+  dt_seg_cache_measure(&facts);
+  if(facts.bytes == 0) return;
   char *folder = dt_seg_cache_folder(), *limit = dt_conf_get_string(DT_CONF_AI_MASK_CACHE_LIMIT);
   if(_json)
   {
     printf("{\"schema_version\":1,\"task\":\"mask\",\"pictures\":%d,\"bytes\":%" G_GUINT64_FORMAT
-           ",\"path\":",
-           pictures, bytes);
+           ",\"used\":%" G_GINT64_FORMAT ",\"path\":",
+           facts.pictures, facts.bytes, facts.used);
     dt_cli_print_json_string(folder);
     puts("}");
   }
   else
   {
-    char *words = g_strdup_printf("%d encoded picture%s", pictures, pictures == 1 ? "" : "s");
-    printf("%-10s %-8s %-28s %9.1f MiB  of at most %s\n", "mask", "", words, (double)bytes / 1048576, limit);
+    char *words = g_strdup_printf("%d encoded picture%s", facts.pictures, facts.pictures == 1 ? "" : "s");
+    printf("%-10s %-8s %-28s %9.1f MiB  of at most %s\n", "mask", "", words, (double)facts.bytes / 1048576,
+           limit);
     g_free(words);
   }
   g_free(limit);
@@ -89,15 +89,14 @@ static int _list(void)
 /* @return FALSE when some of it is still there */
 static gboolean _clear_masks(const char *what, guint64 *bytes, int *count)
 {
-  guint64 size;
-  int pictures;
+  dt_seg_cache_facts_t facts;
   GError *error = NULL;
   if(what && g_ascii_strcasecmp(what, "mask") != 0) return TRUE;
-  dt_seg_cache_measure(&size, &pictures);
+  dt_seg_cache_measure(&facts);
   if(dt_seg_cache_clear(&error))
   {
-    *bytes += size;
-    *count += size > 0;
+    *bytes += facts.bytes;
+    *count += facts.bytes > 0;
     return TRUE;
   }
   dt_cli_say("%s", error->message);

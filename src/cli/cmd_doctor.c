@@ -2,6 +2,7 @@
 /* doctor: one page with everything a person needs to see why something does not work, to be pasted into a report.
  * Runs while AI is off, and then loads nothing. */
 #include "ai/backend.h"
+#include "ai/seg_cache.h"
 #include "cli/cli.h"
 #include "cli/doctor.h"
 #include "common/ai_cache.h"
@@ -90,9 +91,15 @@ static void _print_cache(void)
   GPtrArray *entries = dt_ai_cache_list();
   guint64 bytes = 0;
   for(guint i = 0; i < entries->len; i++) bytes += ((dt_ai_cache_entry_t *)entries->pdata[i])->bytes;
-  char *limit = dt_conf_get_string(DT_CONF_AI_CACHE_LIMIT);
+  dt_seg_cache_facts_t masks;
+  dt_seg_cache_measure(&masks);
+  char *limit = dt_conf_get_string(DT_CONF_AI_CACHE_LIMIT),
+       *masks_limit = dt_conf_get_string(DT_CONF_AI_MASK_CACHE_LIMIT);
   _print_dir("cache", DT_DIR_CACHE);
   dt_cli_doctor_print("", "%u entries, %.1f MiB of at most %s", entries->len, (double)bytes / 1048576, limit);
+  dt_cli_doctor_print("", "%d pictures encoded for masks, %.1f MiB of at most %s", masks.pictures,
+                      (double)masks.bytes / 1048576, masks_limit);
+  g_free(masks_limit);
   g_free(limit);
   g_ptr_array_unref(entries);
 }

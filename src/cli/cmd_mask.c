@@ -8,6 +8,12 @@
 
 /* what edges may take beside the mask, whatever its size (ai/seg_edges.h) */
 #define EDGES_BYTES ((guint64)250 << 20)
+/* and for each pixel, when the edge is blurred by more than WIDE */
+#define WIDE 3.2
+#define WIDE_BYTES 2
+/* a pixel of an outline that is compared with its mask; of an overlay, and of each mask in it */
+#define OUTLINE_BYTES sizeof(float)
+#define OVERLAY_BYTES (3 + 2 * sizeof(float))
 
 /* One run of the command. */
 typedef struct _run_t
@@ -58,11 +64,34 @@ static gboolean _check_subjects(const _run_t *run, GError **error)
   return ok;
 }
 
-/* The photograph, the mask and what edges take; the network has its own. */
+static gboolean _has_output(const _run_t *run, dt_mask_kind_t kind)
+{
+  for(guint i = 0; i < run->m->subjects->len; i++)
+  {
+    const GPtrArray *outputs = ((const dt_mask_subject_t *)run->m->subjects->pdata[i])->outputs;
+    for(guint k = 0; k < outputs->len; k++)
+      if(((const dt_mask_output_t *)outputs->pdata[k])->kind == kind) return TRUE;
+  }
+  return FALSE;
+}
+
+/* Of the overlay, which stays until the end. */
+static guint64 _count_overlay(const _run_t *run, guint64 pixels)
+{
+  const guint64 side = (guint64)run->m->overlay_size;
+  if(!run->m->overlay && !_has_output(run, DT_MASK_OVERLAY)) return 0;
+  const guint64 drawn = side ? MIN(pixels, side * side) : pixels;
+  return drawn * (OVERLAY_BYTES + (run->m->overlay ? run->m->subjects->len : 1));
+}
+
+/* The photograph, the mask, and what edges or outlines take, one after the other; the network has its own. */
 static gboolean _check_memory(const _run_t *run, GError **error)
 {
   const guint64 pixels = (guint64)run->photo->width * (guint64)run->photo->height;
-  const guint64 need = pixels * (3 + sizeof(float)) + (run->m->plain ? 0 : EDGES_BYTES);
+  const gboolean outlines = _has_output(run, DT_MASK_SVG) || _has_output(run, DT_MASK_PATHS);
+  const guint64 edges = run->m->plain ? 0 : EDGES_BYTES + (run->m->feather > WIDE ? pixels * WIDE_BYTES : 0);
+  const guint64 need = pixels * (3 + sizeof(float)) + MAX(edges, outlines ? pixels * OUTLINE_BYTES : 0)
+                       + _count_overlay(run, pixels);
   if(!run->m->memory || need <= run->m->memory) return TRUE;
   g_set_error(
       error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
@@ -167,13 +196,12 @@ static float *_make_mask(const _run_t *run, dt_cli_mask_result_t *r, GError **er
 
 /* --- outputs --- */
 
-static gboolean _add_to(const _run_t *run, dt_overlay_t *overlay, const float *mask)
+static gboolean _add_to(const _run_t *run, dt_overlay_t *overlay, const float *mask, GError **error)
 {
   dt_overlay_mask_t what = { .mask = mask };
   what.points = dt_object_get_points(run->object, &what.n_points);
   what.rough = dt_object_get_rough(run->object, &what.rough_width, &what.rough_height);
-  dt_overlay_add(overlay, &what);
-  return TRUE;
+  return dt_overlay_add(overlay, &what, error);
 }
 
 static dt_overlay_t *_begin_overlay(const _run_t *run, GError **error)
@@ -185,8 +213,8 @@ static dt_overlay_t *_begin_overlay(const _run_t *run, GError **error)
 static gboolean _write_overlay(const _run_t *run, const float *mask, const char *path, GError **error)
 {
   dt_overlay_t *overlay = _begin_overlay(run, error);
-  const gboolean ok =
-      overlay && _add_to(run, overlay, mask) && dt_mask_job_write_overlay(&run->m->job, overlay, path, error);
+  const gboolean ok = overlay && _add_to(run, overlay, mask, error)
+                      && dt_mask_job_write_overlay(&run->m->job, overlay, path, error);
   dt_overlay_free(overlay);
   return ok;
 }
@@ -216,7 +244,7 @@ static gboolean _write_all(_run_t *run, const dt_mask_subject_t *subject, const 
     ok = _write(run, subject, mask, subject->outputs->pdata[i], error);
   if(!ok || !run->m->overlay) return ok;
   if(!run->overlay && !(run->overlay = _begin_overlay(run, error))) return FALSE;
-  return _add_to(run, run->overlay, mask);
+  return _add_to(run, run->overlay, mask, error);
 }
 
 static gboolean _mask_subject(_run_t *run, const dt_mask_subject_t *subject, GError **error)
@@ -259,6 +287,8 @@ static gboolean _run_all(_run_t *run, GError **error)
   if(dt_ai_runtime_warning()) dt_cli_say("%s", dt_ai_runtime_warning());
   if(run->m->dry_run)
   {
+    /* where it would run shows when it is opened */
+    if(!dt_seg_prepare(run->seg, run->m->job.cancellable, error)) return FALSE;
     dt_cli_mask_print_plan(run->m, run->photo, run->seg);
     return TRUE;
   }

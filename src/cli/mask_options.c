@@ -35,7 +35,7 @@ static const GOptionEntry _entries[] = {
     "a rough mask or scribble to begin with: white on black, of the whole picture, at any size", "FILE" },
   { "prompts", 0, 0, G_OPTION_ARG_FILENAME, &_opt.prompts, "several objects, from a JSON file (doc/masks.md)", "FILE" },
   { "output", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &_opt.outputs,
-    "a mask: .png .tif .pfm .exr; its outline: .svg .json; or a directory; default: {name}_mask.png",
+    "a mask: .png .tif .pfm .exr; its outline: .svg .json; a directory; or - (default: {name}_mask.png)",
     "PATH" },
   { "cutout", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &_opt.cutouts, "the object alone, all else transparent: .png .tif .exr",
     "FILE" },
@@ -171,11 +171,7 @@ static gboolean _is_directory(const char *path)
 static char *_expand(const char *pattern, const char *input, GError **error)
 {
   const dt_output_values_t values = { .input = input, .task = "mask", .ext = "png", .counter = 1 };
-  if(strcmp(pattern, DT_IMAGEIO_STREAM) == 0)
-  {
-    _usage(error, "A mask does not go to the standard output. Give -o the name of a file.");
-    return NULL;
-  }
+  if(strcmp(pattern, DT_IMAGEIO_STREAM) == 0) return g_strdup(pattern);
   if(!dt_output_template_is(pattern))
     return _is_directory(pattern) ? _default_path(pattern, input, NULL) : g_strdup(pattern);
   if(!dt_output_template_check(pattern, FALSE, error)) return NULL;
@@ -262,6 +258,19 @@ static gboolean _describe_several(dt_cli_mask_t *m, GError **error)
 
 /* --- the whole --- */
 
+/* Takes the standard output for the one picture that goes there, if one does. */
+static gboolean _take_stdout(dt_cli_mask_t *m, GError **error)
+{
+  const dt_mask_subject_t *subject = m->subjects->pdata[0];
+  gboolean any = FALSE;
+  for(guint i = 0; i < subject->outputs->len; i++)
+    any |= dt_mask_output_is_stream(subject->outputs->pdata[i]);
+  if(!any || m->dry_run || m->list_candidates) return TRUE;
+  if(!dt_cli_check_stdout(m->json, error)) return FALSE;
+  m->job.stream = dt_cli_take_stdout();
+  return TRUE;
+}
+
 static gboolean _check_numbers(GError **error)
 {
   if(_opt.candidate != UNSET && (_opt.candidate < 1 || _opt.candidate > DT_SEG_MAX_CANDIDATES))
@@ -296,7 +305,7 @@ static gboolean _check(dt_cli_mask_t *m, int n_files, GError **error)
     return _usage(error, "--progress takes auto, bar, plain, json or none.");
   if(_opt.memory && !(m->memory = dt_conf_parse_size(_opt.memory)))
     return _usage(error, "--memory takes a size such as 500M or 2G.");
-  return _opt.prompts ? _describe_several(m, error) : _describe_one(m, error);
+  return _opt.prompts ? _describe_several(m, error) : _describe_one(m, error) && _take_stdout(m, error);
 }
 
 static void _free_subject(gpointer data)

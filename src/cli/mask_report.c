@@ -70,7 +70,8 @@ static void _print_photo(const dt_photo_t *photo, const dt_seg_context_t *seg)
 {
   printf(",\"width\":%d,\"height\":%d,\"orientation\":%d", photo->width, photo->height, photo->orientation);
   _print_text("model", dt_seg_get_model_id(seg));
-  _print_text("provider", dt_seg_get_provider(seg));
+  _print_text("provider", dt_ai_providers[dt_seg_get_provider(seg)].config_string);
+  _print_text("fallback", dt_seg_get_fallback(seg));
 }
 
 /* --- plans --- */
@@ -109,8 +110,8 @@ void dt_cli_mask_print_plan(const dt_cli_mask_t *m, const dt_photo_t *photo, con
   {
     printf("%s\n  picture   %d×%d, %.1f MP, upright\n", m->job.input, photo->width, photo->height,
            1e-6 * photo->width * photo->height);
-    printf("  model     %s on %s\n  edges     %s\n", dt_seg_get_model_id(seg), dt_seg_get_provider(seg),
-           edges);
+    printf("  model     %s on %s\n  edges     %s\n", dt_seg_get_model_id(seg),
+           dt_ai_provider_to_string(dt_seg_get_provider(seg)), edges);
     for(guint i = 0; i < m->subjects->len; i++)
     {
       const dt_mask_subject_t *s = m->subjects->pdata[i];
@@ -217,7 +218,7 @@ void dt_cli_mask_print_mask(const dt_cli_mask_t *m, const dt_object_t *object, c
     const double iou = (double)r->answer->iou[r->candidate];
     GString *text = g_string_new(NULL);
     g_string_printf(text, "%s: %s on %s, candidate %d of %d", what, dt_seg_get_model_id(seg),
-                    dt_seg_get_provider(seg), r->candidate + 1, r->answer->n);
+                    dt_ai_provider_to_string(dt_seg_get_provider(seg)), r->candidate + 1, r->answer->n);
     if(isfinite(iou)) g_string_append_printf(text, ", IoU %.2f expected", iou);
     g_string_append_printf(text, ", stability %.2f", (double)r->answer->stability[r->candidate]);
     if(f->left >= 0)
@@ -240,7 +241,10 @@ void dt_cli_mask_print_output(const dt_cli_mask_t *m, const dt_mask_subject_t *s
   if(note) dt_cli_say("%s: %s", output->path, note);
   if(!m->json)
   {
-    printf("%s\n", output->path);
+    if(!m->job.stream)
+      printf("%s\n", output->path);
+    else if(!dt_mask_output_is_stream(output)) /* that is for one picture alone */
+      dt_cli_say("%s", output->path);
     fflush(stdout);
     if(iou >= 0) dt_cli_say("%s: the outline fits the mask with an IoU of %.4f", output->path, iou);
     return;

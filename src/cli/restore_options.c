@@ -5,12 +5,9 @@
 #include "libs/batch.h"
 #include "libs/output_template.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* a number the user did not give; what he gives is checked, 0 as well */
 #define UNSET G_MININT
@@ -388,23 +385,7 @@ static gboolean _check_streams(const dt_cli_restore_t *r, GError **error)
       return _usage(
           error, "Say where the picture from the standard input is to go: -o FILE, or -o - for the standard "
                  "output.");
-  if(!_is_stream(r->job.output) || r->dry_run) return TRUE;
-  if(r->json) return _usage(error, "--json and -o - both want the standard output; choose one.");
-  return !isatty(fileno(stdout))
-         || _usage(
-             error,
-             "-o - would write a picture to a terminal. Give the name of a file, or pipe it into a command.");
-}
-
-/* Nothing but the picture may go to the standard output: neither our words nor those of a library. */
-static void _take_stdout(dt_restore_job_t *job)
-{
-  fflush(stdout);
-  const int fd = fcntl(fileno(stdout), F_DUPFD_CLOEXEC, 3);
-  if(fd < 0) return;
-  dup2(STDERR_FILENO, STDOUT_FILENO);
-  signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error like a full disk */
-  job->stream = fd;
+  return !_is_stream(r->job.output) || r->dry_run || dt_cli_check_stdout(r->json, error);
 }
 
 /* What is asked for here is wanted or nothing; the setting may fall back. */
@@ -611,7 +592,7 @@ gboolean dt_cli_restore_parse(int argc, char **argv, dt_cli_restore_t *restore, 
   _fill(restore, task->name, argc, argv);
   if(_check_options(restore, &error))
   {
-    if(_is_stream(restore->job.output) && !restore->dry_run) _take_stdout(&restore->job);
+    if(_is_stream(restore->job.output) && !restore->dry_run) restore->job.stream = dt_cli_take_stdout();
     return TRUE;
   }
   *exit_code = dt_cli_fail(error);

@@ -91,10 +91,11 @@ void dt_photo_turn_back_rgb_row(const dt_photo_t *photo, int y, float *out)
 typedef struct _band_t
 {
   const dt_photo_t *photo;
-  const _develop_t *develop; /* or NULL */
-  int channels, y, n;        /* rows y to y + n - 1 of the file */
-  size_t stride;             /* floats from row to row */
-  float *rows, *line;        /* the first pixel; room for a row of three colours */
+  const _develop_t *develop;         /* or NULL */
+  const dt_imageio_reader_t *reader; /* of a picture, else NULL */
+  int channels, y, n;                /* rows y to y + n - 1 of the file */
+  size_t stride;                     /* floats from row to row */
+  float *rows, *line;                /* the first pixel; room for a row of three colours */
 } _band_t;
 
 static float _clip(float v)
@@ -126,6 +127,20 @@ static void _develop_row(const _develop_t *d, const float *in, int n, float *out
   }
 }
 
+/* Colours that were multiplied by alpha, in linear light or as they are encoded, as they were before. */
+static void _straighten_row(float *row, int n, int channels, gboolean linear)
+{
+  const int colours = DT_ROW_COLOURS(channels);
+  for(int i = 0; i < n; i++, row += channels)
+  {
+    const float alpha = _clip(row[colours]);
+    if(alpha <= 0.0f || alpha >= 1.0f) continue;
+    if(!linear) dt_srgb_encode(row, row, (size_t)colours);
+    for(int c = 0; c < colours; c++) row[c] /= alpha;
+    if(!linear) dt_srgb_decode(row, row, (size_t)colours);
+  }
+}
+
 /* Three colours over white. */
 static void _flatten_row(const float *in, int n, int channels, float *out)
 {
@@ -141,7 +156,9 @@ static void _flatten_row(const float *in, int n, int channels, float *out)
 static void _place_row(const _band_t *b, int row)
 {
   const int width = b->photo->file_width;
-  const float *in = b->rows + (size_t)row * b->stride;
+  float *in = b->rows + (size_t)row * b->stride;
+  if(b->reader && b->reader->alpha_associated)
+    _straighten_row(in, width, b->channels, b->reader->alpha_linear);
   if(b->develop)
     _develop_row(b->develop, in, width, b->line);
   else
@@ -188,8 +205,13 @@ static gboolean _read_bands(dt_photo_t *photo, dt_row_source_t *in, int left, in
   for(int y = 0, i = 0; y < photo->file_height && ok; y += BAND, i ^= 1)
   {
     float *rows = room + (size_t)i * size;
-    bands[i] =
-        (_band_t){ photo, develop, in->channels, y, MIN(BAND, photo->file_height - y), stride, NULL, NULL };
+    bands[i] = (_band_t){ .photo = photo,
+                          .develop = develop,
+                          .reader = develop ? NULL : ((const _photo_t *)photo)->reader,
+                          .channels = in->channels,
+                          .y = y,
+                          .n = MIN(BAND, photo->file_height - y),
+                          .stride = stride };
     bands[i].rows = rows + (size_t)left * (size_t)in->channels;
     bands[i].line = rows + BAND * stride;
     ok = _check_cancelled(cancellable, error) && in->read(in, top + y, bands[i].n, rows, error);
@@ -343,6 +365,7 @@ static gboolean _read_plane(dt_imageio_reader_t *reader, const dt_photo_t *size,
 {
   dt_row_source_t *in = &reader->source;
   const _turn_t t = _get_turn(size);
+  const gboolean has_alpha = DT_ROW_HAS_ALPHA(in->channels) && !reader->alpha_associated; /* not twice */
   float *row = g_new(float, (gsize)in->width *(gsize)in->channels);
   gboolean ok = TRUE;
   for(int y = 0; y < in->height && ok; y++)
@@ -351,7 +374,7 @@ static gboolean _read_plane(dt_imageio_reader_t *reader, const dt_photo_t *size,
     const float *v = row;
     for(int x = 0; x < in->width && ok; x++, v += in->channels)
     {
-      const float alpha = DT_ROW_HAS_ALPHA(in->channels) ? _clip(v[in->channels - 1]) : 1.0f;
+      const float alpha = has_alpha ? _clip(v[in->channels - 1]) : 1.0f;
       const float light =
           DT_ROW_COLOURS(in->channels) == 3 ? 0.2126f * v[0] + 0.7152f * v[1] + 0.0722f * v[2] : v[0];
       plane[t.base + t.right * x + t.down * y] = _clip(light) * alpha;

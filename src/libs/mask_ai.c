@@ -41,10 +41,28 @@ static int _choose_bits(const dt_mask_job_t *job, dt_imageio_format_t format)
   return format == DT_IMAGEIO_EXR ? 32 : 0; /* 0: imageio's own, 8 for PNG and 16 for TIFF */
 }
 
+static gboolean _is_stream(const char *path)
+{
+  return strcmp(path, DT_IMAGEIO_STREAM) == 0;
+}
+
+gboolean dt_mask_output_is_stream(const dt_mask_output_t *output)
+{
+  return _is_stream(output->path);
+}
+
+/* A stream has no name to tell. */
+static dt_imageio_format_t _choose_format(const dt_mask_job_t *job, const char *path)
+{
+  if(!_is_stream(path)) return dt_imageio_format_for_name(path);
+  return job->bits == 32 ? DT_IMAGEIO_TIFF : DT_IMAGEIO_PNG;
+}
+
 static dt_imageio_write_opts_t _get_options(const dt_mask_job_t *job, const char *path)
 {
-  const dt_imageio_format_t format = dt_imageio_format_for_name(path);
+  const dt_imageio_format_t format = _choose_format(job, path);
   return (dt_imageio_write_opts_t){ .format = format,
+                                    .stream = job->stream,
                                     .bits = _choose_bits(job, format),
                                     .overwrite = job->overwrite,
                                     .provenance = format == DT_IMAGEIO_PFM ? NULL : job->provenance };
@@ -79,6 +97,7 @@ gboolean dt_mask_job_foresee(const dt_mask_job_t *job, const dt_photo_t *photo,
   const gboolean pixels = output->kind == DT_MASK_PICTURE || output->kind == DT_MASK_CUTOUT;
   if(pixels && !_check_picture(job, photo, output, error)) return FALSE;
   if(output->kind == DT_MASK_OVERLAY && !_check_overlay(photo, output, error)) return FALSE;
+  if(dt_mask_output_is_stream(output)) return TRUE;
   if(dt_imageio_same_file(job->input, output->path))
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,

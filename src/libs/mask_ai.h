@@ -16,6 +16,7 @@ typedef struct dt_mask_job_t
   const char *assume_profile; ///< as dt_photo_open()
   int bits; ///< of PNG, TIFF and OpenEXR; 0: PNG 8, TIFF 16, OpenEXR 32, of cut-outs the photo's
   gboolean overwrite;
+  int stream;                        ///< where the output `-` goes; 0: the standard output
   const dt_provenance_t *provenance; ///< what is written down in pictures that hold XMP; NULL: nothing
   GCancellable *cancellable;
 } dt_mask_job_t;
@@ -28,6 +29,9 @@ typedef struct dt_mask_facts_t
 } dt_mask_facts_t;
 
 void dt_mask_measure(const float *mask, int width, int height, dt_mask_facts_t *facts);
+
+/** Whether @p output is the standard output, where masks and cut-outs go as PNG, as TIFF when they have 32 bits. */
+gboolean dt_mask_output_is_stream(const dt_mask_output_t *output);
 
 /** Whether @p output can be written as things stand.
  * @return FALSE with DT_AI_ERROR_USAGE (the format cannot hold it), _OUTPUT (exists, no directory, is the input) */

@@ -340,7 +340,10 @@ static gboolean _read_file(const _reader_t *r, char **text)
   gsize size = 0;
   if(!g_file_test(r->path, G_FILE_TEST_IS_REGULAR))
   {
-    g_set_error(r->error, DT_AI_ERROR, DT_AI_ERROR_INPUT, "%s: there is no such file. Check its name.",
+    g_set_error(r->error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+                g_file_test(r->path, G_FILE_TEST_EXISTS)
+                    ? "%s: this is no ordinary file. Give the name of one; a pipe is not read."
+                    : "%s: there is no such file. Check its name.",
                 r->path);
     return FALSE;
   }
@@ -408,8 +411,22 @@ static gboolean _check_rough(const char *path, const dt_photo_t *photo, GError *
   return ok;
 }
 
+static gboolean _check_count(const dt_mask_subject_t *subject, GError **error)
+{
+  guint n = 0;
+  for(guint i = 0; i < subject->prompts->len; i++)
+    n += g_array_index(subject->prompts, dt_mask_prompt_t, i).is_box ? 2 : 1;
+  if(n <= DT_SEG_MAX_POINTS) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+              "%s%s%u points, boxes being two, are too many for one object. Leave some out: a model takes %d "
+              "at most.",
+              subject->name ? subject->name : "", subject->name ? ": " : "", n, DT_SEG_MAX_POINTS);
+  return FALSE;
+}
+
 gboolean dt_mask_subject_check(const dt_mask_subject_t *subject, const dt_photo_t *photo, GError **error)
 {
+  if(!_check_count(subject, error)) return FALSE;
   if(subject->rough && !_check_rough(subject->rough, photo, error)) return FALSE;
   for(guint i = 0; i < subject->prompts->len; i++)
     if(!_check_prompt(&g_array_index(subject->prompts, dt_mask_prompt_t, i), photo, error))

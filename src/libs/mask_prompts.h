@@ -84,7 +84,7 @@ GPtrArray *dt_mask_prompts_load(const char *path, GError **error);
 
 /** Where a coordinate lies on a side of @p size pixels. */
 double dt_mask_coordinate_resolve(dt_mask_coordinate_t coordinate, int size);
-/** Whether all prompts lie in the picture, and the rough mask is there and of its shape.
+/** Whether there are not too many prompts, all lie in the picture, and the rough mask is there and of its shape.
  * @return FALSE with DT_AI_ERROR_INPUT, which says the picture's size */
 gboolean dt_mask_subject_check(const dt_mask_subject_t *subject, const dt_photo_t *photo, GError **error);
 /** Adds the prompts, the rough mask first, to @p object, which has none.

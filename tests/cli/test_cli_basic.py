@@ -363,8 +363,10 @@ class MaskCache(CliTest):
     def fill(self):
         os.makedirs(self.folder, exist_ok=True)
         for i in range(3):
-            with open(os.path.join(self.folder, "%064x-%064x.seg" % (i, 7)), "wb") as f:
+            path = os.path.join(self.folder, "%064x-%064x.seg" % (i, 7))
+            with open(path, "wb") as f:
                 f.write(bytes(1 << 20))
+            os.utime(path, (1700000000 + i, 1700000000 + i))
         with open(os.path.join(self.folder, "%064x.key" % 9), "wb") as f:
             f.write(b"x")
 
@@ -378,7 +380,14 @@ class MaskCache(CliTest):
         self.assertRegex(text, r"(?m)^mask +3 encoded pictures +3\.0 MiB  of at most 7M$")
         entry, = map(json.loads, self.assert_ok(self.run_cache("list", "--json")).out.splitlines())
         self.assertEqual(entry, {"schema_version": 1, "task": "mask", "pictures": 3, "bytes": 3 * (1 << 20) + 1,
-                                 "path": self.folder})
+                                 "used": 1700000002, "path": self.folder})
+
+    def test_doctor(self):
+        def page():
+            return self.assert_ok(self.run_cli("--cachedir", self.own, "--conf", "plugins/ai/mask_cache_limit=7M", "doctor")).out
+        self.assertIn("0 pictures encoded for masks, 0.0 MiB of at most 7M", page())
+        self.fill()
+        self.assertIn("3 pictures encoded for masks, 3.0 MiB of at most 7M", page())
 
     def test_clear(self):
         for words in (("mask",), ("MASK",), ()):

@@ -310,7 +310,6 @@ class Files(MaskTest):
         self.assert_ok(self.mask(*CENTRE, "-o", self.file("out", "{name}-{task}.tif")))
         self.assertTrue(os.path.exists(self.file("out", "photo-mask.tif")))
         self.assert_fails(self.mask(*CENTRE, "-o", self.file("{nonsense}.png")), 2, "nonsense")
-        self.assert_fails(self.mask(*CENTRE, "-o", "-"), 2, "standard output")
 
     def test_stdin(self):
         with open(self.photo, "rb") as f:
@@ -318,6 +317,41 @@ class Files(MaskTest):
                                         self.file("c.png"), stdin=f))
         self.assert_square(png_samples(read_bytes(self.file("m.png"))))
         self.assert_picture(self.file("c.png"), (WIDTH, HEIGHT))
+
+    def stream(self, *args, **options):
+        """What comes out of the standard output, and the run."""
+        with open(self.file("stream"), "wb") as f:
+            result = self.mask(*args, stdout=f, **options)
+        return read_bytes(self.file("stream")), result
+
+    def test_stdout(self):
+        grey = self.make_mask(*CENTRE)
+        data, result = self.stream(*CENTRE, "-o", "-", "-o", self.file("m.svg"))
+        self.assert_ok(result)
+        self.assertEqual(png_samples(data), grey)
+        self.assertIn("m.svg", result.err)
+        self.assertTrue(os.path.exists(self.file("m.svg")))
+        self.assertFalse(os.path.exists(self.file("-")))
+        data, result = self.stream(*CENTRE, "-o", "-", "--bit-depth", "32")
+        self.assert_ok(result)
+        self.assertEqual(data[:4], b"II*\0")
+        data, result = self.stream(*CENTRE, "--cutout", "-")
+        self.assert_ok(result)
+        self.assertEqual(picture_info(data)["channels"], 4)
+        self.assertIn("plan", self.assert_ok(self.mask(*CENTRE, "-o", "-", "--dry-run", "--json")).out)
+        self.assert_fails(self.mask(*CENTRE, "-o", "-", "--json"), 2, "--json")
+        self.assert_fails(self.mask(*CENTRE, "-o", "-", "--cutout", "-"), 2, "two outputs")
+        with open("/dev/full", "wb") as full:
+            self.assertEqual(self.mask(*CENTRE, "-o", "-", stdout=full).code, 4)
+
+    def test_stdin_is_no_file(self):
+        """Whatever lies there under the name -, what was encoded of it is not taken for what comes in."""
+        self.write("-", png(WIDTH, HEIGHT, samples=[90, 200, 60] * WIDTH * HEIGHT))
+        os.utime(self.file("-"), (1, 1))
+        for name in ("./-", "-"):
+            with open(self.photo, "rb") as f:
+                self.assert_ok(self.run_cli("mask", name, *CENTRE, "-o", "m.png", "--overwrite", stdin=f, cwd=self.work))
+        self.assert_square(png_samples(read_bytes(self.file("m.png"))))
 
     def test_raws(self):
         raw = self.write("a.dng", raws.dng(64, 48, "RGGB"))
@@ -426,6 +460,23 @@ class Prompts(MaskTest):
         self.assert_fails(self.mask("--prompts", path), 3, "far: ", "96×64")
         self.assertEqual(sorted(os.listdir(self.work)), ["p.json", "photo.png"])
 
+    def test_how_many(self):
+        """A model takes 1024 points; more are refused before anything is encoded."""
+        def run(points, boxes, *args):
+            return self.mask(*args, "--prompts", self.prompts({"objects": [
+                {"name": "a", "points": [[30, 30]] * points, "boxes": [[5, 5, 20, 20]] * boxes}]}), "--json", "--overwrite")
+        for points, boxes in ((1025, 0), (1023, 1), (0, 513)):
+            row, = self.rows(run(points, boxes))
+            self.assertEqual((row["event"], row["exit_code"]), ("error", 3))
+            self.assertIn("too many", row["message"])
+        for points, boxes in ((1024, 0), (0, 512)):
+            self.assert_ok(run(points, boxes, "--dry-run"))
+
+    def test_pipe(self):
+        os.mkfifo(self.file("pipe"))
+        self.assert_fails(self.mask("--prompts", self.file("pipe")), 3, "ordinary file")
+        self.assert_fails(self.mask("--prompts", self.file("none.json")), 3, "no such file")
+
     def test_not_with_other_prompts(self):
         path = self.prompts({"objects": [{"name": "a", "points": [[3, 3]]}]})
         for args in (CENTRE, ("--box", "1,1,5,5"), ("--rough", self.photo), ("--candidate", "1"), ("--invert",),
@@ -465,6 +516,16 @@ class Reports(MaskTest):
         self.assertEqual(cached(), (True, first[1]))
         self.assertEqual(cached("--no-cache"), first)
         self.assertIn("encoded earlier", self.mask(*CENTRE, "-o", self.file("n.png")).err)
+
+    def test_names_that_are_no_text(self):
+        """JSON is UTF-8, whatever the files are called."""
+        folder = os.fsencode(self.work)
+        os.rename(self.photo, os.path.join(folder, b"latin\xe4.png"))
+        result = self.assert_ok(self.mask(*CENTRE, "-o", os.path.join(folder, b"m\xe4.png"), "--json",
+                                          photo=os.path.join(folder, b"latin\xe4.png")))
+        rows = [json.loads(line) for line in result.out.encode("utf-8", "surrogateescape").decode("utf-8").splitlines()]
+        self.assertEqual({row["input"] for row in rows}, {self.file("latin\ufffd.png")})
+        self.assertTrue(os.path.exists(os.path.join(folder, b"m\xe4.png")))
 
     def test_errors_as_objects(self):
         result = self.mask("--point", "500,5", "--json")
@@ -568,6 +629,16 @@ class Refusals(MaskTest):
     def test_memory(self):
         self.assert_fails(self.mask(*CENTRE, "--memory", "10M"), 7, "--memory", "96×64")
         self.assert_ok(self.mask(*CENTRE, "--memory", "2G"))
+        # 6 MP: the picture and the mask are 40 MiB; an outline is compared with its mask, an overlay drawn
+        large = self.write("large.png", png(3000, 2000, raw=bytes(3 * 3000 * 2000)))
+        for args, enough in ((("-o", self.file("l.tif")), 41), (("-o", self.file("l.svg")), 63),
+                             (("--overlay", self.file("l.jpg"), "--overlay-size", "0"), 109)):
+            with self.subTest(args=args):
+                args = (*CENTRE, "--raw", "--dry-run") + args
+                self.assert_fails(self.mask(*args, "--memory", "%dM" % (enough - 2), photo=large), 7, "3000×2000")
+                self.assert_ok(self.mask(*args, "--memory", "%dM" % (enough + 1), photo=large))
+        self.assert_fails(self.mask(*CENTRE, "--dry-run", "--feather", "5", "--memory", "295M", photo=large), 7)
+        self.assert_ok(self.mask(*CENTRE, "--dry-run", "--feather", "3", "--memory", "295M", photo=large))
 
 
 class Interrupted(MaskTest):

@@ -949,5 +949,54 @@ def _end(process):
     process.communicate()
 
 
+# --- masks
+
+class Masks(FakeRuntimeTest):
+    """The encoder of a mask model on a card that worked when it was tried, and fails today."""
+
+    def setUp(self):
+        super().setUp()
+        self.add_model("mask-object-tiny")
+
+    def mask(self, *args):
+        result = self.run_cli("mask", "--json", "--no-cache", "--raw", "--model", "mask-object-tiny", "--point", "4,4",
+                              "--overwrite", "-o", self.file("m.png"), *args, self.picture, env=self.environment())
+        events = {row["event"]: row for row in map(json.loads, result.out.splitlines())}
+        return result, events
+
+    def assert_encoded_on(self, provider, *args):
+        result, events = self.mask(*args)
+        self.assert_ok(result)
+        self.assertEqual(events["encoded"]["provider"], provider, result)
+        self.assertEqual(events["encoded"]["fallback"] is None, provider == "CUDA", result)
+        self.assert_picture(self.file("m.png"))
+        return result
+
+    def test_the_plan_says_where(self):
+        for script, provider in (("", "CUDA"), ("[CUDA]\nsession=fail\nsession_message=no such luck\n", "CPU")):
+            self.place.script(script, providers=("CUDA",))
+            plan = self.mask("--dry-run")[1]["plan"]
+            self.assertEqual(plan["provider"], provider, plan)
+            self.assertEqual("no such luck" in (plan["fallback"] or ""), provider == "CPU", plan)
+            self.cache = self.path("another")
+
+    def test_what_fails_on_the_way_is_done_on_the_cpu(self):
+        self.assertNotIn("instead", self.assert_encoded_on("CUDA").err)
+        for script, reason in (("run=fail\nrun_message=CUDA failure 700: an illegal memory access", "illegal memory access"),
+                               ("run_oom_at=1", "out of memory"), ("output=nan", "not numbers")):
+            with self.subTest(script=script):
+                self.place.script("[CUDA]\n%s\n" % script)  # what the trial said is remembered
+                result = self.assert_encoded_on("CPU")
+                self.assertIn("Running on CPU instead. NVIDIA CUDA: ", result.err)
+                self.assertIn(reason, result.err)
+                result, events = self.mask("--provider", "CUDA")
+                self.assertEqual(result.code, events["error"]["exit_code"], result)
+                self.assertNotEqual(result.code, 0, result)
+                self.assertIn(reason, events["error"]["message"])
+                self.assertNotIn("instead", result.err)
+        self.place.script("[CUDA]\nrun=fail\n[CPU]\nrun=fail\n")
+        self.assertEqual(self.mask()[0].code, 1)
+
+
 if __name__ == "__main__":
     harness.main()

@@ -401,6 +401,9 @@ static void _test_refused(void **state)
   _ask(object);
   for(int i = 0; dt_object_add_point(object, i % 300, i % 200, TRUE, &error); i++) assert_true(i < 2000);
   _assert_error(&error, DT_AI_ERROR_USAGE, "1024");
+  int n;
+  dt_object_get_points(object, &n);
+  assert_int_equal(n, DT_SEG_MAX_POINTS);
   _ask(object);
   dt_object_free(object);
 }

@@ -800,7 +800,8 @@ static void test_published(void **state)
     dt_seg_context_t *ctx = _load(models[i].id);
     assert_string_equal(dt_seg_get_model_id(ctx), models[i].id);
     assert_int_equal(strlen(dt_seg_get_model_hash(ctx)), 64);
-    assert_string_equal(dt_seg_get_provider(ctx), "CPU");
+    assert_int_equal(dt_seg_get_provider(ctx), DT_AI_PROVIDER_CPU);
+    assert_null(dt_seg_get_fallback(ctx));
     _encode_flat(ctx, 640, 480, _grey);
     for(int round = 0; round < 3; round++)
     {

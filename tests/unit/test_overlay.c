@@ -2,9 +2,11 @@
 /* Overlays: what is inside, outside, on the outline and marked, at sizes from one pixel on. */
 #include "support.h"
 
+#include "common/memory.h"
 #include "develop/masks/overlay.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 enum
 {
@@ -42,13 +44,48 @@ static int _at(const uint8_t *rgb, int width, int x, int y, int c)
   return rgb[3 * (y * width + x) + c];
 }
 
+/* Of many masks little is kept, and what there is no room for is an error and not the end. */
+static void _test_memory(void **state)
+{
+  (void)state;
+  enum
+  {
+    SIDE = 1000,
+    MASKS = 200
+  };
+  GError *error = NULL;
+  dt_photo_t *photo = _make_photo(SIDE, SIDE);
+  float *mask = _make_mask(SIDE, SIDE);
+  dt_overlay_t *overlay = dt_overlay_new(photo, 0, NULL);
+  const guint64 before = dt_memory_resident();
+  for(int i = 0; i < MASKS; i++)
+    assert_true(dt_overlay_add(overlay, &(dt_overlay_mask_t){ .mask = mask }, NULL));
+  if(!test_is_sanitized()) assert_true(dt_memory_resident() - before < (guint64)3 * SIDE * SIDE * MASKS / 2);
+  struct rlimit old, tight;
+  assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+  tight = old;
+  tight.rlim_cur = 1;
+  if(!test_is_sanitized())
+  {
+    assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
+    const gboolean ok = dt_overlay_add(overlay, &(dt_overlay_mask_t){ .mask = mask }, &error);
+    assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+    assert_false(ok);
+    assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY));
+    g_clear_error(&error);
+  }
+  dt_overlay_free(overlay);
+  g_free(mask);
+  _free(photo);
+}
+
 static void _test_inside_and_outside(void **state)
 {
   (void)state;
   dt_photo_t *photo = _make_photo(WIDTH, HEIGHT);
   float *mask = _make_mask(WIDTH, HEIGHT);
   dt_overlay_t *overlay = dt_overlay_new(photo, 0, NULL);
-  dt_overlay_add(overlay, &(dt_overlay_mask_t){ .mask = mask });
+  assert_true(dt_overlay_add(overlay, &(dt_overlay_mask_t){ .mask = mask }, NULL));
   int width, height;
   const uint8_t *rgb = dt_overlay_draw(overlay, &width, &height);
   assert_int_equal(width, WIDTH);
@@ -81,7 +118,7 @@ static void _test_marks(void **state)
   const float rough[] = { 0, 0, 1, 0 };
   dt_overlay_t *overlay = dt_overlay_new(photo, 0, NULL);
   const dt_overlay_mask_t what = { mask, points, G_N_ELEMENTS(points), rough, 2, 2 };
-  dt_overlay_add(overlay, &what);
+  assert_true(dt_overlay_add(overlay, &what, NULL));
   int width, height;
   const uint8_t *rgb = dt_overlay_draw(overlay, &width, &height);
   assert_true(_at(rgb, width, 60, 43, 1) > _at(rgb, width, 60, 43, 0) + 60); /* green beside its sign */
@@ -116,7 +153,8 @@ static void _test_sizes(void **state)
                                       { (float)w / 2, (float)h / 2, DT_SEG_FOREGROUND } };
     dt_overlay_t *overlay = dt_overlay_new(photo, 100, NULL);
     for(int k = 0; k < 8; k++)
-      dt_overlay_add(overlay, &(dt_overlay_mask_t){ .mask = mask, .points = points, .n_points = 3 });
+      assert_true(dt_overlay_add(
+          overlay, &(dt_overlay_mask_t){ .mask = mask, .points = points, .n_points = 3 }, NULL));
     int width, height;
     dt_overlay_draw(overlay, &width, &height);
     assert_int_equal(width, sizes[i][2]);
@@ -136,7 +174,7 @@ static void _test_photo_is_kept(void **state)
   float *mask = g_new(float, WIDTH *HEIGHT);
   for(int i = 0; i < WIDTH * HEIGHT; i++) mask[i] = 1.0f;
   dt_overlay_t *overlay = dt_overlay_new(photo, 77, NULL);
-  dt_overlay_add(overlay, &(dt_overlay_mask_t){ .mask = mask });
+  assert_true(dt_overlay_add(overlay, &(dt_overlay_mask_t){ .mask = mask }, NULL));
   int width, height;
   const uint8_t *rgb = dt_overlay_draw(overlay, &width, &height);
   for(int i = 3; i < 3 * width * height; i++) assert_int_equal(rgb[i], rgb[i - 3]);
@@ -149,10 +187,8 @@ static void _test_photo_is_kept(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(_test_inside_and_outside),
-    cmocka_unit_test(_test_marks),
-    cmocka_unit_test(_test_sizes),
-    cmocka_unit_test(_test_photo_is_kept),
+    cmocka_unit_test(_test_memory), cmocka_unit_test(_test_inside_and_outside), cmocka_unit_test(_test_marks),
+    cmocka_unit_test(_test_sizes),  cmocka_unit_test(_test_photo_is_kept),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

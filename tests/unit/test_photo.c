@@ -9,6 +9,7 @@
 #include "imageio/imageio.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *_dir;
@@ -176,6 +177,52 @@ static void _test_alpha_and_grey(void **state)
   assert_no_error(error);
   assert_memory_equal(photo->rgb, ((uint8_t[]){ 0, 0, 0, 51, 51, 51, 255, 255, 255 }), 9);
   dt_photo_free(photo);
+}
+
+/* Writes a picture whose colours are multiplied by alpha already. */
+static void _write_associated(const char *path, int bits, const float *values)
+{
+  GError *error = NULL;
+  const dt_imageio_write_opts_t opts = { .bits = bits,
+                                         .untouched = bits == 8,
+                                         .alpha_associated = TRUE,
+                                         .alpha_linear = bits > 8,
+                                         .overwrite = TRUE };
+  dt_row_sink_t *sink = dt_imageio_create(path, 3, 1, DT_ROW_RGBA, &opts, &error);
+  assert_no_error(error);
+  assert_true(sink->write(sink, 0, 1, values, &error));
+  assert_true(sink->finish(sink, &error));
+}
+
+/* What is half transparent and multiplied already is not multiplied again: grey of 200 over white. */
+static void _test_associated_alpha(void **state)
+{
+  (void)state;
+  const float grey = 200.0f / 255.0f, half = 0.5f * grey, linear = 0.57758f, half_linear = 0.5f * linear;
+  const float encoded[] = { grey, grey, grey, 1, half, half, half, 0.5f, 0, 0, 0, 0 };
+  const float light[] = {
+    linear, linear, linear, 1, half_linear, half_linear, half_linear, 0.5f, 0, 0, 0, 0
+  };
+  _write_associated(_path("assoc.tif"), 8, encoded);
+  _write_associated(_path("assoc.exr"), 32, light);
+  const char *const names[] = { "assoc.tif", "assoc.exr" };
+  for(size_t i = 0; i < G_N_ELEMENTS(names); i++)
+  {
+    GError *error = NULL;
+    int width, height;
+    dt_photo_t *photo = dt_photo_load(_path(names[i]), NULL, NULL, &error);
+    assert_no_error(error);
+    assert_int_equal(photo->rgb[0], 200);
+    /* (0.57758 + 1) / 2 in linear light */
+    assert_true(abs(photo->rgb[3] - 229) <= 1);
+    assert_int_equal(photo->rgb[6], 255);
+    dt_photo_free(photo);
+    float *plane = dt_photo_load_plane(_path(names[i]), &width, &height, NULL, &error);
+    assert_no_error(error);
+    assert_float_equal(plane[1], 0.5f * plane[0], 0.003);
+    assert_float_equal(plane[2], 0, 0);
+    g_free(plane);
+  }
 }
 
 /* Linear light, with values that no screen has, and some that are no numbers. */
@@ -366,11 +413,17 @@ static void _test_open_first(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(_test_orientations),   cmocka_unit_test(_test_bands),
-    cmocka_unit_test(_test_alpha_and_grey), cmocka_unit_test(_test_floats),
-    cmocka_unit_test(_test_rows),           cmocka_unit_test(_test_raw),
-    cmocka_unit_test(_test_raw_exposure),   cmocka_unit_test(_test_plane),
-    cmocka_unit_test(_test_failures),       cmocka_unit_test(_test_open_first),
+    cmocka_unit_test(_test_orientations),
+    cmocka_unit_test(_test_bands),
+    cmocka_unit_test(_test_alpha_and_grey),
+    cmocka_unit_test(_test_floats),
+    cmocka_unit_test(_test_rows),
+    cmocka_unit_test(_test_raw),
+    cmocka_unit_test(_test_raw_exposure),
+    cmocka_unit_test(_test_plane),
+    cmocka_unit_test(_test_failures),
+    cmocka_unit_test(_test_open_first),
+    cmocka_unit_test(_test_associated_alpha),
   };
   return cmocka_run_group_tests(tests, _setup, _teardown);
 }

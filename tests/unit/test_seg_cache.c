@@ -326,15 +326,14 @@ static void test_no_folder(void **state)
   (void)state;
   dt_seg_features_t f = _make_small(1);
   char *cache = dt_paths_get(DT_DIR_CACHE), *file = g_build_filename(_world, "file", NULL);
-  guint64 bytes;
-  int pictures;
+  dt_seg_cache_facts_t facts;
   _write(file, "x", 1);
   dt_paths_set(DT_DIR_CACHE, file);
   _assert_not_stored(KEY, &f);
   dt_seg_features_t got;
   assert_false(dt_seg_cache_load(KEY, MODEL, &got, NULL));
-  dt_seg_cache_measure(&bytes, &pictures);
-  assert_true(bytes == 0 && pictures == 0 && dt_seg_cache_clear(NULL));
+  dt_seg_cache_measure(&facts);
+  assert_true(facts.bytes == 0 && facts.pictures == 0 && facts.used == 0 && dt_seg_cache_clear(NULL));
   char *key = dt_seg_cache_key(file, NULL);
   assert_non_null(key);
   g_free(key);
@@ -361,11 +360,11 @@ static void test_speed(void **state)
     assert_true(_is_same(&f, &got));
     dt_seg_features_clear(&got);
   }
-  guint64 bytes;
-  int pictures;
-  dt_seg_cache_measure(&bytes, &pictures);
-  print_message("stored in %.0f ms, loaded in %.0f ms, %.1f of 16.8 MB\n", stored, best, (double)bytes / 1e6);
-  assert_true(bytes < 15000000);
+  dt_seg_cache_facts_t facts;
+  dt_seg_cache_measure(&facts);
+  print_message("stored in %.0f ms, loaded in %.0f ms, %.1f of 16.8 MB\n", stored, best,
+                (double)facts.bytes / 1e6);
+  assert_true(facts.bytes < 15000000);
   if(!test_is_sanitized()) assert_true(best < 100);
   dt_seg_features_clear(&f);
 }
@@ -559,8 +558,7 @@ static void test_foreign(void **state)
 /* Ten pictures, each a minute older than the next. @return bytes of one */
 static guint64 _store_ten(void)
 {
-  guint64 bytes;
-  int pictures;
+  dt_seg_cache_facts_t facts;
   dt_seg_features_t f = _make_small(1);
   for(int i = 0; i < 10; i++)
   {
@@ -570,10 +568,12 @@ static guint64 _store_ten(void)
     g_free(path);
     g_free(key);
   }
-  dt_seg_cache_measure(&bytes, &pictures);
-  assert_int_equal(pictures, 10);
+  dt_seg_cache_measure(&facts);
+  assert_int_equal(facts.pictures, 10);
+  /* the last was used a minute ago */
+  assert_true(ABS(g_get_real_time() / 1000000 - 60 - facts.used) < 30);
   dt_seg_features_clear(&f);
-  return bytes / 10;
+  return facts.bytes / 10;
 }
 
 static void _set_limit(guint64 bytes)
@@ -684,14 +684,13 @@ static void test_clear(void **state)
   char *name = _path("anything"), *folder = dt_seg_cache_folder(), *link = _path("link");
   char *precious = g_build_filename(_world, "precious", NULL);
   GError *error = NULL;
-  guint64 bytes;
-  int pictures;
+  dt_seg_cache_facts_t facts;
   _write(precious, "x", 1);
   _write(name, "x", 1);
   assert_int_equal(symlink(precious, link), 0);
   assert_true(dt_seg_cache_clear(&error));
-  dt_seg_cache_measure(&bytes, &pictures);
-  assert_true(bytes == 0 && pictures == 0);
+  dt_seg_cache_measure(&facts);
+  assert_true(facts.bytes == 0 && facts.pictures == 0 && facts.used == 0);
   assert_true(_exists(precious) && _exists(folder));
   g_free(precious);
   g_free(link);
@@ -795,11 +794,10 @@ static void test_concurrent(void **state)
   for(guint i = 0; i < 4; i++) threads[i] = g_thread_new("hammer", _hammer_thread, GUINT_TO_POINTER(i));
   for(int i = 0; i < 4; i++) assert_true(GPOINTER_TO_INT(g_thread_join(threads[i])));
   for(int i = 0; i < 2; i++) assert_int_equal(_wait(pids[i]), 0);
-  guint64 bytes;
-  int pictures;
+  dt_seg_cache_facts_t facts;
   _store_number(1);
-  dt_seg_cache_measure(&bytes, &pictures);
-  assert_in_range(pictures, 1, 3);
+  dt_seg_cache_measure(&facts);
+  assert_in_range(facts.pictures, 1, 3);
 }
 
 #ifdef DT_TEST_FAIL_IO

@@ -5,12 +5,13 @@
 #include "ai/seg_cache.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "imageio/imageio.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* changes when pictures are shown to encoders in another way, so that what was kept of the old one is not found */
-#define RENDERING "photo 1"
+#define RENDERING "photo 2"
 
 /* What a question goes on from: an earlier answer, or a rough mask, or nothing. */
 typedef struct _start_t
@@ -46,10 +47,12 @@ static double _now(void)
   return 1e-6 * (double)g_get_monotonic_time();
 }
 
-/* What the encoded picture is called in the cache (transfer full); NULL: it is not looked for there. */
+/* What the encoded picture is called in the cache (transfer full); NULL: it is not looked for there. The standard input
+ * is no file, though one of its name may be there. */
 static char *_get_key(const char *path, const dt_object_opts_t *opts)
 {
-  char *content = path && !opts->no_cache && !opts->assume_profile ? dt_seg_cache_key(path, NULL) : NULL;
+  const gboolean is_file = path && strcmp(path, DT_IMAGEIO_STREAM) != 0;
+  char *content = is_file && !opts->no_cache && !opts->assume_profile ? dt_seg_cache_key(path, NULL) : NULL;
   if(!content) return NULL;
   char *text = g_strconcat(content, " ", RENDERING, NULL);
   char *key = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
@@ -208,9 +211,9 @@ gboolean dt_object_check_place(const dt_photo_t *photo, double x, double y, GErr
   return FALSE;
 }
 
-static gboolean _check_count(const dt_object_t *self, GError **error)
+static gboolean _check_count(const dt_object_t *self, guint more, GError **error)
 {
-  if(self->points->len + 2 <= DT_SEG_MAX_POINTS) return TRUE;
+  if(self->points->len + more <= DT_SEG_MAX_POINTS) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
               "There are %u points already. Leave some out: a model takes %d at most.", self->points->len,
               DT_SEG_MAX_POINTS);
@@ -225,7 +228,7 @@ static void _append_point(dt_object_t *self, double x, double y, int label)
 
 gboolean dt_object_add_point(dt_object_t *self, double x, double y, gboolean foreground, GError **error)
 {
-  if(!dt_object_check_place(self->photo, x, y, error) || !_check_count(self, error)) return FALSE;
+  if(!dt_object_check_place(self->photo, x, y, error) || !_check_count(self, 1, error)) return FALSE;
   _append_point(self, x, y, foreground ? DT_SEG_FOREGROUND : DT_SEG_BACKGROUND);
   _add_step(self, 1, _get_start(self));
   return TRUE;
@@ -234,7 +237,7 @@ gboolean dt_object_add_point(dt_object_t *self, double x, double y, gboolean for
 gboolean dt_object_add_box(dt_object_t *self, double x0, double y0, double x1, double y1, GError **error)
 {
   if(!dt_object_check_place(self->photo, x0, y0, error) || !dt_object_check_place(self->photo, x1, y1, error)
-     || !_check_count(self, error))
+     || !_check_count(self, 2, error))
     return FALSE;
   if(!dt_seg_supports_box(self->seg))
   {

@@ -6,12 +6,16 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* pixels; less is no shape that was meant */
+#define SPECKS 2.0
+
 typedef struct _trace_t
 {
   dt_outline_t *outline;
   GArray *areas; /* double: of the paths so far */
   dt_outline_fit_t fit;
   double specks;
+  gboolean any; /* polygons, left out or not */
 } _trace_t;
 
 static void _free_path(gpointer data)
@@ -54,6 +58,7 @@ static void _add_polygon(void *data, dt_outline_point_t *points, int n)
 {
   _trace_t *t = data;
   const double area = dt_outline_area2(points, n) / 2, size = fabs(area);
+  t->any = TRUE;
   if(size < t->specks) return;
   dt_outline_add(t->outline, dt_outline_fit(&t->fit, points, n), area < 0);
   g_array_append_val(t->areas, size);
@@ -103,12 +108,19 @@ dt_outline_t *dt_outline_trace(const float *mask, int width, int height, const d
   static const dt_outline_opts_t none = { 0 };
   const gboolean is_hard = _is_black_and_white(mask, (size_t)width * (size_t)height);
   if(!opts) opts = &none;
-  _trace_t t = { .outline = dt_outline_new(width, height), .specks = _or(opts->specks, 2) };
+  _trace_t t = { .outline = dt_outline_new(width, height), .specks = _or(opts->specks, SPECKS) };
   t.areas = g_array_new(FALSE, FALSE, sizeof(double));
   /* stairs take up a part of it */
   const double tolerance = fabs(_or(opts->tolerance, 0.2)) * (is_hard ? 0.75 : 1);
   t.fit = (dt_outline_fit_t){ tolerance, _or(opts->smooth, 1), is_hard, width, height };
-  if(dt_outline_walk(mask, width, height, _or(opts->threshold, 0.5), is_hard, _add_polygon, &t, error))
+  const double threshold = _or(opts->threshold, 0.5);
+  gboolean ok = dt_outline_walk(mask, width, height, threshold, is_hard, _add_polygon, &t, error);
+  if(ok && t.any && t.outline->paths->len == 0 && t.specks == SPECKS)
+  {
+    t.specks = -1; /* nothing but specks is what is meant */
+    ok = dt_outline_walk(mask, width, height, threshold, is_hard, _add_polygon, &t, error);
+  }
+  if(ok)
     _sort(&t);
   else
     g_clear_pointer(&t.outline, dt_outline_free);

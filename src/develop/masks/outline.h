@@ -39,7 +39,8 @@ typedef struct dt_outline_opts_t
   double threshold; ///< of the mask; 0: 0.5
   double tolerance; ///< pixels the curve may be off; 0: 0.2
   double smooth;    ///< corners turn by over 50° × smooth; 0: 1; from 1.3 on: none; negative: polygons
-  double specks;    ///< paths of less area are left out; 0: 2 pixels, negative: none
+  double
+      specks; ///< paths of less area are left out; 0: 2 pixels, or none where nothing else is; negative: none
 } dt_outline_opts_t;
 
 /** Fits outlines to a mask of floats: exact to a part of a pixel where the mask is soft; in a mask of black and white

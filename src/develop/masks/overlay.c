@@ -33,7 +33,8 @@ struct dt_overlay_t
   int photo_width, photo_height;
   uint8_t *rgb;
   float *inside;    /* of any mask */
-  GPtrArray *masks; /* of float planes */
+  float *plane;     /* of the one that is drawn */
+  GPtrArray *masks; /* of planes of bytes: there may be many */
   GArray *marks;    /* of _mark_t */
 };
 
@@ -64,7 +65,7 @@ static void _shrink_rgb(const dt_photo_t *photo, dt_overlay_t *o)
     }
 }
 
-static void _shrink_plane(const float *in, const dt_overlay_t *o, float *out)
+static void _shrink_plane(const float *in, const dt_overlay_t *o, uint8_t *out)
 {
   for(int y = 0; y < o->height; y++)
     for(int x = 0; x < o->width; x++)
@@ -74,8 +75,16 @@ static void _shrink_plane(const float *in, const dt_overlay_t *o, float *out)
       double sum = 0;
       for(int v = y0; v < y1; v++)
         for(int u = x0; u < x1; u++) sum += (double)in[(size_t)v * (size_t)o->photo_width + (size_t)u];
-      *out++ = (float)(sum / ((double)(x1 - x0) * (y1 - y0)));
+      sum /= (double)(x1 - x0) * (y1 - y0);
+      *out++ = (uint8_t)(255 * CLAMP(sum, 0, 1) + 0.5);
     }
+}
+
+static gboolean _fail_memory(GError **error)
+{
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
+              "There is no memory for an overlay. Choose a smaller one with --overlay-size.");
+  return FALSE;
 }
 
 dt_overlay_t *dt_overlay_new(const dt_photo_t *photo, int long_side, GError **error)
@@ -92,14 +101,14 @@ dt_overlay_t *dt_overlay_new(const dt_photo_t *photo, int long_side, GError **er
   const size_t n = (size_t)o->width * (size_t)o->height;
   o->rgb = g_try_malloc(3 * n);
   o->inside = g_try_malloc0_n(n, sizeof(float));
-  if(o->rgb && o->inside)
+  o->plane = g_try_malloc_n(n, sizeof(float));
+  if(o->rgb && o->inside && o->plane)
   {
     _shrink_rgb(photo, o);
     return o;
   }
   dt_overlay_free(o);
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
-              "There is no memory for an overlay. Choose a smaller one with --overlay-size.");
+  _fail_memory(error);
   return NULL;
 }
 
@@ -110,6 +119,7 @@ void dt_overlay_free(dt_overlay_t *o)
   g_array_unref(o->marks);
   g_free(o->rgb);
   g_free(o->inside);
+  g_free(o->plane);
   g_free(o);
 }
 
@@ -143,15 +153,17 @@ static void _tint_rough(dt_overlay_t *o, const dt_overlay_mask_t *m)
     }
 }
 
-void dt_overlay_add(dt_overlay_t *o, const dt_overlay_mask_t *mask)
+gboolean dt_overlay_add(dt_overlay_t *o, const dt_overlay_mask_t *mask, GError **error)
 {
   const size_t n = (size_t)o->width * (size_t)o->height;
-  float *small = g_new0(float, n);
+  uint8_t *small = g_try_malloc0(n);
+  if(!small) return _fail_memory(error);
   _shrink_plane(mask->mask, o, small);
-  for(size_t i = 0; i < n; i++) o->inside[i] = MAX(o->inside[i], small[i]);
+  for(size_t i = 0; i < n; i++) o->inside[i] = MAX(o->inside[i], (float)small[i] / 255.0f);
   g_ptr_array_add(o->masks, small);
   for(int i = 0; i < mask->n_points; i++) _add_mark(o, &mask->points[i]);
   if(mask->rough) _tint_rough(o, mask);
+  return TRUE;
 }
 
 /* --- drawing --- */
@@ -219,13 +231,15 @@ static double _line_distance(const float *mask, int width, int height, int x, in
 }
 
 /* A touch of colour inside and a line around. */
-static void _draw_mask(dt_overlay_t *o, float *mask, _colour_t accent, float tint)
+static void _draw_mask(dt_overlay_t *o, const uint8_t *small, _colour_t accent, float tint)
 {
+  float *mask = o->plane;
   const double half = MAX(1.0, MAX(o->width, o->height) / 1250.0);
   for(size_t i = 0; i < (size_t)o->width * (size_t)o->height; i++)
   {
-    _mix(o->rgb + 3 * i, accent, tint * mask[i]);
-    mask[i] = CLAMP(2.0f * mask[i] - 0.5f, 0.0f, 1.0f); /* hair is not outlined hair by hair */
+    const float inside = (float)small[i] / 255.0f;
+    _mix(o->rgb + 3 * i, accent, tint * inside);
+    mask[i] = CLAMP(2.0f * inside - 0.5f, 0.0f, 1.0f); /* hair is not outlined hair by hair */
   }
   _blur(mask, o->width, o->height, (int)ceil(half + 1.0));
   for(int y = 0; y < o->height; y++)

@@ -27,8 +27,9 @@ typedef struct dt_overlay_mask_t
 dt_overlay_t *dt_overlay_new(const dt_photo_t *photo, int long_side, GError **error);
 /** NULL is fine. */
 void dt_overlay_free(dt_overlay_t *overlay);
-/** Adds a mask; nothing of it is kept. */
-void dt_overlay_add(dt_overlay_t *overlay, const dt_overlay_mask_t *mask);
+/** Adds a mask; what is kept of it is a byte for each pixel of the overlay.
+ * @return FALSE with DT_AI_ERROR_MEMORY */
+gboolean dt_overlay_add(dt_overlay_t *overlay, const dt_overlay_mask_t *mask, GError **error);
 /** Draws it, once.
  * @return the picture, sRGB, 8 bits, interleaved (transfer none, of the overlay's life) */
 const uint8_t *dt_overlay_draw(dt_overlay_t *overlay, int *width, int *height);
