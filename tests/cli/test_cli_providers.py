@@ -694,7 +694,7 @@ class Migraphx(FakeRuntimeTest):
         self.build(["MIGraphX"], "1.23.0", library="migraphx")
         self.assert_runs_on("MIGraphX", self.go())
         for words in self.attached():
-            self.assertRegex(words, r"\Aattach MIGraphX device_id=0 migraphx_fp16_enable=0 migraphx_model_cache_dir=%s/ai_v1_"
+            self.assertRegex(words, r"\Aattach MIGraphX device_id=0 migraphx_fp16_enable=0 migraphx_model_cache_dir=%s/ai_v2_"
                              % re.escape(self.cache))
 
     def test_rocm_when_migraphx_fails(self):
@@ -742,7 +742,7 @@ class Options(FakeRuntimeTest):
                                   ("NPU", (), {"DT_OPENVINO_DEVICE": "NPU"})):
             options = self.options("OpenVINO", *args, env=env)
             self.assertEqual((options["device_type"], options["precision"]), (device, "FP32"))
-            self.assertTrue(options["cache_dir"].startswith(self.cache + "/ai_v1_openvino_ort1.30.0_"), options)
+            self.assertTrue(options["cache_dir"].startswith(self.cache + "/ai_v2_openvino_ort1.30.0_"), options)
             self.assertTrue(os.path.isdir(options["cache_dir"]))
             self.assertEqual(len(options), 3)
 
