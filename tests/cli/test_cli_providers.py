@@ -320,6 +320,16 @@ class Probing(FakeRuntimeTest):
                 self.assertEqual(len(pids), 1, "it was asked once, and then remembered")
                 self.assert_child_gone()
 
+    def test_addresses(self):
+        """By which programs know that another interface means the same graphics processor."""
+        expected = {"CUDA": ("0000:c1:00.0", ["0000:c1:00.0", None]), "MIGraphX": ("0000:03:00.0", ["0000:03:00.0", None]),
+                    "OpenVINO": (None, [None, "0000:0a:1f.2"]), "WebGPU": ("0000:41:00.1", ["0000:41:00.1", None]),
+                    "CPU": (None, [])}
+        for provider, (used, devices) in expected.items():
+            with self.subTest(provider):
+                row = self.row(provider)
+                self.assertEqual((row["pci"], [device["pci"] for device in row["devices"]]), (used, devices))
+
     def test_what_providers_says(self):
         for act, words in self.BAD.items():
             with self.subTest(act):
