@@ -18,6 +18,7 @@
 #define MAX_DEVICES 64
 #define MAX_NAME 256
 #define MAX_ADDRESS 32
+#define MAX_EXTENSIONS 4096u
 
 // --- Devices
 
@@ -379,6 +380,12 @@ typedef struct _vulkan_properties_t
   guint64 rest[128]; ///< 528 bytes and room to spare
 } _vulkan_properties_t;
 
+typedef struct _vulkan_extension_t
+{
+  char name[MAX_NAME];
+  guint32 version;
+} _vulkan_extension_t;
+
 /** VkPhysicalDeviceProperties2 */
 typedef struct _vulkan_more_t
 {
@@ -417,6 +424,7 @@ typedef struct _vulkan_t
   gint32 (*enumerate)(void *instance, guint32 *count, void **devices);
   void (*properties)(void *device, _vulkan_properties_t *properties);
   void (*memory)(void *device, _vulkan_memory_t *memory);
+  gint32 (*extensions)(void *device, const char *layer, guint32 *count, _vulkan_extension_t *extensions);
   gint32 (*version)(guint32 *version);                    ///< these two are NULL before Vulkan 1.1
   void (*more)(void *device, _vulkan_more_t *properties); ///< for devices of 1.1 in an instance of 1.1
 } _vulkan_t;
@@ -450,6 +458,7 @@ static gboolean _open_vulkan(_vulkan_t *vulkan, GError **error)
     { "vkEnumeratePhysicalDevices", &vulkan->enumerate },
     { "vkGetPhysicalDeviceProperties", &vulkan->properties },
     { "vkGetPhysicalDeviceMemoryProperties", &vulkan->memory },
+    { "vkEnumerateDeviceExtensionProperties", &vulkan->extensions },
   };
   GPtrArray *names = _new_names();
   _add_name(names, "libvulkan.so.1");
@@ -474,12 +483,27 @@ static gboolean _create_instance(_vulkan_t *vulkan, void **instance, GError **er
   return _check_vulkan(vulkan->create(&info, NULL, instance), "start", error);
 }
 
-/* Drivers that do not know the question leave the structure as it is. */
+static gboolean _has_extension(const _vulkan_t *vulkan, void *handle, const char *name)
+{
+  guint32 n = 0;
+  gboolean found = FALSE;
+  if(vulkan->extensions(handle, NULL, &n, NULL) != 0) return FALSE;
+  n = MIN(n, MAX_EXTENSIONS);
+  _vulkan_extension_t *all = g_new0(_vulkan_extension_t, n + 1);
+  const gint32 code = vulkan->extensions(handle, NULL, &n, all);
+  for(guint32 i = 0; i < n && (code == 0 || code == VULKAN_INCOMPLETE); i++)
+    found |= strncmp(all[i].name, name, MAX_NAME) == 0;
+  g_free(all);
+  return found;
+}
+
+/* Drivers that do not know the question complain of it. */
 static char *_vulkan_address(const _vulkan_t *vulkan, void *handle, guint32 api_version)
 {
   _vulkan_pci_t pci = { .type = VULKAN_PCI_BUS_INFO, .bus = G_MAXUINT32 };
   _vulkan_more_t more = { .type = VULKAN_PROPERTIES_2, .next = &pci };
-  if(!vulkan->more || api_version < VULKAN_1_1) return NULL;
+  if(!vulkan->more || api_version < VULKAN_1_1 || !_has_extension(vulkan, handle, "VK_EXT_pci_bus_info"))
+    return NULL;
   vulkan->more(handle, &more);
   return dt_gpu_pci_address_from(pci.domain, pci.bus, pci.device, pci.function);
 }

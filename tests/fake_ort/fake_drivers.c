@@ -162,17 +162,31 @@ void vkGetPhysicalDeviceProperties(void *device, void *properties)
   snprintf((char *)properties + sizeof head, 256, "Fake GPU %u", number);
 }
 
-/* The second device's driver does not know the question for its address. */
+/* The second device does not know its address. */
+int vkEnumerateDeviceExtensionProperties(void *device, const char *layer, uint32_t *count, void *extensions)
+{
+  static const char *const known[] = { "VK_KHR_swapchain", "VK_EXT_pci_bus_info" };
+  const uint32_t there = (uintptr_t)device == 2 ? 1 : 2;
+  if(layer) return -6;
+  const uint32_t room = extensions ? *count : 0;
+  for(*count = extensions ? 0 : there; *count < room && *count < there; ++*count)
+  {
+    memset((char *)extensions + (size_t)*count * 260, 0xff, 260);
+    snprintf((char *)extensions + (size_t)*count * 260, 256, "%s", known[*count]);
+  }
+  return extensions && *count < there ? 5 : 0;
+}
+
 void vkGetPhysicalDeviceProperties2(void *device, void *properties)
 {
   char *pci;
   const uint32_t kinds[] = { 1000059001, 1000212000 }, address[] = { 0, 0x41, 0, 1 };
   memcpy(&pci, (char *)properties + 8, sizeof pci);
-  if(_api_version < (1u << 22 | 1u << 12) || memcmp(properties, &kinds[0], 4) != 0
+  if(_api_version < (1u << 22 | 1u << 12) || (uintptr_t)device == 2 || memcmp(properties, &kinds[0], 4) != 0
      || memcmp(pci, &kinds[1], 4) != 0)
     abort();
   vkGetPhysicalDeviceProperties(device, (char *)properties + 16);
-  if((uintptr_t)device != 2) memcpy(pci + 16, address, sizeof address);
+  memcpy(pci + 16, address, sizeof address);
 }
 
 void vkGetPhysicalDeviceMemoryProperties(void *device, void *memory)
