@@ -471,6 +471,26 @@ static void test_restore_job_on_cpu(void **state)
   dt_restore_free(ctx);
 }
 
+/* The object mask tool borrows the gate while it is opened. */
+static void test_object(void **state)
+{
+  (void)state;
+  _watch_t watch;
+  GError *error = NULL;
+  dt_seg_context_t *seg = _load_mask();
+  _watch_begin(&watch);
+  const dt_object_opts_t opts = { .gate = &watch.gate, .no_cache = TRUE };
+  dt_object_t *object = dt_object_open(seg, _write_picture("object.png", 120, 80), &opts, &error);
+  assert_no_error(error);
+  assert_int_equal(watch.entered, 1);
+  assert_true(dt_object_add_point(object, 50, 40, TRUE, &error));
+  assert_non_null(dt_object_answer(object, NULL, &error));
+  assert_int_equal(watch.entered, 1);
+  _watch_end(&watch);
+  dt_object_free(object);
+  dt_seg_free(seg);
+}
+
 static void test_mask_job(void **state)
 {
   (void)state;
@@ -508,6 +528,7 @@ int main(void)
     cmocka_unit_test(test_restore_job),
     cmocka_unit_test(test_restore_job_cancelled),
     cmocka_unit_test(test_restore_job_on_cpu),
+    cmocka_unit_test(test_object),
     cmocka_unit_test(test_mask_job),
   };
   return cmocka_run_group_tests_name("gate", tests, _setup, _teardown);

@@ -207,6 +207,22 @@ static void test_refused_at_once(void **state)
   _assert_counts(2, 1, 1);
 }
 
+/* Who joins others that go on without a claim does so, too. */
+static void test_refused_then_joined(void **state)
+{
+  (void)state;
+  dt_gpu_share_t *share = dt_gpu_share_create(_cl, NULL);
+  _w.refuses = TRUE;
+  dt_gpu_share_enter(share, PCI);
+  _w.refuses = FALSE;
+  g_usleep(50000);
+  _pass(share, PCI);
+  _assert_counts(1, 0, 0);
+  dt_gpu_share_leave(share, PCI);
+  _assert_counts(1, 0, 0);
+  dt_gpu_share_destroy(share);
+}
+
 /* Waiting in vain is not done for every tile. */
 static void test_refused_after_waiting(void **state)
 {
@@ -287,6 +303,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(test_gate, _begin, _end),
     cmocka_unit_test_setup_teardown(test_another_device, _begin, _end),
     cmocka_unit_test_setup_teardown(test_refused_at_once, _begin, _end),
+    cmocka_unit_test_setup_teardown(test_refused_then_joined, _begin, _end),
     cmocka_unit_test_setup_teardown(test_refused_after_waiting, _begin, _end),
     cmocka_unit_test_setup_teardown(test_lost, _begin, _end),
     cmocka_unit_test_setup_teardown(test_threads, _begin, _end),
