@@ -24,9 +24,9 @@ kernel void colour_matrix(global const float4 *in, global float4 *out, const int
                                 matrix[6] * p.x + matrix[7] * p.y + matrix[8] * p.z, p.w);
 }
 
-/* out[i] = base + i: tells whether a device computes at all */
-kernel void count_up(global uint *out, const uint base)
+/* out[i] = base + i for i below count: tells whether a device computes at all */
+kernel void count_up(global uint *out, const uint base, const uint count)
 {
   const uint i = get_global_id(0);
-  out[i] = base + i;
+  if(i < count && get_global_id(1) == 0) out[i] = base + i;
 }

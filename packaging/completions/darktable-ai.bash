@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # bash completion for darktable-ai
 
-_darktable_ai_commands="denoise upscale rawdenoise mask models providers runtime cache prefs enable disable bench doctor"
+_darktable_ai_commands="denoise upscale rawdenoise mask models providers runtime opencl cache prefs enable disable bench doctor"
 _darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --help"
 _darktable_ai_help="--help-all --help-global"
 _darktable_ai_denoise="--strength --mask --sigma"
@@ -160,6 +160,7 @@ _darktable_ai()
     models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
     runtime) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_runtime" ;;
     providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
+    opencl) options="$_darktable_ai_global $_darktable_ai_help --json --explain --megapixels --rounds --trace devices priorities test" ;;
     cache) options="$_darktable_ai_global $_darktable_ai_help --json list clear" ;;
     prefs) options="$_darktable_ai_global $_darktable_ai_help --json list get set reset" ;;
     enable | disable) options="$_darktable_ai_global $_darktable_ai_help --json" ;;

@@ -4,7 +4,7 @@
 # --output --output-kind --model --provider --sigma --memory --format --intent --no-dither --bit-depth --compression --quality --icc --assume-profile
 # --threads --force --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
-set -l commands denoise upscale rawdenoise mask models providers runtime cache prefs enable disable bench doctor
+set -l commands denoise upscale rawdenoise mask models providers runtime opencl cache prefs enable disable bench doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
@@ -45,6 +45,7 @@ complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a mask 
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure how fast a model is here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a opencl -d 'Show and test the OpenCL devices'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a cache -d 'Show and clear compiled graphs and verdicts'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a runtime -d 'Show, find, choose and install ONNX Runtime'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a prefs -d 'Show and change settings'
@@ -135,9 +136,14 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l dry-run -d 'Pr
 complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l json -d 'Print one JSON object per event'
 complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
 
-# models, providers, cache, prefs
+# models, providers, opencl, cache, prefs
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -a 'devices priorities test'
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l explain -x -d 'priorities: what this string would mean'
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l megapixels -x -d 'test: size of the picture'
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l rounds -x -d 'test: how often to measure'
+complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l trace -r -d 'test: write who used which device when'
 complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear'
-complete -c darktable-ai -n '__fish_seen_subcommand_from models providers runtime cache prefs enable disable' -l json -d 'Print JSON'
+complete -c darktable-ai -n '__fish_seen_subcommand_from models providers runtime opencl cache prefs enable disable' -l json -d 'Print JSON'
 complete -c darktable-ai -n "__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info update remove activate verify' -a '(__darktable_ai_installed)'
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from download' -a '(__darktable_ai_ids)'

@@ -23,6 +23,7 @@ commands=(
   'models:list, install, download and choose models'
   'providers:show which execution providers work here'
   'runtime:show, find, choose and install ONNX Runtime'
+  'opencl:show and test the OpenCL devices'
   'cache:show and clear compiled graphs and verdicts'
   'prefs:show and change settings'
   'enable:switch AI features on'
@@ -207,6 +208,14 @@ case $state in
           '--progress=[how progress is shown]:mode:(auto bar plain json none)' \
           '1:what:(show detect use reset install remove)' \
           '2:operand:_darktable_ai_runtime_operand'
+        ;;
+      opencl)
+        _arguments -S $global $help_options '--json[print JSON, one object a line]' \
+          '--explain=[priorities: what this string would mean]:string:' \
+          '--megapixels=[test: size of the picture]:megapixels:' \
+          '--rounds=[test: how often to measure]:number:' \
+          '--trace=[test: write who used which device when]:file:_files' \
+          '1:what:(devices priorities test)'
         ;;
       cache)
         _arguments -S $global $help_options '--json[print one JSON object per entry]' '1:what:(list clear)' '2:provider or model:'

@@ -4,6 +4,8 @@
 #include "ai/backend.h"
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/opencl_device.h"
+#include "common/opencl_explain.h"
 #include "common/paths.h"
 #include "imageio/imageio.h"
 
@@ -114,6 +116,12 @@ static void _print_log(unsigned topics, const char *line, void *data)
   if(topics & DT_LOG_NOTICE)
   {
     dt_cli_say("%s", line);
+    return;
+  }
+  /* as darktable's manual shows it, and as scripts look for it */
+  if((topics & DT_LOG_OPENCL) && g_str_has_prefix(line, "[opencl_"))
+  {
+    fprintf(stderr, "%s\n", line);
     return;
   }
   fprintf(stderr, "%8.3f [darktable_ai] %s\n", 1e-6 * (double)(g_get_monotonic_time() - start), line);
@@ -242,10 +250,56 @@ gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *su
   g_option_context_add_group(context, group);
   if(!_parse(context, argc, argv, exit_code)) return FALSE;
   _drop_separator(argc, *argv);
-  if(usage || *argc == 1) return TRUE;
+  if(usage || *argc == 1)
+  {
+    (void)dt_cli_report_opencl();
+    return TRUE;
+  }
   dt_cli_say("%s takes no operands such as \"%s\". See: %s --help", (*argv)[0], (*argv)[1], g_get_prgname());
   *exit_code = DT_EXIT_USAGE;
   return FALSE;
+}
+
+/* --- diagnostics at start --- */
+
+/* Takes them over. */
+static void _log_lines(char **lines)
+{
+  for(char **line = lines; *line; line++) dt_log(DT_LOG_OPENCL, "%s", *line);
+  g_strfreev(lines);
+}
+
+static char **_priorities_table(const GPtrArray *devices)
+{
+  int n;
+  char *why;
+  dt_opencl_names_t *names = dt_opencl_devices_names(devices, &n);
+  char *text = dt_opencl_priority_in_force(&why);
+  dt_opencl_priorities_t *priorities = dt_opencl_priorities_parse(text, names, n);
+  dt_log(DT_LOG_OPENCL, "[opencl_init] priorities: '%s' (%s)", text, why);
+  char **lines = dt_opencl_explain_table(priorities);
+  dt_opencl_priorities_free(priorities);
+  g_free(text);
+  g_free(why);
+  g_free(names);
+  return lines;
+}
+
+gboolean dt_cli_report_opencl(void)
+{
+  static gboolean done;
+  if(!dt_log_enabled(DT_LOG_OPENCL)) return FALSE;
+  if(done) return TRUE;
+  done = TRUE;
+  dt_opencl_driver_t *driver;
+  char *absence;
+  GPtrArray *devices = dt_opencl_devices_open(1, &driver, &absence);
+  _log_lines(dt_opencl_devices_report(devices, absence));
+  if(!absence) _log_lines(_priorities_table(devices));
+  g_ptr_array_unref(devices);
+  g_free(absence);
+  dt_opencl_driver_destroy(driver);
+  return TRUE;
 }
 
 /* --- signals --- */

@@ -34,8 +34,8 @@ typedef struct dt_cli_command_t
 } dt_cli_command_t;
 
 extern const dt_cli_command_t dt_cli_cmd_bench, dt_cli_cmd_cache, dt_cli_cmd_denoise, dt_cli_cmd_rawdenoise,
-    dt_cli_cmd_upscale, dt_cli_cmd_mask, dt_cli_cmd_models, dt_cli_cmd_providers, dt_cli_cmd_runtime,
-    dt_cli_cmd_prefs, dt_cli_cmd_enable, dt_cli_cmd_disable, dt_cli_cmd_doctor;
+    dt_cli_cmd_upscale, dt_cli_cmd_mask, dt_cli_cmd_models, dt_cli_cmd_opencl, dt_cli_cmd_providers,
+    dt_cli_cmd_runtime, dt_cli_cmd_prefs, dt_cli_cmd_enable, dt_cli_cmd_disable, dt_cli_cmd_doctor;
 
 /** Parses a command's options; the global ones are accepted here as well.
  *
@@ -49,6 +49,10 @@ gboolean dt_cli_parse(int *argc, char ***argv, const char *usage, const char *su
  * @param overview  shown at the end of --help
  * @return FALSE to return *exit_code */
 gboolean dt_cli_parse_global(int *argc, char ***argv, const char *overview, int *exit_code);
+
+/** Prints the OpenCL devices (`-d opencl`), once, when that topic is read: nothing is loaded otherwise.
+ * dt_cli_parse() does it for commands. @return whether the topic is read */
+gboolean dt_cli_report_opencl(void);
 
 /** Prints "darktable-ai: …" on stderr, control characters but line breaks as '?'. */
 void dt_cli_say(const char *format, ...) G_GNUC_PRINTF(1, 2);

@@ -8,8 +8,8 @@
 
 static const dt_cli_command_t *const _commands[] = {
   &dt_cli_cmd_denoise,   &dt_cli_cmd_rawdenoise, &dt_cli_cmd_upscale, &dt_cli_cmd_mask,  &dt_cli_cmd_models,
-  &dt_cli_cmd_providers, &dt_cli_cmd_runtime,    &dt_cli_cmd_cache,   &dt_cli_cmd_prefs, &dt_cli_cmd_enable,
-  &dt_cli_cmd_disable,   &dt_cli_cmd_doctor,     &dt_cli_cmd_bench,
+  &dt_cli_cmd_providers, &dt_cli_cmd_runtime,    &dt_cli_cmd_opencl,  &dt_cli_cmd_cache, &dt_cli_cmd_prefs,
+  &dt_cli_cmd_enable,    &dt_cli_cmd_disable,    &dt_cli_cmd_doctor,  &dt_cli_cmd_bench,
 };
 
 static char *_overview(void)
@@ -54,6 +54,8 @@ int main(int argc, char **argv)
     dt_cli_keep_stdout();
     return _check_stdout(command->run(argc - 1, argv + 1));
   }
+  /* the list is an answer; without it there is nothing to do */
+  if(argc <= 1 && dt_cli_report_opencl()) return DT_EXIT_OK;
   if(argc > 1)
     dt_cli_say("there is no command \"%s\". See: darktable-ai --help", argv[1]);
   else

@@ -20,10 +20,11 @@
 
 struct dt_opencl_t
 {
-  dt_opencl_driver_t *driver;
-  GPtrArray *devices;        /* all of them */
-  int n;                     /* used ones */
-  dt_opencl_device_t **used; /* by number */
+  dt_opencl_driver_t *loaded;       /* or NULL: the caller has one */
+  const dt_opencl_driver_t *driver; /* in use, or NULL */
+  GPtrArray *devices;               /* all of them */
+  int n;                            /* used ones */
+  dt_opencl_device_t **used;        /* by number */
   dt_opencl_worker_t **workers;
   char *absence, *why;
   dt_opencl_priorities_t *priorities;
@@ -33,7 +34,9 @@ struct dt_opencl_t
   pthread_mutex_t lock; /* of the scheduler, the runs and what is given up */
   dt_opencl_scheduler_t *scheduler;
   GHashTable *waiting; /* runs that are not decided, by ticket */
+  gint64 next;         /* when they were to be woken at the last event */
   gboolean *given_up;
+  guint64 runs;                /* begun so far */
   pthread_mutex_t needed_lock; /* of the two below */
   GHashTable *needed;          /* names of programs, compiled for all devices as soon as one needs them */
   gboolean closing;
@@ -42,6 +45,7 @@ struct dt_opencl_t
 struct dt_opencl_run_t
 {
   dt_opencl_t *cl;
+  guint64 number;
   dt_opencl_ticket_t ticket;
   const char *pipe; /* its name */
   char *image;
@@ -90,6 +94,19 @@ static void _tell(dt_opencl_t *cl, const dt_opencl_decision_t *decision)
   pthread_cond_signal(&run->decided);
 }
 
+/* Who sleeps does so until the scheduler wants to look again; when that is sooner now, it has to know. */
+static void _wake_earlier(dt_opencl_t *cl)
+{
+  if(g_hash_table_size(cl->waiting) == 0) return;
+  const gint64 next = dt_opencl_scheduler_next(cl->scheduler), before = cl->next;
+  cl->next = next;
+  if(next >= before) return;
+  GHashTableIter iter;
+  gpointer run;
+  g_hash_table_iter_init(&iter, cl->waiting);
+  while(g_hash_table_iter_next(&iter, NULL, &run)) pthread_cond_signal(&((dt_opencl_run_t *)run)->decided);
+}
+
 /* Hands out what the scheduler has decided, after every event. */
 static void _deliver(dt_opencl_t *cl)
 {
@@ -105,6 +122,7 @@ static void _deliver(dt_opencl_t *cl)
       cl->given_up[i] = TRUE;
       dt_opencl_worker_give_up(cl->workers[i]);
     }
+  _wake_earlier(cl);
 }
 
 /* On the device's thread. */
@@ -177,29 +195,18 @@ static gboolean _start_workers(dt_opencl_t *cl, GError **error)
   return TRUE;
 }
 
-/* Why there is nothing to use, although the library is there. */
-static char *_explain_none(const GPtrArray *devices)
-{
-  if(devices->len == 0) return g_strdup("there is no OpenCL device");
-  const dt_opencl_device_t *first = devices->pdata[0];
-  return devices->len == 1 ? g_strdup_printf("the only OpenCL device, \"%s\", is not used: %s", first->name,
-                                             first->rejected)
-                           : g_strdup_printf("none of %u OpenCL devices is used; of \"%s\": %s", devices->len,
-                                             first->name, first->rejected);
-}
-
-static void _look_for_devices(dt_opencl_t *cl, int parts)
+static void _look_for_devices(dt_opencl_t *cl, const dt_opencl_opts_t *opts)
 {
   GError *error = NULL;
-  if(!dt_conf_get_bool(DT_CONF_OPENCL))
-    cl->absence = g_strdup("OpenCL is switched off (the setting opencl)");
-  else if((cl->driver = dt_opencl_driver_load(&error)))
-    cl->devices = dt_opencl_devices_detect(cl->driver, parts, &error);
+  if(opts->driver)
+    cl->devices = dt_opencl_devices_detect(opts->driver, opts->parts, &error);
+  else
+    cl->devices = dt_opencl_devices_open(opts->parts, &cl->loaded, &cl->absence);
+  cl->driver = opts->driver ? opts->driver : cl->loaded;
   if(error) cl->absence = g_strdup(error->message);
   g_clear_error(&error);
   if(!cl->devices) cl->devices = g_ptr_array_new();
   _use_devices(cl);
-  if(!cl->absence && cl->n == 0) cl->absence = _explain_none(cl->devices);
 }
 
 static void _read_priorities(dt_opencl_t *cl)
@@ -212,14 +219,14 @@ static void _read_priorities(dt_opencl_t *cl)
   g_free(names);
 }
 
-static void _read_limits(dt_opencl_t *cl)
+static void _start_scheduler(dt_opencl_t *cl, const dt_opencl_opts_t *opts)
 {
   cl->hang_seconds = (double)CLAMP(dt_conf_get_int(DT_CONF_OPENCL_HANG_SECONDS, 30), 1, 3600);
   cl->patience = CLAMP(dt_conf_get_int(DT_CONF_OPENCL_TIMEOUT, 400), 0, G_MAXINT) * TIMEOUT_STEP;
   const dt_opencl_rules_t rules = { .devices = cl->n,
                                     .patience = cl->patience,
                                     .ageing = AGEING,
-                                    .set_aside = SET_ASIDE,
+                                    .set_aside = opts->set_aside ? opts->set_aside : SET_ASIDE,
                                     .set_aside_longest = SET_ASIDE_LONGEST,
                                     .test_limit = (gint64)(cl->hang_seconds * G_USEC_PER_SEC) };
   cl->scheduler = dt_opencl_scheduler_create(&rules, cl->priorities->orders);
@@ -234,9 +241,9 @@ dt_opencl_t *dt_opencl_create(const dt_opencl_opts_t *opts, GError **error)
   pthread_mutex_init(&cl->needed_lock, NULL);
   cl->waiting = g_hash_table_new(g_int64_hash, g_int64_equal);
   cl->needed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  _look_for_devices(cl, opts->parts);
+  _look_for_devices(cl, opts);
   _read_priorities(cl);
-  _read_limits(cl);
+  _start_scheduler(cl, opts);
   cl->trace = dt_opencl_trace_open(opts->trace, cl->n, error);
   if(cl->trace && _start_workers(cl, error)) return cl;
   dt_opencl_destroy(cl);
@@ -273,7 +280,7 @@ void dt_opencl_destroy(dt_opencl_t *cl)
   pthread_mutex_destroy(&cl->needed_lock);
   pthread_mutex_destroy(&cl->lock);
   g_ptr_array_unref(cl->devices);
-  dt_opencl_driver_destroy(cl->driver);
+  dt_opencl_driver_destroy(cl->loaded);
   g_free(cl->given_up);
   g_free(cl->workers);
   g_free(cl->used);
@@ -384,6 +391,7 @@ static void _wait(dt_opencl_run_t *run, GCancellable *cancellable)
 /* With the lock: @p ticket is the run's. @return whether it is decided already */
 static gboolean _enter(dt_opencl_run_t *run, dt_opencl_ticket_t ticket)
 {
+  if(!run->number) run->number = ++run->cl->runs;
   run->ticket = ticket;
   run->is_decided = FALSE;
   g_hash_table_insert(run->cl->waiting, &run->ticket, run);
@@ -396,7 +404,7 @@ static char *_explain(const dt_opencl_run_t *run)
   switch(run->why)
   {
   case DT_OPENCL_REASON_NO_DEVICE:
-    return g_strdup(run->cl->absence ? run->cl->absence : "the priorities give this pipe no device");
+    return g_strdup(run->cl->absence ? run->cl->absence : "the priorities give it no device");
   case DT_OPENCL_REASON_BUSY: return g_strdup("its devices are busy");
   case DT_OPENCL_REASON_TIMEOUT:
     return g_strdup_printf("none of its devices was free within %.1f s", (double)run->cl->patience / 1e6);
@@ -469,8 +477,8 @@ static void _fail(dt_opencl_run_t *run, const GError *why)
   dt_opencl_t *cl = run->cl;
   const gboolean hung = dt_opencl_worker_is_lost(cl->workers[run->device]);
   pthread_mutex_lock(&cl->lock);
-  dt_opencl_scheduler_fail(cl->scheduler, g_get_monotonic_time(), run->ticket,
-                           hung ? DT_OPENCL_HUNG : DT_OPENCL_FAILED);
+  dt_opencl_scheduler_fall_back(cl->scheduler, g_get_monotonic_time(), run->ticket,
+                                hung ? DT_OPENCL_HUNG : DT_OPENCL_FAILED);
   _deliver(cl);
   pthread_mutex_unlock(&cl->lock);
   if(!hung)
@@ -495,9 +503,7 @@ gboolean dt_opencl_run_perform(dt_opencl_run_t *run, dt_opencl_work_t work, void
   if(dt_opencl_worker_perform(run->cl->workers[run->device], work, data, destroy, run->cl->hang_seconds,
                               &why))
     return TRUE;
-  if(!g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_MEMORY)
-     && !g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_CANCELLED))
-    _fail(run, why);
+  if(g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_PROVIDER)) _fail(run, why);
   g_propagate_error(error, why);
   return FALSE;
 }
@@ -516,7 +522,7 @@ void dt_opencl_run_end(dt_opencl_run_t *run)
   if(!run) return;
   dt_opencl_t *cl = run->cl;
   /* written before the device is free, so that lines of one device never overlap */
-  const dt_opencl_event_t event = { .run = run->ticket,
+  const dt_opencl_event_t event = { .run = run->number,
                                     .pipe = run->pipe,
                                     .image = run->image,
                                     .device = run->granted,
@@ -555,9 +561,13 @@ static void _claim(dt_opencl_run_t *run, int device, GCancellable *cancellable)
 dt_opencl_run_t *dt_opencl_claim(dt_opencl_t *cl, const char *pci, GCancellable *cancellable)
 {
   const dt_opencl_device_t *device = cl ? _find_pci(cl, pci) : NULL;
-  if(!device) return NULL;
+  return device ? dt_opencl_claim_device(cl, device->number, cancellable) : NULL;
+}
+
+dt_opencl_run_t *dt_opencl_claim_device(dt_opencl_t *cl, int device, GCancellable *cancellable)
+{
   dt_opencl_run_t *run = _new_run(cl, "claim");
-  _claim(run, device->number, cancellable);
+  _claim(run, device, cancellable);
   run->begun = dt_opencl_trace_now(cl->trace);
   if(run->verdict == DT_OPENCL_GRANTED) return run;
   if(run->verdict == DT_OPENCL_CPU) _release(run);

@@ -30,6 +30,8 @@ typedef struct dt_opencl_opts_t
 {
   const char *trace; ///< file that receives one JSON object per run, or NULL
   int parts;         ///< see dt_opencl_devices_detect()
+  gint64 set_aside;  ///< microseconds for which a device is set aside when it first fails; 0: a second
+  const dt_opencl_driver_t *driver; ///< instead of the one that is loaded; outlives it; NULL: none
 } dt_opencl_opts_t;
 
 /** Looks for devices. Nothing is compiled yet.
@@ -68,7 +70,7 @@ int dt_opencl_run_device(const dt_opencl_run_t *run);
 /** Why it runs on the CPU, as a clause for people ("both devices are busy"), or NULL. Stays the run's. */
 const char *dt_opencl_run_reason(const dt_opencl_run_t *run);
 
-/** Does @p work on the run's device. After a failure other than DT_AI_ERROR_MEMORY and _CANCELLED the run's device is -1:
+/** Does @p work on the run's device. After DT_AI_ERROR_PROVIDER the run's device is -1:
  * it is set aside, or given up when it hung, and the run goes on on the CPU.
  * @param data  freed with @p destroy, unless the device hangs: then never */
 gboolean dt_opencl_run_perform(dt_opencl_run_t *run, dt_opencl_work_t work, void *data,
@@ -84,6 +86,8 @@ void dt_opencl_run_end(dt_opencl_run_t *run);
  * @return a run to be ended; NULL: no device of @p cl is there, or it could not be had in time; then there is nothing to
  *         share, or nothing to wait for, and the work goes on */
 dt_opencl_run_t *dt_opencl_claim(dt_opencl_t *cl, const char *pci, GCancellable *cancellable);
+/** The same for the device of that number, whatever the priorities say. */
+dt_opencl_run_t *dt_opencl_claim_device(dt_opencl_t *cl, int device, GCancellable *cancellable);
 /** Between two parts of such work: lets whoever waits for the device have it for a run, then takes it again. */
 void dt_opencl_claim_yield(dt_opencl_run_t *claim);
 

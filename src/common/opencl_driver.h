@@ -19,7 +19,8 @@
 
 G_BEGIN_DECLS
 
-/** Every function that is called, without its `cl`. */
+/** Every function that is called, without its `cl`. A library that lacks one cannot be used; only CreateSubDevices may be
+ * missing, and is NULL then. */
 #define DT_OPENCL_FUNCTIONS(X)                                                                               \
   X(GetPlatformIDs)                                                                                          \
   X(GetPlatformInfo)                                                                                         \
@@ -52,12 +53,13 @@ G_BEGIN_DECLS
 typedef struct dt_opencl_driver_t
 {
   char *path; ///< the library's file, or its name as the loader was asked for
-#define DT_OPENCL_MEMBER(name) __typeof__(cl##name) *name;
+#define DT_OPENCL_MEMBER(name) __typeof__(cl##name) *(name);
   DT_OPENCL_FUNCTIONS(DT_OPENCL_MEMBER)
 #undef DT_OPENCL_MEMBER
 } dt_opencl_driver_t;
 
 /** Loads the library that the setting `opencl_library` names, else the system's.
+ * A library that was asked for and cannot be used is an error; no other one takes its place. Thread-safe.
  * @return NULL with DT_AI_ERROR_PROVIDER: a clause that says what was looked for and what is missing */
 dt_opencl_driver_t *dt_opencl_driver_load(GError **error);
 /** Frees the table; the library stays. NULL is fine. */
@@ -66,8 +68,10 @@ void dt_opencl_driver_destroy(dt_opencl_driver_t *driver);
 /** The name of an error of OpenCL's ("CL_OUT_OF_RESOURCES"), or "error -9999". Static or interned string. */
 const char *dt_opencl_error_name(cl_int code);
 
-/** Sets @p error from what @p function ("clFinish") gave: DT_AI_ERROR_MEMORY when the device's memory is used up, else
- * DT_AI_ERROR_PROVIDER. @return code == CL_SUCCESS (then nothing is set) */
+/** Sets @p error from what @p function ("clFinish") gave: DT_AI_ERROR_MEMORY when the device's memory is used up
+ * (CL_MEM_OBJECT_ALLOCATION_FAILURE; of clCreateBuffer also CL_OUT_OF_RESOURCES and CL_INVALID_BUFFER_SIZE), else
+ * DT_AI_ERROR_PROVIDER. The message is a clause: "clFinish failed with CL_OUT_OF_RESOURCES".
+ * @return code == CL_SUCCESS (then nothing is set) */
 gboolean dt_opencl_check(cl_int code, const char *function, GError **error);
 
 G_END_DECLS

@@ -2,37 +2,30 @@
 /* One small kernel, from compiling to reading back. */
 #include "common/opencl_probe.h"
 
+#include "common/opencl_launch.h"
+
 #define COUNT 256
 #define BASE 0x5eedu
 
-static gboolean _run(dt_opencl_queue_t *queue, cl_kernel kernel, cl_mem buffer, cl_uint *numbers,
-                     GError **error)
+static gboolean _count_up(dt_opencl_queue_t *queue, cl_uint *numbers, GError **error)
 {
-  const dt_opencl_driver_t *cl = queue->cl;
-  const cl_uint base = BASE;
-  const size_t count = COUNT;
-  return dt_opencl_check(cl->SetKernelArg(kernel, 0, sizeof(buffer), &buffer), "clSetKernelArg", error)
-         && dt_opencl_check(cl->SetKernelArg(kernel, 1, sizeof(base), &base), "clSetKernelArg", error)
-         && dt_opencl_check(
-             cl->EnqueueNDRangeKernel(queue->queue, kernel, 1, NULL, &count, NULL, 0, NULL, NULL),
-             "clEnqueueNDRangeKernel", error)
-         && dt_opencl_check(cl->EnqueueReadBuffer(queue->queue, buffer, CL_TRUE, 0, COUNT * sizeof(*numbers),
-                                                  numbers, 0, NULL, NULL),
-                            "clEnqueueReadBuffer", error);
+  const cl_uint base = BASE, count = COUNT;
+  const gsize bytes = COUNT * sizeof(*numbers);
+  cl_kernel kernel = dt_opencl_kernel(queue, "basic", "count_up", error);
+  cl_mem buffer = kernel ? dt_opencl_buffer_new(queue, bytes, NULL, error) : NULL;
+  if(!buffer) return FALSE;
+  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(buffer), DT_OPENCL_ARG(base), DT_OPENCL_ARG(count) };
+  const gboolean fine = dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), COUNT, 1, error)
+                        && dt_opencl_buffer_read(queue, buffer, bytes, numbers, error);
+  dt_opencl_buffer_free(queue, buffer);
+  return fine;
 }
 
 gboolean dt_opencl_probe(dt_opencl_queue_t *queue, void *data, GError **error)
 {
   (void)data;
-  cl_kernel kernel = dt_opencl_kernel(queue, "basic", "count_up", error);
-  if(!kernel) return FALSE;
   cl_uint numbers[COUNT] = { 0 };
-  cl_int code = CL_SUCCESS;
-  cl_mem buffer = queue->cl->CreateBuffer(queue->context, CL_MEM_READ_WRITE, sizeof(numbers), NULL, &code);
-  if(!dt_opencl_check(code, "clCreateBuffer", error)) return FALSE;
-  const gboolean ran = _run(queue, kernel, buffer, numbers, error);
-  queue->cl->ReleaseMemObject(buffer);
-  if(!ran) return FALSE;
+  if(!_count_up(queue, numbers, error)) return FALSE;
   for(cl_uint i = 0; i < COUNT; i++)
     if(numbers[i] != BASE + i)
     {

@@ -138,16 +138,24 @@ static char *_compilers_words(const _target_t *target, cl_program program)
   return g_strstrip(g_utf8_make_valid(words, -1));
 }
 
+static void _set_refusal(const _target_t *target, cl_program program, GError **error)
+{
+  char *words = _compilers_words(target, program);
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
+              "The OpenCL compiler of \"%s\" does not accept %s.cl%s%s", target->device->name, target->name,
+              *words ? ":\n" : ".", words);
+  g_free(words);
+}
+
 /* Takes @p program over: released when it cannot be built. */
 static cl_program _build(const _target_t *target, cl_program program, GError **error)
 {
   const cl_int code = target->cl->BuildProgram(program, 1, &target->device->id, OPTIONS, NULL, NULL);
   if(code == CL_SUCCESS) return program;
-  char *words = _compilers_words(target, program);
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_PROVIDER,
-              "The OpenCL compiler of \"%s\" does not accept %s.cl (%s)%s%s", target->device->name,
-              target->name, dt_opencl_error_name(code), *words ? ":\n" : ".", words);
-  g_free(words);
+  if(code == CL_BUILD_PROGRAM_FAILURE)
+    _set_refusal(target, program, error);
+  else
+    dt_opencl_check(code, "clBuildProgram", error);
   target->cl->ReleaseProgram(program);
   return NULL;
 }

@@ -25,8 +25,8 @@ typedef enum dt_opencl_origin_t
 /** Opens the program @p name for @p device.
  * @param name    of a file below `kernels/`, without `.cl`
  * @param origin  NULL, or receives how
- * @return to be released; NULL with DT_AI_ERROR_PROVIDER, with the compiler's own words, or DT_AI_ERROR_INPUT: there is
- *         no such file */
+ * @return to be released; NULL with DT_AI_ERROR_INPUT: there is no such file, or the device's compiler refuses it, with
+ *         its own words; DT_AI_ERROR_MEMORY or _PROVIDER: the driver fails */
 cl_program dt_opencl_program_open(const dt_opencl_driver_t *cl, cl_context context,
                                   const dt_opencl_device_t *device, const char *name,
                                   dt_opencl_origin_t *origin, GError **error);

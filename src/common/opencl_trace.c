@@ -3,11 +3,12 @@
 #include "common/opencl_trace.h"
 
 #include "common/log.h"
+#include "common/write_all.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <json-glib/json-glib.h>
 #include <pthread.h>
-#include <stdio.h>
+#include <string.h>
 
 typedef struct _counter_t
 {
@@ -20,7 +21,7 @@ struct dt_opencl_trace_t
   gint64 opened;
   int devices;
   pthread_mutex_t lock; /* of everything below */
-  FILE *file;
+  int fd;               /* -1: no file */
   char *path;
   gboolean broken;      /* it was said that the file cannot be written */
   _counter_t *counters; /* of the devices, then of the CPU */
@@ -28,8 +29,8 @@ struct dt_opencl_trace_t
 
 dt_opencl_trace_t *dt_opencl_trace_open(const char *path, int devices, GError **error)
 {
-  FILE *file = path ? fopen(path, "we") : NULL;
-  if(path && !file)
+  const int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
+  if(path && fd < 0)
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT, "The trace \"%s\" cannot be written: %s.", path,
                 g_strerror(errno));
@@ -38,7 +39,7 @@ dt_opencl_trace_t *dt_opencl_trace_open(const char *path, int devices, GError **
   dt_opencl_trace_t *trace = g_new0(dt_opencl_trace_t, 1);
   trace->opened = g_get_monotonic_time();
   trace->devices = devices;
-  trace->file = file;
+  trace->fd = fd;
   trace->path = g_strdup(path);
   trace->counters = g_new0(_counter_t, (gsize)devices + 1);
   pthread_mutex_init(&trace->lock, NULL);
@@ -116,13 +117,14 @@ static void _count(dt_opencl_trace_t *trace, const dt_opencl_event_t *event)
 /* A full disk ends the trace, not the work. */
 static void _print(dt_opencl_trace_t *trace, const dt_opencl_event_t *event)
 {
-  char *line = _write_event(event);
-  if((fprintf(trace->file, "%s\n", line) < 0 || fflush(trace->file) != 0) && !trace->broken)
+  char *json = _write_event(event), *line = g_strconcat(json, "\n", NULL);
+  if(!dt_write_all(trace->fd, line, strlen(line)) && !trace->broken)
   {
     trace->broken = TRUE;
     dt_log(DT_LOG_NOTICE, "The trace \"%s\" is not complete: %s.", trace->path, g_strerror(errno));
   }
   g_free(line);
+  g_free(json);
 }
 
 static void _say(const dt_opencl_event_t *event)
@@ -141,7 +143,7 @@ void dt_opencl_trace_add(dt_opencl_trace_t *trace, const dt_opencl_event_t *even
 {
   pthread_mutex_lock(&trace->lock);
   _count(trace, event);
-  if(trace->file) _print(trace, event);
+  if(trace->fd >= 0) _print(trace, event);
   pthread_mutex_unlock(&trace->lock);
   _say(event);
 }
@@ -163,7 +165,7 @@ void dt_opencl_trace_close(dt_opencl_trace_t *trace, const char *const *names)
   if(!trace) return;
   for(int i = 0; i < trace->devices; i++) _summarize(names[i], i, &trace->counters[i]);
   if(trace->counters[trace->devices].runs) _summarize("CPU", -1, &trace->counters[trace->devices]);
-  if(trace->file) fclose(trace->file);
+  if(trace->fd >= 0) close(trace->fd);
   pthread_mutex_destroy(&trace->lock);
   g_free(trace->counters);
   g_free(trace->path);

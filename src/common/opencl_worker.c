@@ -27,6 +27,7 @@ struct dt_opencl_worker_t
 {
   dt_opencl_queue_t queue;
   GHashTable *programs; /* cl_program by name; of the device's thread alone */
+  GHashTable *refused;  /* GError by the name of the program that does not compile, likewise */
   GHashTable *kernels;  /* cl_kernel by "program/name", likewise */
   dt_opencl_need_t need;
   void *user_data;
@@ -48,15 +49,36 @@ static void _set_lost_error(const dt_opencl_worker_t *worker, GError **error)
 
 /* --- kernels --- */
 
-static cl_program _program(dt_opencl_queue_t *queue, const char *name, GError **error)
+/* What does not compile now will not compile later: it is said once and remembered. */
+static void _note_refusal(dt_opencl_worker_t *worker, const char *name, const GError *error)
+{
+  if(!g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_INPUT)) return;
+  dt_log(DT_LOG_NOTICE, "%s", error->message);
+  g_hash_table_insert(worker->refused, g_strdup(name), g_error_copy(error));
+}
+
+static cl_program _open_program(dt_opencl_queue_t *queue, const char *name, GError **error)
 {
   dt_opencl_worker_t *worker = queue->worker;
-  cl_program program = g_hash_table_lookup(worker->programs, name);
-  if(program) return program;
+  GError *reason = NULL;
   if(worker->need) worker->need(name, worker->user_data);
-  program = dt_opencl_program_open(queue->cl, queue->context, queue->device, name, NULL, error);
-  if(program) g_hash_table_insert(worker->programs, g_strdup(name), program);
+  cl_program program = dt_opencl_program_open(queue->cl, queue->context, queue->device, name, NULL, &reason);
+  if(program)
+    g_hash_table_insert(worker->programs, g_strdup(name), program);
+  else
+  {
+    _note_refusal(worker, name, reason);
+    g_propagate_error(error, reason);
+  }
   return program;
+}
+
+static cl_program _program(dt_opencl_queue_t *queue, const char *name, GError **error)
+{
+  cl_program program = g_hash_table_lookup(queue->worker->programs, name);
+  const GError *refused = program ? NULL : g_hash_table_lookup(queue->worker->refused, name);
+  if(refused) g_propagate_error(error, g_error_copy(refused));
+  return program || refused ? program : _open_program(queue, name, error);
 }
 
 gboolean dt_opencl_compile(dt_opencl_queue_t *queue, const char *program, GError **error)
@@ -191,6 +213,7 @@ static void _free_worker(dt_opencl_worker_t *worker)
   pthread_cond_destroy(&worker->moved);
   pthread_mutex_destroy(&worker->lock);
   g_hash_table_destroy(worker->programs);
+  g_hash_table_destroy(worker->refused);
   g_hash_table_destroy(worker->kernels);
   g_free(worker);
 }
@@ -202,6 +225,7 @@ dt_opencl_worker_t *dt_opencl_worker_create(const dt_opencl_driver_t *driver,
   dt_opencl_worker_t *worker = g_new0(dt_opencl_worker_t, 1);
   worker->queue = (dt_opencl_queue_t){ .cl = driver, .device = device, .worker = worker };
   worker->programs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  worker->refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_error_free);
   worker->kernels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   worker->need = need;
   worker->user_data = user_data;

@@ -26,15 +26,16 @@ typedef struct dt_opencl_queue_t
 } dt_opencl_queue_t;
 
 /** Work for a device, on its thread. It waits for what it has enqueued (clFinish, blocking reads) before it returns.
- * @return FALSE with @p error: DT_AI_ERROR_MEMORY when the device has too little memory for it (which says nothing
- *         against the device), DT_AI_ERROR_CANCELLED, else DT_AI_ERROR_PROVIDER */
+ * @return FALSE with @p error: DT_AI_ERROR_PROVIDER when the device or its driver fails; any other error says nothing
+ *         against the device: DT_AI_ERROR_MEMORY, _CANCELLED, _INPUT (a program that it refuses) */
 typedef gboolean (*dt_opencl_work_t)(dt_opencl_queue_t *queue, void *data, GError **error);
 
 /** Told on the device's thread that work needs a program for the first time, before it is opened. */
 typedef void (*dt_opencl_need_t)(const char *program, void *user_data);
 
 /** The kernel @p name of `kernels/<program>.cl`, compiled when it is first asked for. Only from the device's thread;
- * stays the queue's. NULL with @p error: DT_AI_ERROR_PROVIDER with the compiler's words, DT_AI_ERROR_INPUT. */
+ * stays the queue's. NULL with @p error: DT_AI_ERROR_INPUT when the device's compiler refuses it, with its words, which is
+ * remembered; DT_AI_ERROR_MEMORY or _PROVIDER when the driver fails. */
 cl_kernel dt_opencl_kernel(dt_opencl_queue_t *queue, const char *program, const char *name, GError **error);
 
 /** Opens the program without asking for a kernel; the same rules. */

@@ -11,8 +11,8 @@ import unittest
 import harness
 from harness import CliTest, open_bug
 
-COMMANDS = ("denoise", "upscale", "rawdenoise", "mask", "models", "providers", "runtime", "cache", "prefs", "enable",
-            "disable", "bench", "doctor")
+COMMANDS = ("denoise", "upscale", "rawdenoise", "mask", "models", "providers", "runtime", "opencl", "cache", "prefs",
+            "enable", "disable", "bench", "doctor")
 OFF = "AI features are switched off. Switch them on with: darktable-ai enable"
 
 
@@ -78,7 +78,7 @@ class Help(CliTest):
     def test_verbs_of_prefs_and_models(self):
         for args in (["prefs", "frob"], ["prefs", "get"], ["prefs", "set", "key"], ["prefs", "reset"],
                      ["prefs", "list", "surplus"], ["prefs", "set", "a", "b", "c"],
-                     ["models", "frob"], ["models", "info"], ["models", "list", "surplus"]):
+                     ["opencl", "frob"], ["opencl", "devices", "surplus"], ["models", "frob"], ["models", "info"], ["models", "list", "surplus"]):
             with self.subTest(args=args):
                 self.assert_fails(self.run_cli(*args), 2, args[0] + " takes")
 
