@@ -70,6 +70,7 @@ typedef struct dt_ai_device_t
   char *name;        ///< as its driver calls it
   gboolean software; ///< the processor pretending to be a GPU
   guint64 memory;    ///< bytes of its own, 0: unknown
+  char *pci; ///< its address as in /sys/bus/pci/devices ("0000:01:00.0"); NULL: its driver does not tell
 } dt_ai_device_t;
 
 /** What probing a provider found. */
@@ -78,6 +79,7 @@ typedef struct dt_ai_provider_report_t
   gboolean works;
   char *reason;       ///< when it does not work: why, with the loader's and the driver's own words; else NULL
   char *device;       ///< the device it uses, by name, or NULL when nothing tells
+  char *pci;          ///< its address as that of a dt_ai_device_t; NULL as well when it may be one of several
   char *driver;       ///< version of the driver, or NULL
   GPtrArray *devices; ///< of dt_ai_device_t *: those to choose from; may be empty, never NULL
   char *words;        ///< what the driver wrote on stdout and stderr meanwhile, or NULL
@@ -269,6 +271,9 @@ dt_ai_provider_t dt_ai_get_provider(dt_ai_context_t *ctx);
 /** Truth about what runs. Transfer none, valid as long as the context. @{ */
 /** The device by name, or NULL when the provider does not tell (CPU). */
 const char *dt_ai_get_device(dt_ai_context_t *ctx);
+/** The address of the graphics processor as in /sys/bus/pci/devices ("0000:01:00.0"), by which other interfaces know it
+ * too; NULL on the CPU, and when nothing tells: neither the driver nor, with several devices, the provider. */
+const char *dt_ai_get_pci(dt_ai_context_t *ctx);
 /** How many nodes of the graph were placed where, after the provider has fused some: "CUDA 118, CPU 2". */
 const char *dt_ai_get_placement(dt_ai_context_t *ctx);
 /** Why providers that were asked for, or come first, do not run this; NULL when there is nothing to say. */
@@ -306,6 +311,18 @@ int dt_ai_run(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs, dt_a
 gboolean dt_ai_run_cancellable(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
                                dt_ai_tensor_t *outputs, int num_outputs, GCancellable *cancellable,
                                GError **error);
+
+/** What is called around every run of a session, so that it can take turns with others on the same graphics processor.
+ *
+ * enter() may wait, for instance until the processor is free; the run begins when it returns, whatever came of it. leave()
+ * follows on the same thread when the run is over, also when that failed or was cancelled. Where runs go side by side both
+ * are called from several threads at once. @p pci is dt_ai_get_pci() of the session: NULL when nobody needs to wait. */
+typedef struct dt_ai_gate_t
+{
+  void (*enter)(const char *pci, void *user_data);
+  void (*leave)(const char *pci, void *user_data);
+  void *user_data;
+} dt_ai_gate_t;
 
 /* --- Errors and build ------------------------------------------------------------------------ */
 

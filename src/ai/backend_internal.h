@@ -43,8 +43,8 @@ dt_ai_context_t *dt_ai_session_open(const dt_ort_t *ort, const dt_ai_target_t *t
 dt_ai_context_t *dt_ai_onnx_load(const char *model_dir, const char *model_file,
                                  const dt_ai_session_opts_t *opts, GError **error);
 
-/** What dt_ai_get_device() and dt_ai_get_fallback() will say. @{ */
-void dt_ai_context_set_device(dt_ai_context_t *ctx, const char *name);
+/** What dt_ai_get_device(), dt_ai_get_pci() and dt_ai_get_fallback() will say. @{ */
+void dt_ai_context_set_device(dt_ai_context_t *ctx, const char *name, const char *pci);
 void dt_ai_context_set_fallback(dt_ai_context_t *ctx, const char *reasons);
 /** @} */
 
@@ -53,6 +53,11 @@ void dt_ai_context_set_fallback(dt_ai_context_t *ctx, const char *reasons);
 gboolean dt_ai_run_in_place(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
                             dt_ai_tensor_t *outputs, int num_outputs, GCancellable *cancellable,
                             GError **error);
+
+/** Before and after a run of @p ctx; without a gate (NULL, or one without functions) nothing. @{ */
+void dt_ai_gate_enter(const dt_ai_gate_t *gate, dt_ai_context_t *ctx);
+void dt_ai_gate_leave(const dt_ai_gate_t *gate, dt_ai_context_t *ctx);
+/** @} */
 
 /** Reads a model file whole, refusing what is not one.
  * @return the bytes (transfer full) */

@@ -36,7 +36,7 @@ struct dt_ai_context_t
   size_t n_inputs, n_outputs;
   gboolean dynamic_outputs; /* some output's shape is only known after a run */
   dt_ai_provider_t provider;
-  char *device, *fallback;
+  char *device, *pci, *fallback;
   GString *placement; /* "CUDA 118, CPU 2" */
 };
 
@@ -387,10 +387,12 @@ dt_ai_context_t *dt_ai_session_open(const dt_ort_t *ort, const dt_ai_target_t *t
   return NULL;
 }
 
-void dt_ai_context_set_device(dt_ai_context_t *ctx, const char *name)
+void dt_ai_context_set_device(dt_ai_context_t *ctx, const char *name, const char *pci)
 {
   g_free(ctx->device);
+  g_free(ctx->pci);
   ctx->device = g_strdup(name);
+  ctx->pci = g_strdup(pci);
 }
 
 void dt_ai_context_set_fallback(dt_ai_context_t *ctx, const char *reasons)
@@ -445,6 +447,7 @@ void dt_ai_unload_model(dt_ai_context_t *ctx)
   if(ctx->memory) ctx->ort->api->ReleaseMemoryInfo(ctx->memory);
   if(ctx->placement) g_string_free(ctx->placement, TRUE);
   g_free(ctx->device);
+  g_free(ctx->pci);
   g_free(ctx->fallback);
   _free_slots(ctx->inputs, ctx->input_names, ctx->n_inputs);
   _free_slots(ctx->outputs, ctx->output_names, ctx->n_outputs);
@@ -716,6 +719,16 @@ gboolean dt_ai_run_cancellable(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int
   return _run(ctx, inputs, num_inputs, outputs, num_outputs, FALSE, cancellable, error) == DT_AI_RUN_OK;
 }
 
+void dt_ai_gate_enter(const dt_ai_gate_t *gate, dt_ai_context_t *ctx)
+{
+  if(gate && gate->enter) gate->enter(dt_ai_get_pci(ctx), gate->user_data);
+}
+
+void dt_ai_gate_leave(const dt_ai_gate_t *gate, dt_ai_context_t *ctx)
+{
+  if(gate && gate->leave) gate->leave(dt_ai_get_pci(ctx), gate->user_data);
+}
+
 gboolean dt_ai_run_in_place(dt_ai_context_t *ctx, dt_ai_tensor_t *inputs, int num_inputs,
                             dt_ai_tensor_t *outputs, int num_outputs, GCancellable *cancellable,
                             GError **error)
@@ -790,6 +803,11 @@ dt_ai_provider_t dt_ai_get_provider(dt_ai_context_t *ctx)
 const char *dt_ai_get_device(dt_ai_context_t *ctx)
 {
   return ctx ? ctx->device : NULL;
+}
+
+const char *dt_ai_get_pci(dt_ai_context_t *ctx)
+{
+  return ctx ? ctx->pci : NULL;
 }
 
 const char *dt_ai_get_placement(dt_ai_context_t *ctx)

@@ -87,6 +87,12 @@ const char *dt_ai_get_device(dt_ai_context_t *ctx)
   return NULL;
 }
 
+const char *dt_ai_get_pci(dt_ai_context_t *ctx)
+{
+  (void)ctx;
+  return NULL;
+}
+
 const char *dt_ai_get_placement(dt_ai_context_t *ctx)
 {
   (void)ctx;

@@ -17,6 +17,8 @@
 /** No machine has more, and a driver that says so is not believed. */
 #define MAX_DEVICES 64
 #define MAX_NAME 256
+#define MAX_ADDRESS 32
+#define MAX_EXTENSIONS 4096u
 
 // --- Devices
 
@@ -25,6 +27,7 @@ static void _free_device(gpointer data)
   dt_ai_device_t *device = data;
   g_free(device->id);
   g_free(device->name);
+  g_free(device->pci);
   g_free(device);
 }
 
@@ -79,19 +82,21 @@ typedef struct _symbol_t
   void *pointer;
 } _symbol_t;
 
+/* The pointer stays as it is when there is no such function. */
+static gboolean _load_symbol(GModule *module, const _symbol_t *symbol)
+{
+  gpointer found = NULL;
+  if(!g_module_symbol(module, symbol->name, &found) || !found) return FALSE;
+  memcpy(symbol->pointer, &found, sizeof found);
+  return TRUE;
+}
+
 static gboolean _load_symbols(GModule *module, const _symbol_t *symbols, gsize count, GError **error)
 {
   for(gsize i = 0; i < count; i++)
-  {
-    gpointer found = NULL;
-    if(!g_module_symbol(module, symbols[i].name, &found) || !found)
-    {
-      _refuse(error, "The library %s is not what its name says: it has no function %s.",
-              g_module_name(module), symbols[i].name);
-      return FALSE;
-    }
-    memcpy(symbols[i].pointer, &found, sizeof found);
-  }
+    if(!_load_symbol(module, &symbols[i]))
+      return _refuse(error, "The library %s is not what its name says: it has no function %s.",
+                     g_module_name(module), symbols[i].name);
   return TRUE;
 }
 
@@ -130,11 +135,11 @@ static GModule *_open_library(const GPtrArray *names, const char *what, GError *
 }
 
 /* Opens one of @p names and takes @p symbols from it. */
-static gboolean _open_interface(const GPtrArray *names, const char *what, const _symbol_t *symbols,
+static GModule *_open_interface(const GPtrArray *names, const char *what, const _symbol_t *symbols,
                                 gsize count, GError **error)
 {
   GModule *module = _open_library(names, what, error);
-  return module && _load_symbols(module, symbols, count, error);
+  return module && _load_symbols(module, symbols, count, error) ? module : NULL;
 }
 
 static GPtrArray *_new_names(void)
@@ -164,6 +169,7 @@ typedef struct _cuda_t
   int (*device_get)(int *device, int ordinal);
   int (*device_name)(char *name, int size, int device);
   int (*device_memory)(size_t *bytes, int device);
+  int (*device_pci)(char *address, int size, int device); ///< or NULL: not there
   int (*error_string)(int code, const char **text);
 } _cuda_t;
 
@@ -188,10 +194,18 @@ static gboolean _open_cuda(_cuda_t *cuda, GError **error)
   };
   GPtrArray *names = _new_names();
   _add_name(names, "libcuda.so.1");
-  const gboolean good = _open_interface(names, "The NVIDIA driver", symbols, G_N_ELEMENTS(symbols), error)
-                        && _check_cuda(cuda, cuda->init(0), "start", error);
+  GModule *module = _open_interface(names, "The NVIDIA driver", symbols, G_N_ELEMENTS(symbols), error);
   g_ptr_array_unref(names);
-  return good;
+  if(!module || !_check_cuda(cuda, cuda->init(0), "start", error)) return FALSE;
+  _load_symbol(module, &(const _symbol_t){ "cuDeviceGetPCIBusId", &cuda->device_pci });
+  return TRUE;
+}
+
+/* CUDA and HIP tell the address in the same way. @return (transfer full), or NULL */
+static char *_ask_address(int (*ask)(char *address, int size, int device), int device)
+{
+  char address[MAX_ADDRESS] = "";
+  return ask && ask(address, sizeof address - 1, device) == 0 ? dt_gpu_pci_address(address) : NULL;
 }
 
 static void _add_cuda_device(const _cuda_t *cuda, int ordinal, GPtrArray *devices)
@@ -202,7 +216,9 @@ static void _add_cuda_device(const _cuda_t *cuda, int ordinal, GPtrArray *device
   if(cuda->device_get(&handle, ordinal) != 0) return;
   if(cuda->device_name(name, sizeof name - 1, handle) != 0) name[0] = '\0';
   if(cuda->device_memory(&bytes, handle) != 0) bytes = 0;
-  _add_numbered(devices, ordinal, name)->memory = bytes;
+  dt_ai_device_t *device = _add_numbered(devices, ordinal, name);
+  device->memory = bytes;
+  device->pci = _ask_address(cuda->device_pci, handle);
 }
 
 /* "CUDA 12.4, kernel module 550.54.15" */
@@ -243,6 +259,7 @@ typedef struct _hip_t
   int (*device_count)(int *count);
   int (*device_name)(char *name, int size, int device);
   int (*device_memory)(size_t *bytes, int device);
+  int (*device_pci)(char *address, int size, int device); ///< or NULL: not there
   int (*driver_version)(int *version);
   int (*runtime_version)(int *version);
   const char *(*error_string)(int code);
@@ -263,9 +280,10 @@ static gboolean _open_hip(_hip_t *hip, const char *beside, GError **error)
     char *path = dt_library_find(_hip_names[i], beside);
     if(path) g_ptr_array_add(names, path);
   }
-  const gboolean good = _open_interface(names, "AMD's HIP", symbols, G_N_ELEMENTS(symbols), error);
+  GModule *module = _open_interface(names, "AMD's HIP", symbols, G_N_ELEMENTS(symbols), error);
   g_ptr_array_unref(names);
-  return good;
+  if(module) _load_symbol(module, &(const _symbol_t){ "hipDeviceGetPCIBusId", &hip->device_pci });
+  return module != NULL;
 }
 
 static void _add_hip_device(const _hip_t *hip, int ordinal, GPtrArray *devices)
@@ -274,7 +292,9 @@ static void _add_hip_device(const _hip_t *hip, int ordinal, GPtrArray *devices)
   size_t bytes = 0;
   if(hip->device_name(name, sizeof name - 1, ordinal) != 0) name[0] = '\0';
   if(hip->device_memory(&bytes, ordinal) != 0) bytes = 0;
-  _add_numbered(devices, ordinal, name)->memory = bytes;
+  dt_ai_device_t *device = _add_numbered(devices, ordinal, name);
+  device->memory = bytes;
+  device->pci = _ask_address(hip->device_pci, ordinal);
 }
 
 /* HIP packs major, minor and patch as 10000000, 100000 and 1. */
@@ -316,20 +336,34 @@ static gboolean _list_hip(const char *beside, GPtrArray *devices, char **driver,
   return TRUE;
 }
 
-// --- WebGPU (Vulkan 1.0)
+// --- WebGPU (Vulkan 1.0; 1.1 tells addresses, too)
 
+#define VULKAN_1_1 (1u << 22 | 1u << 12)
+#define VULKAN_APPLICATION_INFO 0
 #define VULKAN_INSTANCE_CREATE_INFO 1
+#define VULKAN_PROPERTIES_2 1000059001
+#define VULKAN_PCI_BUS_INFO 1000212000
 #define VULKAN_INCOMPLETE 5
 #define VULKAN_TYPE_CPU 4
 #define VULKAN_DEVICE_LOCAL 1u
 #define VULKAN_NVIDIA 0x10deu
+
+typedef struct _vulkan_application_t
+{
+  int type;
+  const void *next;
+  const char *name;
+  guint32 version;
+  const char *engine;
+  guint32 engine_version, api_version;
+} _vulkan_application_t;
 
 typedef struct _vulkan_create_t
 {
   int type;
   const void *next;
   guint32 flags;
-  const void *application; ///< NULL stands for Vulkan 1.0
+  const _vulkan_application_t *application; ///< NULL stands for Vulkan 1.0
   guint32 layer_count;
   const char *const *layers;
   guint32 extension_count;
@@ -345,6 +379,28 @@ typedef struct _vulkan_properties_t
   guint8 cache_uuid[16];
   guint64 rest[128]; ///< 528 bytes and room to spare
 } _vulkan_properties_t;
+
+typedef struct _vulkan_extension_t
+{
+  char name[MAX_NAME];
+  guint32 version;
+} _vulkan_extension_t;
+
+/** VkPhysicalDeviceProperties2 */
+typedef struct _vulkan_more_t
+{
+  int type;
+  void *next;
+  _vulkan_properties_t properties;
+} _vulkan_more_t;
+
+/** VkPhysicalDevicePCIBusInfoPropertiesEXT */
+typedef struct _vulkan_pci_t
+{
+  int type;
+  void *next;
+  guint32 domain, bus, device, function;
+} _vulkan_pci_t;
 
 typedef struct _vulkan_memory_t
 {
@@ -368,6 +424,9 @@ typedef struct _vulkan_t
   gint32 (*enumerate)(void *instance, guint32 *count, void **devices);
   void (*properties)(void *device, _vulkan_properties_t *properties);
   void (*memory)(void *device, _vulkan_memory_t *memory);
+  gint32 (*extensions)(void *device, const char *layer, guint32 *count, _vulkan_extension_t *extensions);
+  gint32 (*version)(guint32 *version);                    ///< these two are NULL before Vulkan 1.1
+  void (*more)(void *device, _vulkan_more_t *properties); ///< for devices of 1.1 in an instance of 1.1
 } _vulkan_t;
 
 /* Vulkan's results are numbers only; their names are what people search for. */
@@ -399,12 +458,54 @@ static gboolean _open_vulkan(_vulkan_t *vulkan, GError **error)
     { "vkEnumeratePhysicalDevices", &vulkan->enumerate },
     { "vkGetPhysicalDeviceProperties", &vulkan->properties },
     { "vkGetPhysicalDeviceMemoryProperties", &vulkan->memory },
+    { "vkEnumerateDeviceExtensionProperties", &vulkan->extensions },
   };
   GPtrArray *names = _new_names();
   _add_name(names, "libvulkan.so.1");
-  const gboolean good = _open_interface(names, "Vulkan", symbols, G_N_ELEMENTS(symbols), error);
+  GModule *module = _open_interface(names, "Vulkan", symbols, G_N_ELEMENTS(symbols), error);
   g_ptr_array_unref(names);
-  return good;
+  if(!module) return FALSE;
+  _load_symbol(module, &(const _symbol_t){ "vkEnumerateInstanceVersion", &vulkan->version });
+  _load_symbol(module, &(const _symbol_t){ "vkGetPhysicalDeviceProperties2", &vulkan->more });
+  return TRUE;
+}
+
+/* An instance of Vulkan 1.1 where there is that, which libraries of 1.0 would refuse. */
+static gboolean _create_instance(_vulkan_t *vulkan, void **instance, GError **error)
+{
+  const _vulkan_application_t application = { .type = VULKAN_APPLICATION_INFO, .api_version = VULKAN_1_1 };
+  _vulkan_create_t info = { .type = VULKAN_INSTANCE_CREATE_INFO };
+  guint32 version = 0;
+  if(vulkan->version && vulkan->version(&version) == 0 && version >= VULKAN_1_1)
+    info.application = &application;
+  else
+    vulkan->more = NULL;
+  return _check_vulkan(vulkan->create(&info, NULL, instance), "start", error);
+}
+
+static gboolean _has_extension(const _vulkan_t *vulkan, void *handle, const char *name)
+{
+  guint32 n = 0;
+  gboolean found = FALSE;
+  if(vulkan->extensions(handle, NULL, &n, NULL) != 0) return FALSE;
+  n = MIN(n, MAX_EXTENSIONS);
+  _vulkan_extension_t *all = g_new0(_vulkan_extension_t, n + 1);
+  const gint32 code = vulkan->extensions(handle, NULL, &n, all);
+  for(guint32 i = 0; i < n && (code == 0 || code == VULKAN_INCOMPLETE); i++)
+    found |= strncmp(all[i].name, name, MAX_NAME) == 0;
+  g_free(all);
+  return found;
+}
+
+/* Drivers that do not know the question complain of it. */
+static char *_vulkan_address(const _vulkan_t *vulkan, void *handle, guint32 api_version)
+{
+  _vulkan_pci_t pci = { .type = VULKAN_PCI_BUS_INFO, .bus = G_MAXUINT32 };
+  _vulkan_more_t more = { .type = VULKAN_PROPERTIES_2, .next = &pci };
+  if(!vulkan->more || api_version < VULKAN_1_1 || !_has_extension(vulkan, handle, "VK_EXT_pci_bus_info"))
+    return NULL;
+  vulkan->more(handle, &more);
+  return dt_gpu_pci_address_from(pci.domain, pci.bus, pci.device, pci.function);
 }
 
 static guint64 _vulkan_own_memory(const _vulkan_t *vulkan, void *handle)
@@ -440,6 +541,7 @@ static void _add_vulkan_device(const _vulkan_t *vulkan, int number, void *handle
   dt_ai_device_t *device = _add_numbered(devices, number, properties.name);
   device->software = properties.type == VULKAN_TYPE_CPU;
   device->memory = _vulkan_own_memory(vulkan, handle);
+  device->pci = _vulkan_address(vulkan, handle, properties.api_version);
   if(!*driver) *driver = _describe_vulkan(&properties);
 }
 
@@ -459,9 +561,7 @@ static gboolean _list_vulkan(const char *beside, GPtrArray *devices, char **driv
   (void)beside; /* the loader of drivers is the system's */
   _vulkan_t vulkan = { 0 };
   void *instance = NULL;
-  const _vulkan_create_t info = { .type = VULKAN_INSTANCE_CREATE_INFO };
-  if(!_open_vulkan(&vulkan, error) || !_check_vulkan(vulkan.create(&info, NULL, &instance), "start", error))
-    return FALSE;
+  if(!_open_vulkan(&vulkan, error) || !_create_instance(&vulkan, &instance, error)) return FALSE;
   const gboolean good = _list_instance(&vulkan, instance, devices, driver, error);
   vulkan.destroy(instance, NULL);
   return good;
@@ -523,9 +623,9 @@ static gboolean _open_openvino(_openvino_t *openvino, const char *beside, GError
     { "ov_get_error_info", &openvino->error_text },
   };
   GPtrArray *names = _openvino_libraries(beside);
-  const gboolean good = _open_interface(names, "OpenVINO", symbols, G_N_ELEMENTS(symbols), error);
+  const GModule *module = _open_interface(names, "OpenVINO", symbols, G_N_ELEMENTS(symbols), error);
   g_ptr_array_unref(names);
-  return good;
+  return module != NULL;
 }
 
 static gboolean _check_openvino(const _openvino_t *openvino, int code, const char *doing, GError **error)
@@ -545,13 +645,42 @@ static char *_describe_openvino(const _openvino_t *openvino)
   return text;
 }
 
+/* @return (transfer full), or NULL: the device does not offer it */
+static char *_openvino_property(const _openvino_t *openvino, const void *core, const char *id,
+                                const char *key)
+{
+  char *theirs = NULL;
+  if(openvino->property(core, id, key, &theirs) != 0 || !theirs) return NULL;
+  char *text = g_strdup(theirs);
+  openvino->text_free(theirs);
+  return text;
+}
+
+/* The number behind @p label, in C's notation. */
+static guint _read_labelled(const char *text, const char *label, guint missing)
+{
+  const char *found = strstr(text, label);
+  return found ? (guint)g_ascii_strtoull(found + strlen(label), NULL, 0) : missing;
+}
+
+/* "{domain: 0 bus: 3 device: 0x0 function: 0}", of graphics processors and NPUs */
+static char *_openvino_address(const _openvino_t *openvino, const void *core, const char *id)
+{
+  char *text = _openvino_property(openvino, core, id, "DEVICE_PCI_INFO");
+  if(!text) return NULL;
+  char *address = dt_gpu_pci_address_from(
+      _read_labelled(text, "domain: ", 0), _read_labelled(text, "bus: ", G_MAXUINT),
+      _read_labelled(text, "device: ", G_MAXUINT), _read_labelled(text, "function: ", 0));
+  g_free(text);
+  return address;
+}
+
 static void _add_openvino_device(const _openvino_t *openvino, const void *core, const char *id,
                                  GPtrArray *devices)
 {
-  char *name = NULL;
-  const gboolean named = openvino->property(core, id, "FULL_DEVICE_NAME", &name) == 0 && name;
-  _add_device(devices, id, named ? name : id);
-  if(named) openvino->text_free(name);
+  char *name = _openvino_property(openvino, core, id, "FULL_DEVICE_NAME");
+  _add_device(devices, id, name)->pci = _openvino_address(openvino, core, id);
+  g_free(name);
 }
 
 static gboolean _list_core(const _openvino_t *openvino, const void *core, GPtrArray *devices, GError **error)

@@ -124,6 +124,7 @@ static void _free_device(gpointer data)
   dt_ai_device_t *device = data;
   g_free(device->id);
   g_free(device->name);
+  g_free(device->pci);
   g_free(device);
 }
 
@@ -132,6 +133,7 @@ void dt_ai_provider_report_free(dt_ai_provider_report_t *report)
   if(!report) return;
   g_free(report->reason);
   g_free(report->device);
+  g_free(report->pci);
   g_free(report->driver);
   g_free(report->words);
   g_ptr_array_unref(report->devices);
@@ -159,6 +161,7 @@ static void _read_devices(GKeyFile *answer, dt_ai_provider_report_t *report)
     device->name = g_key_file_get_string(answer, group, "name", NULL);
     device->software = g_key_file_get_boolean(answer, group, "software", NULL);
     device->memory = g_key_file_get_uint64(answer, group, "memory", NULL);
+    device->pci = g_key_file_get_string(answer, group, "pci", NULL);
     g_ptr_array_add(report->devices, device);
   }
 }
@@ -185,6 +188,15 @@ gboolean dt_ai_report_is_pretended(const dt_ai_provider_report_t *report, const 
   return target->provider == DT_AI_PROVIDER_WEBGPU && (!device || device->software);
 }
 
+/* WebGPU does not say which of several graphics processors it has chosen. */
+static gboolean _is_certain(const dt_ai_provider_report_t *report, const dt_ai_target_t *target)
+{
+  int hardware = 0;
+  for(guint i = 0; i < report->devices->len; i++)
+    hardware += !((const dt_ai_device_t *)report->devices->pdata[i])->software;
+  return target->provider != DT_AI_PROVIDER_WEBGPU || hardware == 1;
+}
+
 static dt_ai_provider_report_t *_read_report(GKeyFile *answer, const dt_ai_target_t *target)
 {
   char *reason = g_key_file_get_string(answer, "provider", "reason", NULL);
@@ -195,6 +207,7 @@ static dt_ai_provider_report_t *_read_report(GKeyFile *answer, const dt_ai_targe
   _read_devices(answer, report);
   const dt_ai_device_t *device = dt_ai_report_device(report, target);
   report->device = device ? g_strdup(device->name) : NULL;
+  report->pci = device && _is_certain(report, target) ? g_strdup(device->pci) : NULL;
   g_free(reason);
   return report;
 }

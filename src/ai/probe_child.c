@@ -75,6 +75,7 @@ static void _write_device(GKeyFile *answer, guint i, const dt_ai_device_t *devic
   g_key_file_set_string(answer, group, "name", device->name);
   g_key_file_set_boolean(answer, group, "software", device->software);
   g_key_file_set_uint64(answer, group, "memory", device->memory);
+  if(device->pci) g_key_file_set_string(answer, group, "pci", device->pci);
 }
 
 static char *_folder(const dt_ort_t *ort)

@@ -88,10 +88,10 @@ static void _limit_memory(dt_ai_target_t *target, const dt_ai_device_t *device)
     target->memory = device->memory / 4 * 3;
 }
 
-/* Whether the provider starts here at all, and on what. @p error: a clause */
-static gboolean _probe(_choice_t *c, dt_ai_target_t *target, char **device_name, GError **error)
+/* Whether the provider starts here at all, and on what (transfer full). @p error: a clause */
+static gboolean _probe(_choice_t *c, dt_ai_target_t *target, dt_ai_provider_report_t **found, GError **error)
 {
-  dt_ai_provider_report_t *report = dt_ai_probe(c->ort, target, FALSE, c->opts->cancellable, error);
+  dt_ai_provider_report_t *report = *found = dt_ai_probe(c->ort, target, FALSE, c->opts->cancellable, error);
   if(!report) return FALSE;
   const dt_ai_device_t *device = dt_ai_report_device(report, target);
   gboolean ok = report->works;
@@ -101,8 +101,6 @@ static gboolean _probe(_choice_t *c, dt_ai_target_t *target, char **device_name,
     ok = _fail(error, DT_AI_ERROR_PROVIDER, "there is no GPU for it, only %s",
                device ? device->name : "a driver that names none");
   _limit_memory(target, device);
-  *device_name = ok ? g_strdup(report->device) : NULL;
-  dt_ai_provider_report_free(report);
   return ok;
 }
 
@@ -136,17 +134,17 @@ static dt_ai_context_t *_open(_choice_t *c, const dt_ai_target_t *target, GError
 static dt_ai_context_t *_try(_choice_t *c, dt_ai_provider_t provider, GError **error)
 {
   dt_ai_target_t target;
-  char *device = NULL;
+  dt_ai_provider_report_t *report = NULL;
   dt_ai_context_t *ctx = NULL;
   dt_ai_target_init(&target, c->ort, provider);
   const gboolean cpu = provider == DT_AI_PROVIDER_CPU;
   gboolean ok =
       cpu || !_prefers_cpu(c, provider)
       || _fail(error, DT_AI_ERROR_PROVIDER, "this model is made for the CPU where that is the choice");
-  ok = ok && (cpu || (_probe(c, &target, &device, error) && _try_model(c, &target, error)));
+  ok = ok && (cpu || (_probe(c, &target, &report, error) && _try_model(c, &target, error)));
   if(ok) ctx = _open(c, &target, error);
-  if(ctx) dt_ai_context_set_device(ctx, device);
-  g_free(device);
+  if(ctx && report) dt_ai_context_set_device(ctx, report->device, report->pci);
+  dt_ai_provider_report_free(report);
   dt_ai_target_cleanup(&target);
   return ctx;
 }

@@ -84,7 +84,8 @@ typedef struct dt_restore_opts_t
   GCancellable *cancellable; ///< ends within one tile when cancelled
   dt_restore_progress_t progress;
   void *progress_data;
-  gboolean pass_through; ///< for measurements: copy tiles instead of running the network
+  const dt_ai_gate_t *gate; ///< NULL, or what is called around every run of the network; borrowed
+  gboolean pass_through;    ///< for measurements: copy tiles instead of running the network
 } dt_restore_opts_t;
 
 typedef struct dt_restore_context_t dt_restore_context_t;

@@ -37,7 +37,7 @@ typedef struct _finder_t
 {
   dt_restore_context_t *ctx;
   const dt_gain_picture_t *picture;
-  GCancellable *cancellable;
+  const dt_restore_opts_t *opts;
   int w, h;    /* of a window */
   float *band; /* planes × h × picture width */
   float *in, *out, *sigma;
@@ -129,7 +129,11 @@ static gboolean _run_window(_finder_t *f, const _window_t *window, GError **erro
       const float *row = _band_plane(f, rows, c) + (size_t)dt_tile_mirror(y, rows) * (size_t)p->width;
       for(int x = 0; x < f->w; x++) *in++ = row[dt_tile_mirror(window->x + x, p->width)];
     }
-  return dt_restore_run_window(f->ctx, f->in, f->sigma, f->out, f->w, f->h, f->cancellable, error);
+  dt_ai_gate_enter(f->opts->gate, f->ctx->session);
+  const gboolean ok =
+      dt_restore_run_window(f->ctx, f->in, f->sigma, f->out, f->w, f->h, f->opts->cancellable, error);
+  dt_ai_gate_leave(f->opts->gate, f->ctx->session);
+  return ok;
 }
 
 /* What the network made of site @p plane of the pixel (@p x, @p y). */
@@ -239,11 +243,11 @@ static gboolean _run_windows(_finder_t *f, GError **error)
 }
 
 gboolean dt_restore_find_gain(dt_restore_context_t *ctx, const dt_gain_picture_t *picture,
-                              GCancellable *cancellable, float *gain, GError **error)
+                              const dt_restore_opts_t *opts, float *gain, GError **error)
 {
   _finder_t f = { .ctx = ctx,
                   .picture = picture,
-                  .cancellable = cancellable,
+                  .opts = opts,
                   .w = _side(ctx->fixed_w, picture->width, ctx->stride),
                   .h = _side(ctx->fixed_h, picture->height, ctx->stride) };
   const gboolean ok = _allocate(&f, error) && _run_windows(&f, error);

@@ -27,9 +27,10 @@ typedef struct dt_gain_picture_t
  * it (but at least one). The factor is the weighted median over blocks: no highlight, hot pixel or black corner moves
  * it. It does not depend on tiles or memory.
  *
+ * @param opts  whose gate and cancellable its runs go by
  * @param gain  receives the factor, negative where the network turns the sign; 1 where the windows are black
  * @return FALSE with DT_AI_ERROR_CANCELLED, _MEMORY, _FAILED */
 gboolean dt_restore_find_gain(dt_restore_context_t *ctx, const dt_gain_picture_t *picture,
-                              GCancellable *cancellable, float *gain, GError **error);
+                              const dt_restore_opts_t *opts, float *gain, GError **error);
 
 #endif

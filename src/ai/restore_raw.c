@@ -366,7 +366,7 @@ static gboolean _find_gain(void *front, GError **error)
                                 .read = _sample_rows,
                                 .data = job };
   for(int p = 0; p < job->tiles.planes; p++) picture.saturation[p] = _shown_saturation(job, p);
-  return dt_restore_find_gain(job->tiles.ctx, &picture, job->opts->cancellable, &job->gain, error);
+  return dt_restore_find_gain(job->tiles.ctx, &picture, job->opts, &job->gain, error);
 }
 
 /* --- the whole --- */

@@ -158,7 +158,9 @@ static gboolean _run_tile(void *data, int item, int slot, GError **error)
   _job_t *job = data;
   _slot_t *s = &job->slots[slot];
   const dt_tile_plan_t *plan = &job->plan;
-  const gint64 start = g_get_monotonic_time();
+  const dt_ai_gate_t *gate = job->opts->pass_through ? NULL : job->opts->gate;
+  dt_ai_gate_enter(gate, job->ctx->session);
+  const gint64 start = g_get_monotonic_time(); /* waiting for others is not the network's time */
   gboolean ok = TRUE;
   if(job->opts->pass_through)
     _pass_window(job, s);
@@ -166,6 +168,7 @@ static gboolean _run_tile(void *data, int item, int slot, GError **error)
     ok = dt_restore_run_window(job->ctx, s->in, job->sigma, s->out, plan->window_w, plan->window_h,
                                job->opts->cancellable, error);
   s->run_seconds = _seconds_since(start);
+  dt_ai_gate_leave(gate, job->ctx->session);
   return ok;
 }
 

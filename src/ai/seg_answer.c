@@ -3,6 +3,7 @@
  *
  * Points go from the picture into the encoder's square, a rough mask into the size the decoder takes; the decoder runs;
  * its candidates are kept for the next question as the decoder takes them; the caller gets the logits of all. */
+#include "ai/backend_internal.h"
 #include "ai/seg_model.h"
 #include "ai/seg_resize.h"
 #include "common/log.h"
@@ -229,7 +230,8 @@ static gboolean _check_outputs(const _asking_t *a, const dt_ai_tensor_t *out, GE
   return ok;
 }
 
-static gboolean _run_decoder(_asking_t *a, GCancellable *cancellable, GError **error)
+static gboolean _run_decoder(_asking_t *a, const dt_ai_gate_t *gate, GCancellable *cancellable,
+                             GError **error)
 {
   const dt_seg_model_t *m = a->model;
   _inputs_t in;
@@ -237,9 +239,11 @@ static gboolean _run_decoder(_asking_t *a, GCancellable *cancellable, GError **e
   _describe_inputs(a, &in);
   if(!_allocate_outputs(a, error)) return FALSE;
   const int n_out = _describe_outputs(a, out);
-  return dt_ai_run_cancellable(m->decoder, in.tensors, dt_ai_get_input_count(m->decoder), out, n_out,
-                               cancellable, error)
-         && _check_outputs(a, out, error)
+  dt_ai_gate_enter(gate, m->decoder);
+  const gboolean ok = dt_ai_run_cancellable(m->decoder, in.tensors, dt_ai_get_input_count(m->decoder), out,
+                                            n_out, cancellable, error);
+  dt_ai_gate_leave(gate, m->decoder);
+  return ok && _check_outputs(a, out, error)
          && dt_seg_check_finite(m, "masks", a->masks, dt_seg_count(&a->masks_shape), error)
          && (m->low < 0 || dt_seg_check_finite(m, "masks", a->low, dt_seg_count(&a->low_shape), error));
 }
@@ -333,12 +337,12 @@ static void _keep(const _asking_t *a, const dt_seg_answer_t *answer, dt_seg_memo
 
 dt_seg_answer_t *dt_seg_ask(const dt_seg_model_t *model, const dt_seg_picture_t *picture,
                             dt_seg_memory_t *memory, const dt_seg_prompts_t *prompts,
-                            GCancellable *cancellable, GError **error)
+                            const dt_ai_gate_t *gate, GCancellable *cancellable, GError **error)
 {
   const gint64 start = g_get_monotonic_time();
   _asking_t a = { .model = model, .picture = picture, .prompts = prompts };
   dt_seg_answer_t *answer = NULL;
-  if(_check_prompts(&a, error) && _prepare(&a, memory, error) && _run_decoder(&a, cancellable, error))
+  if(_check_prompts(&a, error) && _prepare(&a, memory, error) && _run_decoder(&a, gate, cancellable, error))
   {
     answer = _make_answer(&a);
     _keep(&a, answer, memory);

@@ -92,9 +92,9 @@ typedef struct dt_seg_picture_t
   float *features[DT_SEG_MAX_FEATURES]; ///< in the encoder's order
 } dt_seg_picture_t;
 
-/** Shows a picture to the encoder. @return transfer full */
+/** Shows a picture to the encoder. @param gate  around its run, or NULL. @return transfer full */
 dt_seg_picture_t *dt_seg_picture_encode(dt_seg_model_t *model, dt_row_source_t *rows,
-                                        dt_seg_progress_t progress, void *user_data,
+                                        dt_seg_progress_t progress, void *user_data, const dt_ai_gate_t *gate,
                                         GCancellable *cancellable, GError **error);
 dt_seg_picture_t *dt_seg_picture_ref(dt_seg_picture_t *picture);
 /** NULL is fine. */
@@ -121,10 +121,11 @@ void dt_seg_memory_clear(dt_seg_memory_t *memory);
 /** Bytes of one of its masks. */
 size_t dt_seg_memory_size(const dt_seg_model_t *model);
 
-/** Asks the decoder. @param memory  is gone on from, and replaced; unchanged when that fails. @return transfer full */
+/** Asks the decoder. @param memory  is gone on from, and replaced; unchanged when that fails.
+ * @param gate  around its run, or NULL. @return transfer full */
 dt_seg_answer_t *dt_seg_ask(const dt_seg_model_t *model, const dt_seg_picture_t *picture,
                             dt_seg_memory_t *memory, const dt_seg_prompts_t *prompts,
-                            GCancellable *cancellable, GError **error);
+                            const dt_ai_gate_t *gate, GCancellable *cancellable, GError **error);
 
 /** Sets @p error and returns FALSE when there are numbers among @p values that are none. */
 gboolean dt_seg_check_finite(const dt_seg_model_t *model, const char *what, const float *values, size_t n,

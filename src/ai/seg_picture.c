@@ -4,6 +4,7 @@
  * Rows come in once, from the top down. Each is encoded to 8 bits, as a photograph on a screen has them, made narrower,
  * and added with its weight to the rows of the result it belongs to; rows that belong to none are not even read. Pixels
  * lie in squares: output pixel i of n sees the place (i + 0.5) * N / n of the N input pixels, so nothing is shifted. */
+#include "ai/backend_internal.h"
 #include "ai/seg_model.h"
 #include "ai/seg_resize.h"
 #include "common/colour.h"
@@ -211,7 +212,8 @@ static gboolean _check_features(const dt_seg_model_t *m, const dt_seg_picture_t 
 }
 
 static gboolean _run(dt_ai_context_t *encoder, const dt_seg_model_t *m, float *input,
-                     dt_seg_picture_t *picture, GCancellable *cancellable, GError **error)
+                     dt_seg_picture_t *picture, const dt_ai_gate_t *gate, GCancellable *cancellable,
+                     GError **error)
 {
   int64_t square[] = { 1, 3, m->side, m->side };
   dt_ai_tensor_t in = { input, DT_AI_FLOAT, square, 4 }, out[DT_SEG_MAX_FEATURES];
@@ -221,23 +223,25 @@ static gboolean _run(dt_ai_context_t *encoder, const dt_seg_model_t *m, float *i
     shapes[k] = m->features[k];
     out[k] = (dt_ai_tensor_t){ picture->features[k], DT_AI_FLOAT, shapes[k].dims, shapes[k].ndim };
   }
-  if(!dt_seg_check_cancelled(cancellable, error)
-     || !dt_ai_run_cancellable(encoder, &in, 1, out, m->n_features, cancellable, error))
-    return FALSE;
+  if(!dt_seg_check_cancelled(cancellable, error)) return FALSE;
+  dt_ai_gate_enter(gate, encoder);
+  const gboolean ok = dt_ai_run_cancellable(encoder, &in, 1, out, m->n_features, cancellable, error);
+  dt_ai_gate_leave(gate, encoder);
+  if(!ok) return FALSE;
   for(int k = 0; k < m->n_features; k++) shapes[k].ndim = out[k].ndim;
   return _check_features(m, picture, shapes, error);
 }
 
 /* What fails elsewhere is done on the CPU, unless that would be against somebody's will. */
 static gboolean _run_encoder(dt_seg_model_t *m, float *input, dt_seg_picture_t *picture,
-                             GCancellable *cancellable, GError **error)
+                             const dt_ai_gate_t *gate, GCancellable *cancellable, GError **error)
 {
   GError *why = NULL, *cause = NULL;
   dt_ai_context_t *encoder = dt_seg_model_get_encoder(m, cancellable, error);
   if(!encoder) return FALSE;
-  if(_run(encoder, m, input, picture, cancellable, &why)) return TRUE;
+  if(_run(encoder, m, input, picture, gate, cancellable, &why)) return TRUE;
   encoder = dt_seg_model_fall_back(m, encoder, why, cancellable, &cause);
-  const gboolean ok = encoder && _run(encoder, m, input, picture, cancellable, &cause);
+  const gboolean ok = encoder && _run(encoder, m, input, picture, gate, cancellable, &cause);
   if(!ok) g_propagate_error(error, cause ? g_steal_pointer(&cause) : g_steal_pointer(&why));
   g_clear_error(&why);
   return ok;
@@ -254,7 +258,8 @@ static gboolean _allocate(const dt_seg_model_t *m, dt_seg_picture_t *picture, fl
 }
 
 dt_seg_picture_t *dt_seg_picture_encode(dt_seg_model_t *m, dt_row_source_t *rows, dt_seg_progress_t progress,
-                                        void *user_data, GCancellable *cancellable, GError **error)
+                                        void *user_data, const dt_ai_gate_t *gate, GCancellable *cancellable,
+                                        GError **error)
 {
   const gint64 start = g_get_monotonic_time();
   dt_seg_picture_t *picture = g_new0(dt_seg_picture_t, 1);
@@ -262,7 +267,7 @@ dt_seg_picture_t *dt_seg_picture_encode(dt_seg_model_t *m, dt_row_source_t *rows
   float *input = NULL;
   const gboolean ok = _allocate(m, picture, &input, error)
                       && dt_seg_picture_read(m, rows, input, progress, user_data, cancellable, error)
-                      && _run_encoder(m, input, picture, cancellable, error);
+                      && _run_encoder(m, input, picture, gate, cancellable, error);
   free(input);
   if(ok && progress) progress(1.0, user_data);
   if(ok)

@@ -73,6 +73,12 @@ gboolean dt_seg_supports_box(const dt_seg_context_t *ctx)
   return FALSE;
 }
 
+void dt_seg_set_gate(dt_seg_context_t *ctx, const dt_ai_gate_t *gate)
+{
+  (void)ctx;
+  (void)gate;
+}
+
 gboolean dt_seg_encode_image(dt_seg_context_t *ctx, const uint8_t *rgb, int width, int height)
 {
   (void)ctx;

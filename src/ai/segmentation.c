@@ -27,6 +27,7 @@ struct dt_seg_context_t
   gboolean taken;       /* somebody does, to whom picture and memory belong until then */
   dt_seg_picture_t *picture;
   dt_seg_memory_t memory;
+  dt_ai_gate_t gate; /* all NULL: none */
   _errand_t *errand; /* of dt_seg_encode_begin() */
 };
 
@@ -159,6 +160,23 @@ gboolean dt_seg_supports_box(const dt_seg_context_t *ctx)
   return ctx->model->family == DT_SEG_SAM;
 }
 
+void dt_seg_set_gate(dt_seg_context_t *ctx, const dt_ai_gate_t *gate)
+{
+  const dt_ai_gate_t none = { 0 };
+  pthread_mutex_lock(&ctx->lock);
+  ctx->gate = gate ? *gate : none;
+  pthread_mutex_unlock(&ctx->lock);
+}
+
+/* The one in force, for the whole of an encoding or question. */
+static dt_ai_gate_t _get_gate(dt_seg_context_t *ctx)
+{
+  pthread_mutex_lock(&ctx->lock);
+  const dt_ai_gate_t gate = ctx->gate;
+  pthread_mutex_unlock(&ctx->lock);
+  return gate;
+}
+
 /* --- encoding --- */
 
 static gboolean _check_rows(const dt_row_source_t *rows, GError **error)
@@ -174,9 +192,10 @@ static gboolean _check_rows(const dt_row_source_t *rows, GError **error)
 static gboolean _encode(dt_seg_context_t *ctx, dt_row_source_t *rows, dt_seg_progress_t progress,
                         void *user_data, GCancellable *cancellable, GError **error)
 {
-  dt_seg_picture_t *picture = _check_rows(rows, error) ? dt_seg_picture_encode(ctx->model, rows, progress,
-                                                                               user_data, cancellable, error)
-                                                       : NULL;
+  const dt_ai_gate_t gate = _get_gate(ctx);
+  dt_seg_picture_t *picture = NULL;
+  if(_check_rows(rows, error))
+    picture = dt_seg_picture_encode(ctx->model, rows, progress, user_data, &gate, cancellable, error);
   _set_picture(ctx, picture);
   return picture != NULL;
 }
@@ -392,7 +411,9 @@ dt_seg_answer_t *dt_seg_answer(dt_seg_context_t *ctx, const dt_seg_prompts_t *pr
                                GCancellable *cancellable, GError **error)
 {
   if(!_take(ctx, cancellable, error)) return NULL;
-  dt_seg_answer_t *answer = dt_seg_ask(ctx->model, ctx->picture, &ctx->memory, prompts, cancellable, error);
+  const dt_ai_gate_t gate = _get_gate(ctx);
+  dt_seg_answer_t *answer =
+      dt_seg_ask(ctx->model, ctx->picture, &ctx->memory, prompts, &gate, cancellable, error);
   _give(ctx);
   return answer;
 }

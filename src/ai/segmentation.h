@@ -113,6 +113,10 @@ gboolean dt_seg_prepare(dt_seg_context_t *ctx, GCancellable *cancellable, GError
 /** Whether boxes are understood. */
 gboolean dt_seg_supports_box(const dt_seg_context_t *ctx);
 
+/** What is called around every run of encoder and decoder from the next encoding or question on, or NULL. Copied; its
+ * user_data is used until the last of those that began with it is over. Forks have none. */
+void dt_seg_set_gate(dt_seg_context_t *ctx, const dt_ai_gate_t *gate);
+
 /** Encodes a picture, sRGB-encoded, 8 bits, interleaved; nothing is done when one is encoded already (see
  * dt_seg_reset_encoding()).
  * @return FALSE: see dt_ai_last_error() */

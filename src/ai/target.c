@@ -9,7 +9,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#define CACHE_SCHEMA 1
+#define CACHE_SCHEMA 2
 
 /* The setting that chooses a device, and the environment variable that wins over it. */
 static const struct

@@ -14,7 +14,7 @@ typedef struct dt_ai_target_t
   dt_ai_provider_t provider;
   char *device; ///< as its setting says: "0", "GPU.0", "high-performance"; "" for providers without a choice
   guint64 memory; ///< bytes of the device's memory to take, 0: no limit
-  char *cache;    ///< `<cachedir>/ai_v1_<provider>_ort<version>_<fingerprint>`, or NULL
+  char *cache;    ///< `<cachedir>/ai_v2_<provider>_ort<version>_<fingerprint>`, or NULL
   char *graphs;   ///< folder for compiled graphs, below cache, or NULL; exists once something is attached
 } dt_ai_target_t;
 

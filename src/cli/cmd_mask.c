@@ -153,7 +153,7 @@ static gboolean _encode(_run_t *run, GError **error)
                                   .cancellable = m->job.cancellable };
   char *label = dt_cli_display_basename(m->job.input);
   dt_cli_progress_begin(&m->progress, label);
-  run->object = dt_object_open_photo(run->seg, run->photo, m->job.input, &opts, error);
+  run->object = dt_mask_job_open(&m->job, run->seg, run->photo, &opts, error);
   run->photo = NULL; /* whatever became of it */
   dt_cli_progress_end(&m->progress);
   g_free(label);

@@ -45,6 +45,14 @@ static void _print_json_text(const char *key, const char *text)
   dt_cli_print_json_string(text);
 }
 
+static void _print_json_address(const char *pci)
+{
+  if(pci)
+    _print_json_text("pci", pci);
+  else
+    fputs(",\"pci\":null", stdout);
+}
+
 static void _print_json(const dt_ai_provider_desc_t *row, const dt_ai_provider_report_t *report)
 {
   printf("{\"schema_version\":1,\"provider\":\"%s\",\"works\":%s", row->config_string,
@@ -52,6 +60,7 @@ static void _print_json(const dt_ai_provider_desc_t *row, const dt_ai_provider_r
   _print_json_text("name", row->display_name);
   _print_json_text("reason", report->reason);
   _print_json_text("device", report->device);
+  _print_json_address(report->pci);
   _print_json_text("driver", report->driver);
   fputs(",\"devices\":[", stdout);
   for(guint i = 0; i < report->devices->len; i++)
@@ -61,6 +70,7 @@ static void _print_json(const dt_ai_provider_desc_t *row, const dt_ai_provider_r
            device->software ? "true" : "false", device->memory);
     _print_json_text("id", device->id);
     _print_json_text("name", device->name);
+    _print_json_address(device->pci);
     fputs("}", stdout);
   }
   puts("]}");

@@ -62,7 +62,7 @@ static char *_read_model(const char *folder)
 
 static dt_ai_cache_entry_t *_new_entry(const char *top, const char *path, char *model)
 {
-  /* ai_v1_<provider>_ort<version>_<fingerprint> */
+  /* ai_v2_<provider>_ort<version>_<fingerprint> */
   char **words = g_strsplit(top, "_", 5);
   const guint n = g_strv_length(words);
   GStatBuf status;

@@ -2,7 +2,7 @@
 /** @file
  * What is kept below the cache directory to spare work: compiled graphs, verdicts, measurements.
  *
- * A folder `ai_v1_<provider>_ort<version>_<fingerprint>` per runtime, driver and device, in it one per model. All of
+ * A folder `ai_v2_<provider>_ort<version>_<fingerprint>` per runtime, driver and device, in it one per model. All of
  * it may be deleted at any time; it is made again when needed.
  */
 #ifndef DT_COMMON_AI_CACHE_H

@@ -79,6 +79,41 @@ char *dt_gpu_nvidia_driver(void)
   return version;
 }
 
+// --- Addresses
+
+#define MAX_BUS 0xffu
+#define MAX_DEVICE 0x1fu
+#define MAX_FUNCTION 7u
+
+char *dt_gpu_pci_address_from(guint domain, guint bus, guint device, guint function)
+{
+  if(bus > MAX_BUS || device > MAX_DEVICE || function > MAX_FUNCTION) return NULL;
+  return g_strdup_printf("%04x:%02x:%02x.%x", domain, bus, device, function);
+}
+
+/* Digits and nothing else. */
+static gboolean _read_hex(const char *text, guint *number)
+{
+  const size_t n = strlen(text);
+  *number = (guint)g_ascii_strtoull(text, NULL, 16);
+  return n >= 1 && n <= 8 && strspn(text, "0123456789abcdefABCDEF") == n;
+}
+
+char *dt_gpu_pci_address(const char *text)
+{
+  char **halves = g_strsplit(text ? text : "", ".", -1),
+       **parts = g_strsplit(halves[0] ? halves[0] : "", ":", -1);
+  const guint n_halves = g_strv_length(halves), n = g_strv_length(parts);
+  guint domain = 0, bus, device, function = 0;
+  char *address = NULL;
+  if(n_halves <= 2 && (n == 2 || (n == 3 && _read_hex(parts[0], &domain))) && _read_hex(parts[n - 2], &bus)
+     && _read_hex(parts[n - 1], &device) && (n_halves < 2 || _read_hex(halves[1], &function)))
+    address = dt_gpu_pci_address_from(domain, bus, device, function);
+  g_strfreev(parts);
+  g_strfreev(halves);
+  return address;
+}
+
 // --- The list
 
 static void _free_gpu(gpointer data)

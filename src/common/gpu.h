@@ -33,6 +33,13 @@ GPtrArray *dt_gpu_list(void);
  * "migraphx", "openvino", else "webgpu"; NULL when there is no GPU. Static string. */
 const char *dt_gpu_suggest_runtime(const GPtrArray *gpus);
 
+/** A PCI address as drivers write it, in the form of /sys/bus/pci/devices: lower case, domain of at least four digits.
+ * "00000000:C1:00.0", "0000:c1:00" and "c1:00.0" are all "0000:c1:00.0"; a domain or function that is missing is 0.
+ * @return (transfer full), or NULL when @p text (or NULL) is no such address */
+char *dt_gpu_pci_address(const char *text);
+/** The same from its numbers; NULL when one is out of range (bus 255, device 31, function 7). */
+char *dt_gpu_pci_address_from(guint domain, guint bus, guint device, guint function);
+
 /** Version of the NVIDIA kernel module that runs ("550.54.15"; transfer full), or NULL. */
 char *dt_gpu_nvidia_driver(void);
 

@@ -4,6 +4,7 @@
 #include "libs/denoise_ai.h"
 #include "ai/restore_raw.h"
 #include "common/resample.h"
+#include "libs/gpu_share.h"
 #include "libs/mask_source.h"
 #include "libs/rawdenoise_ai.h"
 
@@ -493,9 +494,12 @@ gboolean dt_restore_job_run(dt_restore_context_t *ctx, const dt_restore_job_t *j
   if(!_spares_originals(job, picture->path, output, error) || !_open_mask(job, picture, &how.mask, error))
     return FALSE;
   const dt_provenance_t stamp = _make_stamp(job, ctx, 1000, 1000);
+  dt_gpu_share_t *share = dt_gpu_share_create(job->opencl, how.cancellable);
+  if(share) how.gate = dt_gpu_share_gate(share);
   const gboolean ok =
       picture->raw ? dt_rawdenoise_run(ctx, job, picture->raw, output, &how, &stamp, report, note, error)
                    : _run_developed(ctx, job, picture, output, &how, report, note, error);
+  dt_gpu_share_destroy(share);
   if(how.mask) dt_row_source_destroy(how.mask);
   return ok;
 }

@@ -6,6 +6,7 @@
 #define DT_LIBS_DENOISE_AI_H
 
 #include "ai/restore.h"
+#include "common/opencl.h"
 #include "imageio/dng.h"
 #include "imageio/imageio.h"
 
@@ -44,6 +45,7 @@ typedef struct dt_restore_job_t
   const char *version;    ///< of this program, for the stamp in the output; NULL: not told
   char *const *originals; ///< further files that no output may replace: the other inputs of a batch
   int n_originals;
+  dt_opencl_t *opencl; ///< whose graphics processors are shared (libs/gpu_share.h); NULL: nobody's
   dt_restore_opts_t restore;
 } dt_restore_job_t;
 

@@ -7,12 +7,24 @@
 #include "develop/masks/outline.h"
 #include "imageio/imageio.h"
 #include "libs/batch.h"
+#include "libs/gpu_share.h"
 
 #include <math.h>
 #include <string.h>
 
 /* so much of a cut-out is nothing, and as much short of all is all */
 #define DOUBT 0.02f
+
+dt_object_t *dt_mask_job_open(const dt_mask_job_t *job, const dt_seg_context_t *seg, dt_photo_t *photo,
+                              const dt_object_opts_t *opts, GError **error)
+{
+  dt_object_opts_t how = *opts;
+  dt_gpu_share_t *share = dt_gpu_share_create(job->opencl, how.cancellable);
+  if(share) how.gate = dt_gpu_share_gate(share);
+  dt_object_t *object = dt_object_open_photo(seg, photo, job->input, &how, error);
+  dt_gpu_share_destroy(share);
+  return object;
+}
 
 void dt_mask_measure(const float *mask, int width, int height, dt_mask_facts_t *facts)
 {

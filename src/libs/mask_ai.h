@@ -5,6 +5,8 @@
 #ifndef DT_LIBS_MASK_AI_H
 #define DT_LIBS_MASK_AI_H
 
+#include "common/opencl.h"
+#include "develop/masks/object.h"
 #include "develop/masks/overlay.h"
 #include "imageio/provenance.h"
 #include "libs/mask_prompts.h"
@@ -18,8 +20,14 @@ typedef struct dt_mask_job_t
   gboolean overwrite;
   int stream;                        ///< where the output `-` goes; 0: the standard output
   const dt_provenance_t *provenance; ///< what is written down in pictures that hold XMP; NULL: nothing
+  dt_opencl_t *opencl; ///< whose graphics processors are shared (libs/gpu_share.h); NULL: nobody's
   GCancellable *cancellable;
 } dt_mask_job_t;
+
+/** dt_object_open_photo() of job->input; where the encoder runs is shared with job->opencl.
+ * @param photo  transfer full, on failure too */
+dt_object_t *dt_mask_job_open(const dt_mask_job_t *job, const dt_seg_context_t *seg, dt_photo_t *photo,
+                              const dt_object_opts_t *opts, GError **error);
 
 /** Where a mask lies: pixels of at least one half. */
 typedef struct dt_mask_facts_t

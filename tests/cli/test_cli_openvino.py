@@ -64,7 +64,7 @@ class OpenVINO(runtimes.RuntimeTest):
 
     def kept_files(self):
         """Verdicts and compiled graphs; a file that is written anew is another file."""
-        paths = glob.glob(os.path.join(glob.escape(self.cache), "ai_v1_openvino_*", "*", "*"))
+        paths = glob.glob(os.path.join(glob.escape(self.cache), "ai_v2_openvino_*", "*", "*"))
         return {path: os.stat(path).st_mtime_ns for path in paths if path.endswith(".blob") or "/trial-" in path}
 
     def test_what_was_found_out_is_kept(self):

@@ -320,6 +320,16 @@ class Probing(FakeRuntimeTest):
                 self.assertEqual(len(pids), 1, "it was asked once, and then remembered")
                 self.assert_child_gone()
 
+    def test_addresses(self):
+        """By which programs know that another interface means the same graphics processor."""
+        expected = {"CUDA": ("0000:c1:00.0", ["0000:c1:00.0", None]), "MIGraphX": ("0000:03:00.0", ["0000:03:00.0", None]),
+                    "OpenVINO": (None, [None, "0000:0a:1f.2"]), "WebGPU": ("0000:41:00.1", ["0000:41:00.1", None]),
+                    "CPU": (None, [])}
+        for provider, (used, devices) in expected.items():
+            with self.subTest(provider):
+                row = self.row(provider)
+                self.assertEqual((row["pci"], [device["pci"] for device in row["devices"]]), (used, devices))
+
     def test_what_providers_says(self):
         for act, words in self.BAD.items():
             with self.subTest(act):
@@ -694,7 +704,7 @@ class Migraphx(FakeRuntimeTest):
         self.build(["MIGraphX"], "1.23.0", library="migraphx")
         self.assert_runs_on("MIGraphX", self.go())
         for words in self.attached():
-            self.assertRegex(words, r"\Aattach MIGraphX device_id=0 migraphx_fp16_enable=0 migraphx_model_cache_dir=%s/ai_v1_"
+            self.assertRegex(words, r"\Aattach MIGraphX device_id=0 migraphx_fp16_enable=0 migraphx_model_cache_dir=%s/ai_v2_"
                              % re.escape(self.cache))
 
     def test_rocm_when_migraphx_fails(self):
@@ -742,7 +752,7 @@ class Options(FakeRuntimeTest):
                                   ("NPU", (), {"DT_OPENVINO_DEVICE": "NPU"})):
             options = self.options("OpenVINO", *args, env=env)
             self.assertEqual((options["device_type"], options["precision"]), (device, "FP32"))
-            self.assertTrue(options["cache_dir"].startswith(self.cache + "/ai_v1_openvino_ort1.30.0_"), options)
+            self.assertTrue(options["cache_dir"].startswith(self.cache + "/ai_v2_openvino_ort1.30.0_"), options)
             self.assertTrue(os.path.isdir(options["cache_dir"]))
             self.assertEqual(len(options), 3)
 

@@ -52,6 +52,12 @@ int cuDeviceTotalMem_v2(size_t *bytes, int device)
   return 0;
 }
 
+int cuDeviceGetPCIBusId(char *address, int size, int device)
+{
+  snprintf(address, (size_t)size, "00000000:C1:00.0");
+  return device != 100;
+}
+
 int cuGetErrorString(int code, const char **text)
 {
   *text = code == 100 ? "no CUDA-capable device is detected" : NULL;
@@ -78,6 +84,12 @@ int hipDeviceTotalMem(size_t *bytes, int device)
   return 0;
 }
 
+int hipDeviceGetPCIBusId(char *address, int size, int device)
+{
+  snprintf(address, (size_t)size, device == 0 ? "0000:03:00" : "none");
+  return 0;
+}
+
 int hipDriverGetVersion(int *version)
 {
   *version = 60342134;
@@ -98,12 +110,31 @@ const char *hipGetErrorString(int code)
 #elif defined(FAKE_VULKAN)
 
 static int _instance;
+static uint32_t _api_version; /* that the instance was made for */
+
+static uint32_t _version(void)
+{
+  return 1u << 22 | (uint32_t)_number("FAKE_VULKAN_MINOR", 3) << 12;
+}
+
+int vkEnumerateInstanceVersion(uint32_t *version)
+{
+  *version = _version();
+  return 0;
+}
 
 int vkCreateInstance(const void *info, const void *allocator, void **instance)
 {
+  const char *application;
   (void)allocator;
   *instance = &_instance;
-  return *(const int *)info == 1 ? _number("FAKE_ERROR", 0) : -3;
+  memcpy(&application, (const char *)info + 24, sizeof application);
+  _api_version = 1u << 22;
+  if(application) memcpy(&_api_version, application + 44, sizeof _api_version);
+  if(_version() == 1u << 22 && _api_version != 1u << 22) return -9;
+  return *(const int *)info == 1 && (!application || *(const int *)(const void *)application == 0)
+             ? _number("FAKE_ERROR", 0)
+             : -3;
 }
 
 void vkDestroyInstance(void *instance, const void *allocator)
@@ -129,6 +160,33 @@ void vkGetPhysicalDeviceProperties(void *device, void *properties)
   memset(properties, 0xff, 824);
   memcpy(properties, head, sizeof head);
   snprintf((char *)properties + sizeof head, 256, "Fake GPU %u", number);
+}
+
+/* The second device does not know its address. */
+int vkEnumerateDeviceExtensionProperties(void *device, const char *layer, uint32_t *count, void *extensions)
+{
+  static const char *const known[] = { "VK_KHR_swapchain", "VK_EXT_pci_bus_info" };
+  const uint32_t there = (uintptr_t)device == 2 ? 1 : 2;
+  if(layer) return -6;
+  const uint32_t room = extensions ? *count : 0;
+  for(*count = extensions ? 0 : there; *count < room && *count < there; ++*count)
+  {
+    memset((char *)extensions + (size_t)*count * 260, 0xff, 260);
+    snprintf((char *)extensions + (size_t)*count * 260, 256, "%s", known[*count]);
+  }
+  return extensions && *count < there ? 5 : 0;
+}
+
+void vkGetPhysicalDeviceProperties2(void *device, void *properties)
+{
+  char *pci;
+  const uint32_t kinds[] = { 1000059001, 1000212000 }, address[] = { 0, 0x41, 0, 1 };
+  memcpy(&pci, (char *)properties + 8, sizeof pci);
+  if(_api_version < (1u << 22 | 1u << 12) || (uintptr_t)device == 2 || memcmp(properties, &kinds[0], 4) != 0
+     || memcmp(pci, &kinds[1], 4) != 0)
+    abort();
+  vkGetPhysicalDeviceProperties(device, (char *)properties + 16);
+  memcpy(pci + 16, address, sizeof address);
 }
 
 void vkGetPhysicalDeviceMemoryProperties(void *device, void *memory)
@@ -186,8 +244,9 @@ void ov_available_devices_free(names_t *names)
 int ov_core_get_property(const void *core, const char *device, const char *key, char **value)
 {
   (void)core;
-  if(strcmp(key, "FULL_DEVICE_NAME") != 0 || strcmp(device, "CPU") != 0) return -1;
-  *value = strdup("Fake Core i9");
+  const int cpu = strcmp(device, "CPU") == 0;
+  if(strcmp(key, cpu ? "FULL_DEVICE_NAME" : "DEVICE_PCI_INFO") != 0) return -1;
+  *value = strdup(cpu ? "Fake Core i9" : "{domain: 0 bus: 10 device: 0x1f function: 2}");
   return 0;
 }
 

@@ -212,6 +212,9 @@ static void test_side_by_side(void **state)
   assert_string_equal(dt_ai_get_device(a), "Fake GeForce 100");
   assert_string_equal(dt_ai_get_device(b), "Fake Core i9");
   assert_null(dt_ai_get_device(c));
+  assert_string_equal(dt_ai_get_pci(a), "0000:c1:00.0");
+  assert_null(dt_ai_get_pci(b)); /* OpenVINO's "CPU" */
+  assert_null(dt_ai_get_pci(c));
   assert_string_equal(dt_ai_get_placement(a), "CUDA 6");
   assert_string_equal(dt_ai_get_placement(b), "OpenVINO 6");
   assert_string_equal(dt_ai_get_placement(c), "CPU 6");
@@ -220,6 +223,36 @@ static void test_side_by_side(void **state)
   assert_true(_works(a) && _works(c));
   dt_ai_unload_model(a);
   dt_ai_unload_model(c);
+}
+
+/* The address is the chosen device's, also when the driver is not asked again; and none when it may be another's. */
+static void test_address(void **state)
+{
+  static const struct
+  {
+    const char *devices;
+    dt_ai_provider_t provider;
+    const char *pci;
+  } cases[] = {
+    { "2", DT_AI_PROVIDER_MIGRAPHX, "0000:03:00.0" },
+    { "1", DT_AI_PROVIDER_WEBGPU, "0000:41:00.1" },
+    { "2", DT_AI_PROVIDER_WEBGPU, "0000:41:00.1" }, /* the second is software */
+    { "3", DT_AI_PROVIDER_WEBGPU, NULL },
+  };
+  for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+  {
+    g_setenv("FAKE_DEVICES", cases[i].devices, TRUE);
+    _begin(state);
+    for(int again = 0; again < 2; again++)
+    {
+      dt_ai_context_t *ctx = _load(cases[i].provider);
+      assert_int_equal(dt_ai_get_provider(ctx), cases[i].provider);
+      if(g_strcmp0(dt_ai_get_pci(ctx), cases[i].pci) != 0)
+        fail_msg("%s devices: %s instead of %s", cases[i].devices, dt_ai_get_pci(ctx), cases[i].pci);
+      dt_ai_unload_model(ctx);
+    }
+  }
+  g_unsetenv("FAKE_DEVICES");
 }
 
 /* This way of loading never fails for a provider: the CPU steps in, and the context tells why. */
@@ -509,6 +542,7 @@ int main(int argc, char **argv)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(test_switching, _begin),
     cmocka_unit_test_setup(test_side_by_side, _begin),
+    cmocka_unit_test_setup(test_address, _begin),
     cmocka_unit_test_setup(test_fallback, _begin),
     cmocka_unit_test_setup(test_threads, _begin),
     cmocka_unit_test_setup(test_report, _begin),

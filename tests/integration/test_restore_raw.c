@@ -304,6 +304,42 @@ static void test_remainders(void **state)
   dt_restore_free(ctx);
 }
 
+/* --- gates --- */
+
+static void _count(const char *pci, void *counter)
+{
+  g_assert(pci == NULL); /* the CPU has none */
+  g_atomic_int_inc((gint *)counter);
+}
+
+/* The runs by which the gain is found are runs, too. */
+static void test_gate(void **state)
+{
+  (void)state;
+  static const struct
+  {
+    const char *id;
+    gboolean finds_gain;
+  } cases[] = { { "rawdenoise-unet", FALSE }, { "rawdenoise-tiny", TRUE } };
+  for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+  {
+    gint calls = 0;
+    const dt_ai_gate_t gate = { _count, _count, &calls };
+    const dt_restore_opts_t opts = { .gate = &gate };
+    dt_restore_context_t *ctx = _load(cases[i].id, FALSE, 128);
+    dt_mosaic_t m = _bayer(500, 300, 0, 0, 0.8);
+    dt_restore_report_t report;
+    test_image_t out = _denoise(ctx, &m, &opts, &report);
+    const int tiles = report.plan.columns * report.plan.rows;
+    assert_true(tiles > 1 && calls % 2 == 0);
+    assert_int_equal(calls / 2 > tiles, cases[i].finds_gain);
+    assert_in_range(calls / 2, tiles, tiles + 9);
+    test_image_free(&out);
+    _free(&m);
+    dt_restore_free(ctx);
+  }
+}
+
 /* --- strength --- */
 
 static void test_strength(void **state)
@@ -488,6 +524,7 @@ int main(void)
     cmocka_unit_test(test_phases),
     cmocka_unit_test(test_sites_return),
     cmocka_unit_test(test_remainders),
+    cmocka_unit_test(test_gate),
     cmocka_unit_test(test_strength),
     cmocka_unit_test(test_mask),
     cmocka_unit_test(test_saturation),

@@ -23,8 +23,8 @@ static int _list(const char *provider)
   for(guint i = 0; devices && i < devices->len; i++)
   {
     const dt_ai_device_t *device = g_ptr_array_index(devices, i);
-    printf("%s|%s|%s|%" G_GUINT64_FORMAT "\n", device->id, device->name,
-           device->software ? "software" : "hardware", device->memory);
+    printf("%s|%s|%s|%" G_GUINT64_FORMAT "|%s\n", device->id, device->name,
+           device->software ? "software" : "hardware", device->memory, device->pci ? device->pci : "-");
   }
   if(devices) printf("%u devices\n", devices->len);
   if(driver) printf("driver: %s\n", driver);
@@ -122,12 +122,13 @@ static void test_cuda(void **state)
 {
   (void)state;
   _assert_lists("CUDA", NULL,
-                "0|Fake GeForce 100|hardware|1677721600\n1|Fake GeForce 101|hardware|1694498816\n2 devices\n"
+                "0|Fake GeForce 100|hardware|1677721600|0000:c1:00.0\n1|Fake GeForce "
+                "101|hardware|1694498816|-\n2 devices\n"
                 "driver: CUDA 12.4\n");
   _write("proc/driver/nvidia/version",
          "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5\n");
   _assert_lists("CUDA", "FAKE_DEVICES=1",
-                "0|Fake GeForce 100|hardware|1677721600\n1 devices\n"
+                "0|Fake GeForce 100|hardware|1677721600|0000:c1:00.0\n1 devices\n"
                 "driver: CUDA 12.4, kernel module 550.54.15\n");
 }
 
@@ -146,12 +147,12 @@ static void test_hip(void **state)
   (void)state;
   /* the second does not tell its name */
   _assert_lists("MIGraphX", NULL,
-                "0|Fake Radeon 0|hardware|1073741824\n1|1|hardware|2147483648\n2 devices\n"
+                "0|Fake Radeon 0|hardware|1073741824|0000:03:00.0\n1|1|hardware|2147483648|-\n2 devices\n"
                 "driver: HIP 6.3.42134\n");
   _write("sys/module/amdgpu/version", "6.10.5\n");
-  _assert_lists(
-      "MIGraphX", "FAKE_DEVICES=1",
-      "0|Fake Radeon 0|hardware|1073741824\n1 devices\ndriver: HIP 6.3.42134, kernel module 6.10.5\n");
+  _assert_lists("MIGraphX", "FAKE_DEVICES=1",
+                "0|Fake Radeon 0|hardware|1073741824|0000:03:00.0\n1 devices\ndriver: HIP 6.3.42134, kernel "
+                "module 6.10.5\n");
 }
 
 static void test_hip_fails(void **state)
@@ -165,8 +166,13 @@ static void test_hip_fails(void **state)
 static void test_vulkan(void **state)
 {
   (void)state;
-  _assert_lists("WebGPU", NULL,
-                "0|Fake GPU 1|hardware|4563402752\n1|Fake GPU 2|software|4563402752\n2 devices\n"
+  _assert_lists(
+      "WebGPU", NULL,
+      "0|Fake GPU 1|hardware|4563402752|0000:41:00.1\n1|Fake GPU 2|software|4563402752|-\n2 devices\n"
+      "driver: Vulkan 1.3.260, driver 550.54.15\n");
+  /* a library of Vulkan 1.0 cannot tell an address */
+  _assert_lists("WebGPU", "FAKE_VULKAN_MINOR=0",
+                "0|Fake GPU 1|hardware|4563402752|-\n1|Fake GPU 2|software|4563402752|-\n2 devices\n"
                 "driver: Vulkan 1.3.260, driver 550.54.15\n");
   _assert_fails_with("WebGPU", "FAKE_DEVICES=0", "found no device");
   _assert_fails_with("WebGPU", "FAKE_ERROR=-9", "VK_ERROR_INCOMPATIBLE_DRIVER");
@@ -180,8 +186,9 @@ static void test_vulkan(void **state)
 static void test_openvino(void **state)
 {
   (void)state;
-  static const char expected[] = "CPU|Fake Core i9|hardware|0\nGPU.0|GPU.0|hardware|0\n2 devices\n"
-                                 "driver: OpenVINO 2025.4.1-fake\n";
+  static const char expected[] =
+      "CPU|Fake Core i9|hardware|0|-\nGPU.0|GPU.0|hardware|0|0000:0a:1f.2\n2 devices\n"
+      "driver: OpenVINO 2025.4.1-fake\n";
   _assert_lists("OpenVINO", NULL, expected);
   const char *const beside[] = { "DT_TEST_BESIDE=" DT_TEST_DRIVERS, NULL };
   char *out = _run("OpenVINO", beside);

@@ -221,9 +221,61 @@ static void test_suggest(void **state)
   _assert_suggests("cuda13");
 }
 
+static void test_addresses(void **state)
+{
+  (void)state;
+  static const char *const cases[][2] = {
+    { "0000:01:00.0", "0000:01:00.0" },
+    { "00000000:C1:1F.7", "0000:c1:1f.7" },
+    { "0000:0A:00", "0000:0a:00.0" },
+    { "01:00.0", "0000:01:00.0" },
+    { "1:2.3", "0000:01:02.3" },
+    { "00010000:01:00.0", "10000:01:00.0" },
+    { "ffffffff:ff:1f.7", "ffffffff:ff:1f.7" },
+    { NULL, NULL },
+    { "", NULL },
+    { "N/A", NULL },
+    { "0000:01:00.8", NULL },
+    { "0000:01:20.0", NULL },
+    { "0000:100:00.0", NULL },
+    { "100000000:01:00.0", NULL },
+    { "0000:01:00.0 ", NULL },
+    { " 0000:01:00.0", NULL },
+    { "0000:01:00.", NULL },
+    { "0000:01:00.0.0", NULL },
+    { "0000:0000:01:00.0", NULL },
+    { "0000::00.0", NULL },
+    { ":01:00.0", NULL },
+    { "01", NULL },
+    { "0x0:01:00.0", NULL },
+    { "-1:01:00.0", NULL },
+    { ".0", NULL },
+    { ":", NULL },
+  };
+  for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+  {
+    char *address = dt_gpu_pci_address(cases[i][0]);
+    if(g_strcmp0(address, cases[i][1]) != 0)
+      fail_msg("\"%s\": \"%s\" instead of \"%s\"", cases[i][0], address, cases[i][1]);
+    g_free(address);
+  }
+}
+
+static void test_address_from_numbers(void **state)
+{
+  (void)state;
+  char *address = dt_gpu_pci_address_from(0x10000, 255, 31, 7);
+  assert_string_equal(address, "10000:ff:1f.7");
+  g_free(address);
+  assert_null(dt_gpu_pci_address_from(0, 256, 0, 0));
+  assert_null(dt_gpu_pci_address_from(0, 0, 32, 0));
+  assert_null(dt_gpu_pci_address_from(0, 0, 0, 8));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_addresses),      cmocka_unit_test(test_address_from_numbers),
     cmocka_unit_test(test_nothing),        cmocka_unit_test(test_list),
     cmocka_unit_test(test_left_out),       cmocka_unit_test(test_nvidia_version),
     cmocka_unit_test(test_suggest_nvidia), cmocka_unit_test(test_suggest),

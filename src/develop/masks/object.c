@@ -90,8 +90,10 @@ static gboolean _encode(dt_object_t *self, const dt_object_opts_t *opts, GError 
   if(!dt_object_read_photo(self, opts->cancellable, error)) return FALSE;
   const double start = _now();
   dt_row_source_t *rows = dt_photo_rows(self->photo);
+  dt_seg_set_gate(self->seg, opts->gate);
   const gboolean ok =
       dt_seg_encode(self->seg, rows, opts->progress, opts->progress_data, opts->cancellable, error);
+  dt_seg_set_gate(self->seg, NULL);
   dt_row_source_destroy(rows);
   self->encoding = _now() - start;
   return ok;

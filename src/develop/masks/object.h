@@ -20,6 +20,7 @@ typedef struct dt_object_opts_t
   gboolean no_cache;   ///< neither look for the encoded picture on disk nor keep it there
   dt_seg_progress_t progress; ///< of encoding
   void *progress_data;
+  const dt_ai_gate_t *gate; ///< around the encoder's run, or NULL; borrowed while it is opened
   GCancellable *cancellable;
 } dt_object_opts_t;
 
