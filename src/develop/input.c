@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Opens photographs for pixelpipes and hands out rectangles of them. */
+#include "develop/input.h"
+
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* rows read from a picture at once */
+#define BAND 64
+
+struct dt_dev_input_t
+{
+  gint references;
+  dt_iop_image_t image;
+  dt_raw_t *raw;               /* or NULL */
+  dt_imageio_reader_t *reader; /* of a picture from a file, for its metadata, or NULL */
+  float *pixels;               /* of a picture, or NULL */
+};
+
+/* linear Rec.709 to linear Rec.2020, both D65: ITU-R BT.2087-0, M2 */
+static const float _rec709_to_rec2020[9] = { 0.6274040f, 0.3292820f, 0.0433136f, 0.0690970f, 0.9195400f,
+                                             0.0113612f, 0.0163916f, 0.0880132f, 0.8955950f };
+
+/* --- raws --- */
+
+static void _multiply(const float *a, const float *b, int columns, float *out)
+{
+  for(int row = 0; row < 3; row++)
+    for(int column = 0; column < columns; column++)
+    {
+      out[row * columns + column] = 0;
+      for(int k = 0; k < 3; k++) out[row * columns + column] += a[3 * row + k] * b[k * columns + column];
+    }
+}
+
+dt_dev_input_t *dt_dev_input_new_raw(dt_raw_t *raw)
+{
+  dt_dev_input_t *input = g_new0(dt_dev_input_t, 1);
+  input->references = 1;
+  input->raw = raw;
+  dt_iop_image_t *image = &input->image;
+  image->width = raw->mosaic.width;
+  image->height = raw->mosaic.height;
+  image->mosaic = &raw->mosaic;
+  for(int c = 0; c < 4; c++) image->neutral[c] = raw->neutral[c];
+  float to_rec709[12];
+  dt_raw_colours_to_rec709(raw, to_rec709);
+  _multiply(_rec709_to_rec2020, to_rec709, raw->mosaic.sensor == DT_SENSOR_FOUR ? 4 : 3, image->to_working);
+  image->iso = raw->iso;
+  image->baseline_exposure = raw->baseline_exposure;
+  image->crop_x = raw->crop_x;
+  image->crop_y = raw->crop_y;
+  image->crop_width = raw->crop_width;
+  image->crop_height = raw->crop_height;
+  image->orientation = raw->orientation;
+  return input;
+}
+
+static dt_dev_input_t *_open_raw(const char *path, GError **error)
+{
+  dt_raw_t *raw = dt_raw_open(path, error);
+  return raw ? dt_dev_input_new_raw(raw) : NULL;
+}
+
+/* --- pictures --- */
+
+dt_dev_input_t *dt_dev_input_new_picture(float *pixels, int width, int height, int orientation)
+{
+  dt_dev_input_t *input = g_new0(dt_dev_input_t, 1);
+  input->references = 1;
+  input->pixels = pixels;
+  input->image = (dt_iop_image_t){ .width = width,
+                                   .height = height,
+                                   .neutral = { 1, 1, 1, 1 },
+                                   .crop_width = width,
+                                   .crop_height = height,
+                                   .orientation = orientation };
+  return input;
+}
+
+/* A row of any channels as four: grey is spread, without alpha the fourth is 1. */
+static void _spread(const float *in, int channels, int width, float *out)
+{
+  const int colours = DT_ROW_COLOURS(channels);
+  for(int x = 0; x < width; x++)
+  {
+    const float *from = in + (size_t)x * (size_t)channels;
+    for(int c = 0; c < 3; c++) out[4 * x + c] = from[colours == 3 ? c : 0];
+    out[4 * x + 3] = DT_ROW_HAS_ALPHA(channels) ? from[colours] : 1.0f;
+  }
+}
+
+static gboolean _read_picture(dt_row_source_t *in, float *pixels, float *band, GCancellable *cancellable,
+                              GError **error)
+{
+  const size_t stride = (size_t)in->width * (size_t)in->channels;
+  for(int y = 0; y < in->height; y += BAND)
+  {
+    const int n = MIN(BAND, in->height - y);
+    if(g_cancellable_is_cancelled(cancellable))
+    {
+      g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
+      return FALSE;
+    }
+    if(!in->read(in, y, n, band, error)) return FALSE;
+    for(int i = 0; i < n; i++)
+      _spread(band + (size_t)i * stride, in->channels, in->width,
+              pixels + (size_t)(y + i) * (size_t)in->width * 4);
+  }
+  return TRUE;
+}
+
+static float *_load_picture(dt_row_source_t *in, GCancellable *cancellable, GError **error)
+{
+  float *pixels = dt_memory_try_large((size_t)in->width * (size_t)in->height * 4, sizeof(float));
+  float *band = dt_memory_try_large((size_t)in->width * (size_t)in->channels * BAND, sizeof(float));
+  gboolean fine = pixels && band;
+  if(fine)
+    fine = _read_picture(in, pixels, band, cancellable, error);
+  else
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for a picture of %d × %d.",
+                in->width, in->height);
+  free(band);
+  if(!fine) g_clear_pointer(&pixels, free);
+  return pixels;
+}
+
+static dt_dev_input_t *_open_picture(const char *path, const char *assume_profile, GCancellable *cancellable,
+                                     GError **error)
+{
+  dt_imageio_reader_t *reader = dt_imageio_open(path, assume_profile, error);
+  if(!reader) return NULL;
+  float *pixels = _load_picture(&reader->source, cancellable, error);
+  if(!pixels)
+  {
+    dt_row_source_destroy(&reader->source);
+    return NULL;
+  }
+  dt_dev_input_t *input = dt_dev_input_new_picture(pixels, reader->source.width, reader->source.height,
+                                                   reader->metadata.orientation);
+  input->reader = reader;
+  return input;
+}
+
+dt_dev_input_t *dt_dev_input_open(const char *path, const char *assume_profile, GCancellable *cancellable,
+                                  GError **error)
+{
+  return dt_raw_is_raw(path) ? _open_raw(path, error)
+                             : _open_picture(path, assume_profile, cancellable, error);
+}
+
+/* --- life and questions --- */
+
+dt_dev_input_t *dt_dev_input_ref(dt_dev_input_t *input)
+{
+  g_atomic_int_inc(&input->references);
+  return input;
+}
+
+void dt_dev_input_unref(dt_dev_input_t *input)
+{
+  if(!input || !g_atomic_int_dec_and_test(&input->references)) return;
+  if(input->reader) dt_row_source_destroy(&input->reader->source);
+  dt_raw_free(input->raw);
+  free(input->pixels);
+  g_free(input);
+}
+
+const dt_iop_image_t *dt_dev_input_image(const dt_dev_input_t *input)
+{
+  return &input->image;
+}
+
+int dt_dev_input_channels(const dt_dev_input_t *input)
+{
+  return DT_IOP_IS_MOSAIC(&input->image) ? 1 : 4;
+}
+
+const dt_raw_t *dt_dev_input_raw(const dt_dev_input_t *input)
+{
+  return input->raw;
+}
+
+const dt_metadata_t *dt_dev_input_metadata(const dt_dev_input_t *input)
+{
+  return input->reader ? &input->reader->metadata : NULL;
+}
+
+/* --- rectangles --- */
+
+/* @p n samples from column @p x of row @p y on, each @p step samples from the last, as they are stored. */
+static void _read_codes(const dt_mosaic_t *m, int x, int y, int n, float *out)
+{
+  const size_t start = (size_t)y * m->stride + (size_t)x * m->step;
+  if(m->is_float)
+    for(int i = 0; i < n; i++) out[i] = ((const float *)m->samples)[start + (size_t)i * m->step];
+  else
+    for(int i = 0; i < n; i++) out[i] = ((const guint16 *)m->samples)[start + (size_t)i * m->step];
+}
+
+/* Three samples of each pixel, and a fourth that is 0. */
+static void _read_samples(const dt_mosaic_t *m, int x, int y, int n, float *out)
+{
+  for(int i = 0; i < n; i++)
+  {
+    const size_t at = (size_t)y * m->stride + (size_t)(x + i) * m->step;
+    for(size_t c = 0; c < 3; c++)
+      out[4 * i + (int)c] =
+          m->is_float ? ((const float *)m->samples)[at + c] : ((const guint16 *)m->samples)[at + c];
+    out[4 * i + 3] = 0.0f;
+  }
+}
+
+void dt_dev_input_read(const dt_dev_input_t *input, const dt_iop_roi_t *roi, float *out)
+{
+  const dt_mosaic_t *m = input->image.mosaic;
+  const size_t stride = (size_t)roi->width * (size_t)dt_dev_input_channels(input);
+#pragma omp parallel for
+  for(int y = 0; y < roi->height; y++)
+  {
+    float *row = out + (size_t)y * stride;
+    if(!m)
+      memcpy(row, input->pixels + ((size_t)(roi->y + y) * (size_t)input->image.width + (size_t)roi->x) * 4,
+             stride * sizeof(float));
+    else if(DT_IOP_IS_MOSAIC(&input->image))
+      _read_codes(m, roi->x, roi->y + y, roi->width, row);
+    else
+      _read_samples(m, roi->x, roi->y + y, roi->width, row);
+  }
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A pipe's life, its plan, and its result whole or as rows. */
+#include "develop/pixelpipe.h"
+
+#include "develop/pixelpipe_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SCREEN_CACHE ((guint64)256 << 20)
+
+/* --- life --- */
+
+static guint64 _standard_cache(dt_opencl_pipe_t type)
+{
+  return type == DT_OPENCL_FULL || type == DT_OPENCL_PREVIEW || type == DT_OPENCL_PREVIEW2 ? SCREEN_CACHE : 0;
+}
+
+dt_dev_pixelpipe_t *dt_dev_pixelpipe_create(dt_dev_input_t *input, const dt_dev_pixelpipe_opts_t *opts)
+{
+  dt_dev_pixelpipe_t *pipe = g_new0(dt_dev_pixelpipe_t, 1);
+  pipe->opts = *opts;
+  pipe->name = g_strdup(opts->name);
+  pipe->opts.name = NULL;
+  pipe->input = dt_dev_input_ref(input);
+  pipe->cache = dt_dev_cache_create(opts->cache ? opts->cache : _standard_cache(opts->type));
+  pipe->generation = g_atomic_rc_box_new0(gint);
+  pthread_mutex_init(&pipe->lock, NULL);
+  return pipe;
+}
+
+void dt_dev_pixelpipe_destroy(dt_dev_pixelpipe_t *pipe)
+{
+  if(!pipe) return;
+  dt_dev_plan_unref(pipe->plan);
+  dt_dev_cache_destroy(pipe->cache);
+  dt_dev_input_unref(pipe->input);
+  g_atomic_rc_box_release(pipe->generation);
+  pthread_mutex_destroy(&pipe->lock);
+  g_free(pipe->name);
+  g_free(pipe);
+}
+
+gboolean dt_dev_pixelpipe_set(dt_dev_pixelpipe_t *pipe, const dt_dev_setting_t *settings, int n,
+                              GError **error)
+{
+  dt_dev_plan_t *plan = dt_dev_plan_new(pipe->input, &pipe->opts, settings, n, error);
+  if(!plan) return FALSE;
+  pthread_mutex_lock(&pipe->lock);
+  dt_dev_plan_t *before = pipe->plan;
+  dt_dev_plan_set_focus(plan, before);
+  pipe->plan = plan;
+  g_atomic_int_inc(pipe->generation);
+  pthread_mutex_unlock(&pipe->lock);
+  dt_dev_plan_unref(before);
+  return TRUE;
+}
+
+gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height)
+{
+  pthread_mutex_lock(&pipe->lock);
+  const gboolean known = pipe->plan != NULL;
+  if(known)
+  {
+    *width = pipe->plan->width;
+    *height = pipe->plan->height;
+  }
+  pthread_mutex_unlock(&pipe->lock);
+  return known;
+}
+
+/* --- a rectangle --- */
+
+static gboolean _check_roi(const dt_dev_plan_t *plan, const dt_iop_roi_t *roi, GError **error)
+{
+  if(roi->x >= 0 && roi->y >= 0 && roi->width > 0 && roi->height > 0 && roi->width <= plan->width - roi->x
+     && roi->height <= plan->height - roi->y)
+    return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+              "The rectangle of %d × %d at %d, %d is not inside the result of %d × %d.", roi->width,
+              roi->height, roi->x, roi->y, plan->width, plan->height);
+  return FALSE;
+}
+
+static gboolean _run(dt_dev_run_t *run, const dt_iop_roi_t *wanted, float *pixels, GError **error)
+{
+  const dt_iop_roi_t all = { 0, 0, run->plan->width, run->plan->height, 1.0 }, *roi = wanted ? wanted : &all;
+  return _check_roi(run->plan, roi, error) && dt_dev_run_part(run, roi, pixels, (gsize)roi->width * 4, error);
+}
+
+gboolean dt_dev_pixelpipe_run(dt_dev_pixelpipe_t *pipe, const dt_iop_roi_t *roi, float *pixels,
+                              GCancellable *cancellable, dt_dev_run_report_t *report, GError **error)
+{
+  dt_dev_run_t run;
+  const gint64 begun = g_get_monotonic_time();
+  const gboolean fine = dt_dev_run_begin(&run, pipe, cancellable, error) && _run(&run, roi, pixels, error);
+  dt_dev_run_end(&run);
+  run.report.seconds = (double)(g_get_monotonic_time() - begun) / G_USEC_PER_SEC;
+  if(report) *report = run.report;
+  return fine;
+}
+
+/* --- rows --- */
+
+typedef struct _rows_t
+{
+  dt_row_source_t source;
+  dt_dev_pixelpipe_t *pipe;
+  GCancellable *cancellable;
+  dt_dev_run_t run;
+  gboolean begun;
+  int y, n; /* the rows that are here */
+  int band; /* rows computed at once */
+  float *pixels;
+} _rows_t;
+
+/* As many rows as fit with the rows themselves: every band computes the margins of its modules anew. */
+static int _choose_band(const dt_dev_run_t *run)
+{
+  int band = run->plan->height;
+  for(;; band = (band + 1) / 2)
+  {
+    guint64 largest;
+    dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1];
+    /* in the middle, where margins are whole */
+    const dt_iop_roi_t roi = { 0, (run->plan->height - band) / 2, run->plan->width, band, 1.0 };
+    dt_dev_plan_rois(run->plan, &roi, rois);
+    const guint64 rows = (guint64)band * (guint64)run->plan->width * 4 * sizeof(float);
+    if(band == 1 || rows + dt_dev_plan_memory(run->plan, rois, 0, &largest) <= run->memory) return band;
+  }
+}
+
+static gboolean _begin_rows(_rows_t *self, GError **error)
+{
+  if(self->begun) return TRUE;
+  self->begun = dt_dev_run_begin(&self->run, self->pipe, self->cancellable, error);
+  if(!self->begun)
+  {
+    dt_dev_run_end(&self->run);
+    return FALSE;
+  }
+  self->band = _choose_band(&self->run);
+  self->pixels = malloc((gsize)self->band * (gsize)self->source.width * 4 * sizeof(float));
+  if(self->pixels) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for %d rows.", self->band);
+  return FALSE;
+}
+
+static gboolean _compute_band(_rows_t *self, int y, GError **error)
+{
+  const dt_iop_roi_t roi = { 0, y, self->source.width, MIN(self->band, self->source.height - y), 1.0 };
+  self->y = y;
+  self->n = 0;
+  if(!dt_dev_run_part(&self->run, &roi, self->pixels, (gsize)roi.width * 4, error)) return FALSE;
+  self->n = roi.height;
+  return TRUE;
+}
+
+static gboolean _read_rows(dt_row_source_t *source, int y, int n, float *rows, GError **error)
+{
+  _rows_t *self = (_rows_t *)source;
+  const gsize stride = (gsize)source->width * 4;
+  if(!_begin_rows(self, error)) return FALSE;
+  for(int i = 0; i < n; i++)
+  {
+    const int row = y + i;
+    if((row < self->y || row >= self->y + self->n) && !_compute_band(self, row, error)) return FALSE;
+    memcpy(rows + (gsize)i * stride, self->pixels + (gsize)(row - self->y) * stride, stride * sizeof(float));
+  }
+  return TRUE;
+}
+
+static void _destroy_rows(dt_row_source_t *source)
+{
+  _rows_t *self = (_rows_t *)source;
+  if(self->begun) dt_dev_run_end(&self->run);
+  g_clear_object(&self->cancellable);
+  free(self->pixels);
+  g_free(self);
+}
+
+dt_row_source_t *dt_dev_pixelpipe_rows(dt_dev_pixelpipe_t *pipe, GCancellable *cancellable)
+{
+  _rows_t *self = g_new0(_rows_t, 1);
+  self->source = (dt_row_source_t){ .channels = DT_ROW_RGBA,
+                                    .space = DT_ROW_LINEAR_REC709,
+                                    .memory = pipe->opts.memory,
+                                    .read = _read_rows,
+                                    .destroy = _destroy_rows };
+  dt_dev_pixelpipe_size(pipe, &self->source.width, &self->source.height);
+  self->pipe = pipe;
+  if(cancellable) self->cancellable = g_object_ref(cancellable);
+  return &self->source;
+}

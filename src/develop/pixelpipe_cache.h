@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/** @file
+ * Rectangles of pixels between modules, counted by references, and those that a pipe keeps between runs.
+ */
+#ifndef DT_DEVELOP_PIXELPIPE_CACHE_H
+#define DT_DEVELOP_PIXELPIPE_CACHE_H
+
+#include "common/errors.h"
+#include "iop/iop.h"
+
+typedef struct dt_dev_buffer_t
+{
+  dt_iop_roi_t roi;
+  int channels;
+  float *data;
+} dt_dev_buffer_t;
+
+/** Pixels that are not set. NULL with DT_AI_ERROR_MEMORY. */
+dt_dev_buffer_t *dt_dev_buffer_new(const dt_iop_roi_t *roi, int channels, GError **error);
+dt_dev_buffer_t *dt_dev_buffer_ref(dt_dev_buffer_t *buffer);
+/** NULL is fine. References may be dropped by any thread. */
+void dt_dev_buffer_unref(dt_dev_buffer_t *buffer);
+guint64 dt_dev_buffer_bytes(const dt_dev_buffer_t *buffer);
+
+typedef struct dt_dev_cache_t dt_dev_cache_t;
+
+/** Keeps at most @p limit bytes; 0: nothing. For one thread at a time. */
+dt_dev_cache_t *dt_dev_cache_create(guint64 limit);
+void dt_dev_cache_destroy(dt_dev_cache_t *cache);
+/** What was kept for this hash and rectangle (transfer full), or NULL. */
+dt_dev_buffer_t *dt_dev_cache_find(dt_dev_cache_t *cache, guint64 hash, const dt_iop_roi_t *roi);
+/** Keeps it, and gives up what was used longest ago. */
+void dt_dev_cache_keep(dt_dev_cache_t *cache, guint64 hash, dt_dev_buffer_t *buffer);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Several modules in a row on an OpenCL device: pixels go there once and come back once. Everything that is touched there
+ * belongs to the job, because a device that hangs keeps it. */
+#include "develop/pixelpipe_internal.h"
+
+typedef struct _job_t
+{
+  dt_dev_plan_t *plan;
+  int first, last;
+  dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1];
+  dt_dev_buffer_t *in, *out;
+  gint *generation;
+  gint mine;
+  GCancellable *cancellable;
+} _job_t;
+
+static void _clear_job(gpointer data)
+{
+  _job_t *job = data;
+  dt_dev_plan_unref(job->plan);
+  dt_dev_buffer_unref(job->in);
+  dt_dev_buffer_unref(job->out);
+  g_atomic_rc_box_release(job->generation);
+  g_clear_object(&job->cancellable);
+}
+
+static void _unref_job(gpointer job)
+{
+  g_atomic_rc_box_release_full(job, _clear_job);
+}
+
+static gsize _bytes(const _job_t *job, int i)
+{
+  return (gsize)job->rois[i].width * (gsize)job->rois[i].height * (gsize)dt_dev_plan_channels(job->plan, i)
+         * sizeof(float);
+}
+
+/* One module: a new buffer in the place of the old one. Waiting for the device after each keeps what it holds at two
+ * buffers, since a driver frees a buffer only when nothing that is enqueued needs it. */
+static gboolean _step(dt_opencl_queue_t *queue, const _job_t *job, int i, cl_mem *buffer, GError **error)
+{
+  const dt_iop_piece_t *piece = &job->plan->nodes[i].piece;
+  if(!dt_dev_check_wanted(job->generation, job->mine, job->cancellable, error)) return FALSE;
+  cl_mem out = dt_opencl_buffer_new(queue, _bytes(job, i + 1), NULL, error);
+  if(!out) return FALSE;
+  const gboolean fine =
+      piece->module->process_cl(piece, queue, *buffer, &job->rois[i], out, &job->rois[i + 1], error)
+      && dt_opencl_finish(queue, error);
+  dt_opencl_buffer_free(queue, *buffer);
+  *buffer = out;
+  return fine;
+}
+
+static gboolean _work(dt_opencl_queue_t *queue, void *data, GError **error)
+{
+  const _job_t *job = data;
+  cl_mem buffer = dt_opencl_buffer_new(queue, _bytes(job, job->first), job->in->data, error);
+  gboolean fine = buffer != NULL;
+  for(int i = job->first; i < job->last && fine; i++) fine = _step(queue, job, i, &buffer, error);
+  fine = fine && dt_opencl_buffer_read(queue, buffer, _bytes(job, job->last), job->out->data, error);
+  dt_opencl_buffer_free(queue, buffer);
+  return fine;
+}
+
+static _job_t *_new_job(const dt_dev_run_t *run, int first, int last, const dt_iop_roi_t *rois,
+                        dt_dev_buffer_t *in, dt_dev_buffer_t *out)
+{
+  _job_t *job = g_atomic_rc_box_new0(_job_t);
+  job->plan = dt_dev_plan_ref(run->plan);
+  job->first = first;
+  job->last = last;
+  for(int i = 0; i <= run->plan->n; i++) job->rois[i] = rois[i];
+  job->in = dt_dev_buffer_ref(in);
+  job->out = dt_dev_buffer_ref(out);
+  job->generation = g_atomic_rc_box_acquire(run->generation);
+  job->mine = run->mine;
+  if(run->cancellable) job->cancellable = g_object_ref(run->cancellable);
+  return job;
+}
+
+dt_dev_buffer_t *dt_dev_run_on_device(dt_dev_run_t *run, int first, int last, const dt_iop_roi_t *rois,
+                                      dt_dev_buffer_t *in, GError **error)
+{
+  dt_dev_buffer_t *out = dt_dev_buffer_new(&rois[last], dt_dev_plan_channels(run->plan, last), error);
+  if(!out) return NULL;
+  _job_t *job = _new_job(run, first, last, rois, in, out);
+  if(!dt_opencl_run_perform(run->cl, _work, job, _unref_job, error))
+    g_clear_pointer(&out, dt_dev_buffer_unref);
+  return out;
+}

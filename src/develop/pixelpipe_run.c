@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A run: a rectangle of the result, in parts that fit into memory, each from the first module whose input is not known
+ * to the last, on a device where there is one and on the CPU where there is none or it cannot. */
+#include "develop/pixelpipe_internal.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <string.h>
+
+/* parts are not cut smaller than that */
+#define LEAST_SIDE 16
+/* of a device's memory: others use it too */
+#define SHARE_OF_DEVICE 0.7
+
+gboolean dt_dev_check_wanted(const gint *generation, gint mine, GCancellable *cancellable, GError **error)
+{
+  if(g_atomic_int_get(generation) != mine)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "The parameters have changed.");
+  else if(g_cancellable_is_cancelled(cancellable))
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
+  else
+    return TRUE;
+  return FALSE;
+}
+
+/* --- beginning and end --- */
+
+static gboolean _take_plan(dt_dev_run_t *run, dt_dev_pixelpipe_t *pipe)
+{
+  pthread_mutex_lock(&pipe->lock);
+  run->plan = pipe->plan ? dt_dev_plan_ref(pipe->plan) : NULL;
+  run->generation = g_atomic_rc_box_acquire(pipe->generation);
+  run->mine = g_atomic_int_get(pipe->generation);
+  pthread_mutex_unlock(&pipe->lock);
+  return run->plan != NULL;
+}
+
+gboolean dt_dev_run_begin(dt_dev_run_t *run, dt_dev_pixelpipe_t *pipe, GCancellable *cancellable,
+                          GError **error)
+{
+  *run = (dt_dev_run_t){ .pipe = pipe, .cancellable = cancellable, .report.device = -1 };
+  run->memory = pipe->opts.memory ? pipe->opts.memory : dt_memory_available() / 4;
+  if(!_take_plan(run, pipe))
+  {
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "The pipe has no modules yet.");
+    return FALSE;
+  }
+  if(!pipe->opts.cl) return TRUE;
+  run->cl = dt_opencl_run_begin(
+      pipe->opts.cl,
+      &(dt_opencl_run_opts_t){ .pipe = pipe->opts.type, .image = pipe->name, .cancellable = cancellable },
+      error);
+  return run->cl != NULL;
+}
+
+void dt_dev_run_end(dt_dev_run_t *run)
+{
+  if(run->cl) dt_opencl_run_set_tiles(run->cl, MAX(1, run->report.tiles));
+  dt_opencl_run_end(run->cl);
+  dt_dev_plan_unref(run->plan);
+  if(run->generation) g_atomic_rc_box_release(run->generation);
+  run->cl = NULL;
+  run->plan = NULL;
+  run->generation = NULL;
+}
+
+static gboolean _has_device(const dt_dev_run_t *run)
+{
+  return run->cl && dt_opencl_run_device(run->cl) >= 0;
+}
+
+/* --- one part --- */
+
+/* One module on the CPU. */
+static dt_dev_buffer_t *_process(dt_dev_run_t *run, int i, const dt_iop_roi_t *rois,
+                                 const dt_dev_buffer_t *in, GError **error)
+{
+  const dt_iop_piece_t *piece = &run->plan->nodes[i].piece;
+  if(!dt_dev_check_wanted(run->generation, run->mine, run->cancellable, error)) return NULL;
+  dt_dev_buffer_t *out = dt_dev_buffer_new(&rois[i + 1], piece->channels_out, error);
+  if(!out) return NULL;
+  const gint64 begun = g_get_monotonic_time();
+  if(!piece->module->process(piece, in->data, &rois[i], out->data, &rois[i + 1], error))
+    g_clear_pointer(&out, dt_dev_buffer_unref);
+  const double seconds = (double)(g_get_monotonic_time() - begun) / G_USEC_PER_SEC;
+  run->report.module_seconds += seconds;
+  dt_log(DT_LOG_PIPE | DT_LOG_PERF, "[pipe] %s on the CPU: %d × %d in %.3f s", piece->module->name,
+         rois[i + 1].width, rois[i + 1].height, seconds);
+  return out;
+}
+
+/* The end of those modules from @p first on that a device can do one after the other. Where a parameter has just changed
+ * the pixels come back in between, so that the next change finds them. */
+static int _end_on_device(const dt_dev_run_t *run, int first)
+{
+  int last = first;
+  do last++;
+  while(last < run->plan->n && last != run->plan->focus && run->plan->nodes[last].piece.module->process_cl);
+  return run->plan->nodes[first].piece.module->process_cl ? last : first;
+}
+
+/* On the device, or NULL without @p error when the CPU has to. */
+static dt_dev_buffer_t *_try_device(dt_dev_run_t *run, int first, int last, const dt_iop_roi_t *rois,
+                                    dt_dev_buffer_t *in, GError **error)
+{
+  GError *why = NULL;
+  const int device = dt_opencl_run_device(run->cl);
+  dt_dev_buffer_t *out = dt_dev_run_on_device(run, first, last, rois, in, &why);
+  if(out)
+    run->report.device = device;
+  else if(g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_CANCELLED)
+          || g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_MEMORY))
+    g_propagate_error(error, g_steal_pointer(&why));
+  else
+    dt_opencl_run_fall_back(run->cl, why->message);
+  g_clear_error(&why);
+  return out;
+}
+
+/* The next modules: @p i moves behind what was done. */
+static dt_dev_buffer_t *_advance(dt_dev_run_t *run, int *i, const dt_iop_roi_t *rois, dt_dev_buffer_t *in,
+                                 gboolean use_device, GError **error)
+{
+  const int last = use_device && _has_device(run) ? _end_on_device(run, *i) : *i;
+  GError *why = NULL;
+  dt_dev_buffer_t *out = last > *i ? _try_device(run, *i, last, rois, in, &why) : NULL;
+  if(out)
+  {
+    run->report.modules += last - *i;
+    *i = last;
+    return out;
+  }
+  if(why)
+  {
+    g_propagate_error(error, why);
+    return NULL;
+  }
+  out = _process(run, *i, rois, in, error);
+  run->report.modules++;
+  (*i)++;
+  return out;
+}
+
+/* What is known behind the last module possible: @p first is the next one to be done. */
+static dt_dev_buffer_t *_find_start(dt_dev_run_t *run, const dt_iop_roi_t *rois, int *first, GError **error)
+{
+  const dt_dev_plan_t *plan = run->plan;
+  for(*first = plan->n; *first > 0; --*first)
+  {
+    dt_dev_buffer_t *found = dt_dev_cache_find(run->pipe->cache, plan->nodes[*first - 1].hash, &rois[*first]);
+    if(found) return found;
+  }
+  dt_dev_buffer_t *start = dt_dev_buffer_new(&rois[0], dt_dev_input_channels(plan->input), error);
+  if(start) dt_dev_input_read(plan->input, &rois[0], start->data);
+  return start;
+}
+
+/* All modules, for one part. */
+static dt_dev_buffer_t *_compute(dt_dev_run_t *run, const dt_iop_roi_t *rois, gboolean use_device,
+                                 GError **error)
+{
+  int i;
+  dt_dev_buffer_t *pixels = _find_start(run, rois, &i, error);
+  while(pixels && i < run->plan->n)
+  {
+    dt_dev_buffer_t *next = _advance(run, &i, rois, pixels, use_device, error);
+    dt_dev_buffer_unref(pixels);
+    pixels = next;
+    if(pixels) dt_dev_cache_keep(run->pipe->cache, run->plan->nodes[i - 1].hash, pixels);
+  }
+  return pixels;
+}
+
+/* --- parts --- */
+
+static gboolean _fits(const dt_dev_run_t *run, const dt_iop_roi_t *rois)
+{
+  guint64 largest;
+  return dt_dev_plan_memory(run->plan, rois, 0, &largest) <= run->memory;
+}
+
+static gboolean _fits_device(const dt_dev_run_t *run, const dt_iop_roi_t *rois)
+{
+  guint64 largest;
+  const dt_opencl_device_t *device = dt_opencl_device(run->pipe->opts.cl, dt_opencl_run_device(run->cl));
+  const guint64 all = dt_dev_plan_memory(run->plan, rois, 0, &largest);
+  return (double)all <= (double)device->memory * SHARE_OF_DEVICE && largest <= device->max_alloc;
+}
+
+/* Bands as long as they are not thin, since neighbouring rows lie together; then columns. FALSE: it is too small. */
+static gboolean _halve(const dt_iop_roi_t *roi, dt_iop_roi_t halves[2])
+{
+  halves[0] = halves[1] = *roi;
+  if(roi->height >= 2 * LEAST_SIDE && (roi->height * 8 >= roi->width || roi->width < 2 * LEAST_SIDE))
+  {
+    halves[0].height = roi->height / 2;
+    halves[1].y += halves[0].height;
+    halves[1].height -= halves[0].height;
+  }
+  else if(roi->width >= 2 * LEAST_SIDE)
+  {
+    halves[0].width = roi->width / 2;
+    halves[1].x += halves[0].width;
+    halves[1].width -= halves[0].width;
+  }
+  else
+    return FALSE;
+  return TRUE;
+}
+
+static gboolean _run_halves(dt_dev_run_t *run, const dt_iop_roi_t *roi, const dt_iop_roi_t halves[2],
+                            float *pixels, gsize stride, GError **error)
+{
+  for(int i = 0; i < 2; i++)
+  {
+    float *to = pixels + (gsize)(halves[i].y - roi->y) * stride + (gsize)(halves[i].x - roi->x) * 4;
+    if(!dt_dev_run_part(run, &halves[i], to, stride, error)) return FALSE;
+  }
+  return TRUE;
+}
+
+static void _copy(const dt_dev_buffer_t *from, float *pixels, gsize stride)
+{
+  const gsize n = (gsize)from->roi.width * 4;
+  for(int y = 0; y < from->roi.height; y++)
+    memcpy(pixels + (gsize)y * stride, from->data + (gsize)y * n, n * sizeof(float));
+}
+
+/* A part that fits here. When it turns out that it does not fit on the device: FALSE with DT_AI_ERROR_MEMORY. */
+static gboolean _run_whole(dt_dev_run_t *run, const dt_iop_roi_t *rois, gboolean use_device, float *pixels,
+                           gsize stride, GError **error)
+{
+  dt_dev_buffer_t *result = _compute(run, rois, use_device, error);
+  if(!result) return FALSE;
+  run->report.tiles++;
+  _copy(result, pixels, stride);
+  dt_dev_buffer_unref(result);
+  return TRUE;
+}
+
+gboolean dt_dev_run_part(dt_dev_run_t *run, const dt_iop_roi_t *roi, float *pixels, gsize stride,
+                         GError **error)
+{
+  dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1], halves[2];
+  dt_dev_plan_rois(run->plan, roi, rois);
+  const gboolean can_halve = _halve(roi, halves);
+  const gboolean device = _has_device(run), fits_device = device && _fits_device(run, rois);
+  if(can_halve && (!_fits(run, rois) || (device && !fits_device)))
+    return _run_halves(run, roi, halves, pixels, stride, error);
+  if(!_fits(run, rois))
+  {
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
+                "Even %d × %d pixels do not fit into the memory of %.1f MiB. Allow more.", roi->width,
+                roi->height, (double)run->memory / 1048576.0);
+    return FALSE;
+  }
+  GError *why = NULL;
+  if(_run_whole(run, rois, fits_device, pixels, stride, &why)) return TRUE;
+  if(!fits_device || !g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_MEMORY))
+  {
+    g_propagate_error(error, why);
+    return FALSE;
+  }
+  dt_log(DT_LOG_OPENCL | DT_LOG_TILING, "[pipe] %d × %d pixels: %s", roi->width, roi->height, why->message);
+  g_error_free(why);
+  return can_halve ? _run_halves(run, roi, halves, pixels, stride, error)
+                   : _run_whole(run, rois, FALSE, pixels, stride, error);
+}

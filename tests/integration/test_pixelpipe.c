@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The pixelpipe: parts against the whole, devices against the CPU, what is kept, what is given up. */
+#include "iop.h"
+#include "pocl.h"
+
+#include "common/conf.h"
+#include "develop/pixelpipe.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static dt_opencl_t *_cl;
+
+static int _set_up(void **state)
+{
+  (void)state;
+  test_pocl_world();
+  dt_conf_override(DT_CONF_OPENCL_PRIORITY, "*/*/*/*");
+  _cl = test_iop_opencl();
+  return 0;
+}
+
+static int _tear_down(void **state)
+{
+  (void)state;
+  dt_opencl_destroy(_cl);
+  test_world_destroy();
+  return 0;
+}
+
+/* --- a photograph and its pipes --- */
+
+static dt_dev_input_t *_new_picture(int width, int height, uint64_t seed)
+{
+  test_random_t random = { seed };
+  test_photo_t photo;
+  test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, TRUE, width, height);
+  const size_t bytes = (size_t)width * (size_t)height * 4 * sizeof(float);
+  float *pixels = malloc(bytes);
+  memcpy(pixels, photo.pixels, bytes);
+  test_photo_clear(&photo);
+  return dt_dev_input_new_picture(pixels, width, height, 1);
+}
+
+typedef struct _params_t
+{
+  float exposure, black;
+} _params_t;
+
+static dt_dev_setting_t _exposure(const _params_t *params)
+{
+  return (dt_dev_setting_t){ dt_iop_find("exposure"), TRUE, params };
+}
+
+static dt_dev_pixelpipe_t *_open(dt_dev_input_t *input, const dt_dev_pixelpipe_opts_t *opts,
+                                 const _params_t *params)
+{
+  GError *error = NULL;
+  dt_dev_pixelpipe_t *pipe = dt_dev_pixelpipe_create(input, opts);
+  const dt_dev_setting_t setting = _exposure(params);
+  dt_dev_pixelpipe_set(pipe, &setting, 1, &error);
+  assert_no_error(error);
+  return pipe;
+}
+
+/* All of the result (g_free()). */
+static float *_run(dt_dev_pixelpipe_t *pipe, dt_dev_run_report_t *report)
+{
+  int width, height;
+  assert_true(dt_dev_pixelpipe_size(pipe, &width, &height));
+  float *pixels = g_new(float, (gsize)width *(gsize)height * 4);
+  GError *error = NULL;
+  dt_dev_pixelpipe_run(pipe, NULL, pixels, NULL, report, &error);
+  assert_no_error(error);
+  return pixels;
+}
+
+static const _params_t _brighter = { 1.0f, 0.01f };
+
+/* Whatever the memory, the same to the last bit; as rows too. */
+static void test_parts(void **state)
+{
+  (void)state;
+  dt_dev_input_t *input = _new_picture(150, 110, 1);
+  dt_dev_pixelpipe_t *whole =
+      _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT }, &_brighter);
+  dt_dev_run_report_t report;
+  float *wanted = _run(whole, &report);
+  assert_int_equal(report.tiles, 1);
+  int width, height;
+  dt_dev_pixelpipe_size(whole, &width, &height);
+  const gsize bytes = (gsize)width * (gsize)height * 4 * sizeof(float);
+  for(guint64 memory = 600000; memory > 40000; memory /= 2)
+  {
+    dt_dev_pixelpipe_t *pipe =
+        _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .memory = memory }, &_brighter);
+    float *got = _run(pipe, &report);
+    if(memory < 200000) assert_true(report.tiles > 1);
+    assert_memory_equal(got, wanted, bytes);
+    GError *error = NULL;
+    dt_row_source_t *rows = dt_dev_pixelpipe_rows(pipe, NULL);
+    memset(got, 0, bytes);
+    for(int y = 0; y < height; y += 7)
+      assert_true(rows->read(rows, y, MIN(7, height - y), got + (gsize)y * (gsize)width * 4, &error));
+    assert_memory_equal(got, wanted, bytes);
+    dt_row_source_destroy(rows);
+    g_free(got);
+    dt_dev_pixelpipe_destroy(pipe);
+  }
+  g_free(wanted);
+  dt_dev_pixelpipe_destroy(whole);
+  dt_dev_input_unref(input);
+}
+
+static void test_memory_that_is_too_little(void **state)
+{
+  (void)state;
+  dt_dev_input_t *input = _new_picture(64, 64, 2);
+  dt_dev_pixelpipe_t *pipe =
+      _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .memory = 1000 }, &_brighter);
+  float *pixels = g_new(float, 64 * 64 * 4);
+  GError *error = NULL;
+  assert_false(dt_dev_pixelpipe_run(pipe, NULL, pixels, NULL, NULL, &error));
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY));
+  g_clear_error(&error);
+  g_free(pixels);
+  dt_dev_pixelpipe_destroy(pipe);
+  dt_dev_input_unref(input);
+}
+
+static void test_device(void **state)
+{
+  (void)state;
+  if(!_cl) skip();
+  dt_dev_input_t *input = _new_picture(90, 70, 3);
+  dt_dev_pixelpipe_t *here = _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT }, &_brighter);
+  dt_dev_pixelpipe_t *there = _open(
+      input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .cl = _cl, .name = "it" }, &_brighter);
+  dt_dev_run_report_t report;
+  float *wanted = _run(here, NULL), *got = _run(there, &report);
+  assert_true(report.device >= 0);
+  int width, height;
+  dt_dev_pixelpipe_size(here, &width, &height);
+  for(int i = 0; i < width * height * 4; i++) assert_true(fabsf(got[i] - wanted[i]) <= 1e-4f);
+  g_free(wanted);
+  g_free(got);
+  dt_dev_pixelpipe_destroy(here);
+  dt_dev_pixelpipe_destroy(there);
+  dt_dev_input_unref(input);
+}
+
+/* The same again is not computed again; other parameters are. */
+static void test_cache(void **state)
+{
+  (void)state;
+  dt_dev_input_t *input = _new_picture(40, 30, 4);
+  dt_dev_pixelpipe_t *pipe = _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_FULL }, &_brighter);
+  dt_dev_run_report_t first, second, third;
+  float *a = _run(pipe, &first), *b = _run(pipe, &second);
+  assert_true(first.modules > 0);
+  assert_int_equal(second.modules, 0);
+  assert_memory_equal(a, b, 40 * 30 * 4 * sizeof(float));
+  const _params_t darker = { -1.0f, 0.0f };
+  const dt_dev_setting_t setting = _exposure(&darker);
+  assert_true(dt_dev_pixelpipe_set(pipe, &setting, 1, NULL));
+  float *c = _run(pipe, &third);
+  assert_true(third.modules > 0);
+  assert_memory_not_equal(a, c, 40 * 30 * 4 * sizeof(float));
+  g_free(a);
+  g_free(b);
+  g_free(c);
+  dt_dev_pixelpipe_destroy(pipe);
+  dt_dev_input_unref(input);
+}
+
+static void test_bad_requests(void **state)
+{
+  (void)state;
+  dt_dev_input_t *input = _new_picture(40, 30, 5);
+  dt_dev_pixelpipe_t *pipe =
+      dt_dev_pixelpipe_create(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_FULL });
+  float pixel[4];
+  int width, height;
+  GError *error = NULL;
+  assert_false(dt_dev_pixelpipe_size(pipe, &width, &height));
+  assert_false(dt_dev_pixelpipe_run(pipe, NULL, pixel, NULL, NULL, &error));
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_USAGE));
+  g_clear_error(&error);
+  assert_true(dt_dev_pixelpipe_set(pipe, NULL, 0, NULL));
+  const dt_iop_roi_t wrong[] = { { -1, 0, 1, 1, 1 }, { 40, 0, 1, 1, 1 },      { 0, 0, 41, 1, 1 },
+                                 { 0, 0, 0, 1, 1 },  { 0, 29, 1, 2, 1 },      { 5, 5, G_MAXINT, 1, 1 },
+                                 { 0, 0, 1, -3, 1 }, { G_MAXINT, 0, 1, 1, 1 } };
+  for(size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
+  {
+    assert_false(dt_dev_pixelpipe_run(pipe, &wrong[i], pixel, NULL, NULL, &error));
+    assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_USAGE));
+    g_clear_error(&error);
+  }
+  GCancellable *cancellable = g_cancellable_new();
+  g_cancellable_cancel(cancellable);
+  float *pixels = g_new(float, 40 * 30 * 4);
+  const dt_dev_setting_t setting = _exposure(&_brighter);
+  assert_true(dt_dev_pixelpipe_set(pipe, &setting, 1, NULL));
+  assert_false(dt_dev_pixelpipe_run(pipe, NULL, pixels, cancellable, NULL, &error));
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED));
+  g_clear_error(&error);
+  g_object_unref(cancellable);
+  g_free(pixels);
+  dt_dev_pixelpipe_destroy(pipe);
+  dt_dev_input_unref(input);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_parts),        cmocka_unit_test(test_memory_that_is_too_little),
+    cmocka_unit_test(test_device),       cmocka_unit_test(test_cache),
+    cmocka_unit_test(test_bad_requests),
+  };
+  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+}
