@@ -337,7 +337,8 @@ static cl_int CL_API_CALL _ill_enqueue(cl_command_queue queue, cl_kernel kernel,
                                        const size_t *offset, const size_t *global, const size_t *local,
                                        cl_uint n, const cl_event *wait, cl_event *event)
 {
-  if(queue == g_atomic_pointer_get(&_ill_queue) && g_atomic_int_add(&_ill, -1) > 0) return CL_DEVICE_NOT_AVAILABLE;
+  if(queue == g_atomic_pointer_get(&_ill_queue) && g_atomic_int_add(&_ill, -1) > 0)
+    return CL_DEVICE_NOT_AVAILABLE;
   return test_pocl_real_driver()->EnqueueNDRangeKernel(queue, kernel, dims, offset, global, local, n, wait,
                                                        event);
 }
