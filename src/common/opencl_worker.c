@@ -36,8 +36,10 @@ struct dt_opencl_worker_t
   pthread_cond_t moved; /* a job came, or was done, or the end */
   GQueue jobs;          /* not begun */
   _job_t *current;
-  gint64 begun; /* when the current job was */
+  gint64 begun;   /* when the current job was */
+  _job_t closing; /* the last one: giving back what the driver has */
   gboolean stop, lost;
+  gboolean over; /* the thread is at its end */
 };
 
 static void _set_lost_error(const dt_opencl_worker_t *worker, GError **error)
@@ -117,6 +119,8 @@ static void _release_kernels(dt_opencl_worker_t *worker)
   while(g_hash_table_iter_next(&iter, NULL, &value)) worker->queue.cl->ReleaseKernel(value);
   g_hash_table_iter_init(&iter, worker->programs);
   while(g_hash_table_iter_next(&iter, NULL, &value)) worker->queue.cl->ReleaseProgram(value);
+  g_hash_table_remove_all(worker->kernels);
+  g_hash_table_remove_all(worker->programs);
 }
 
 /* --- the device's thread --- */
@@ -138,6 +142,14 @@ static void _close(dt_opencl_worker_t *worker)
   _release_kernels(worker);
   if(queue->queue) queue->cl->ReleaseCommandQueue(queue->queue);
   if(queue->context) queue->cl->ReleaseContext(queue->context);
+  queue->queue = NULL;
+  queue->context = NULL;
+}
+
+gboolean dt_opencl_reopen(dt_opencl_queue_t *queue, GError **error)
+{
+  _close(queue->worker);
+  return _open(queue, error);
 }
 
 static void _free_job(_job_t *job)
@@ -180,6 +192,23 @@ static gboolean _put_down(dt_opencl_worker_t *worker, _job_t *job, gboolean fine
   return !lost;
 }
 
+/* Releasing is the driver's as well, and may hang like any work. */
+static void _end(dt_opencl_worker_t *worker)
+{
+  pthread_mutex_lock(&worker->lock);
+  const gboolean lost = worker->lost;
+  worker->current = lost ? NULL : &worker->closing;
+  worker->begun = g_get_monotonic_time();
+  pthread_mutex_unlock(&worker->lock);
+  if(lost) return;
+  _close(worker);
+  pthread_mutex_lock(&worker->lock);
+  worker->current = NULL;
+  worker->over = TRUE;
+  pthread_cond_broadcast(&worker->moved);
+  pthread_mutex_unlock(&worker->lock);
+}
+
 static void *_work(void *data)
 {
   dt_opencl_worker_t *worker = data;
@@ -193,7 +222,7 @@ static void *_work(void *data)
     if(job->done) job->done(job->fine, job->error, job->user_data);
     _free_job(job);
   }
-  if(!dt_opencl_worker_is_lost(worker)) _close(worker);
+  _end(worker);
   return NULL;
 }
 
@@ -261,22 +290,32 @@ static void _wait_a_while(dt_opencl_worker_t *worker)
   if(worker->current && g_get_monotonic_time() >= worker->begun + worker->current->limit) _lose(worker);
 }
 
-void dt_opencl_worker_destroy(dt_opencl_worker_t *worker)
+void dt_opencl_worker_stop(dt_opencl_worker_t *worker, double seconds)
 {
   if(!worker) return;
   pthread_mutex_lock(&worker->lock);
   worker->stop = TRUE;
+  worker->closing.limit = (gint64)(seconds * G_USEC_PER_SEC);
   pthread_cond_broadcast(&worker->moved);
-  while(worker->current && !worker->lost) _wait_a_while(worker);
-  const gboolean lost = worker->lost;
   pthread_mutex_unlock(&worker->lock);
-  if(lost)
+}
+
+gboolean dt_opencl_worker_destroy(dt_opencl_worker_t *worker, double seconds)
+{
+  if(!worker) return TRUE;
+  dt_opencl_worker_stop(worker, seconds);
+  pthread_mutex_lock(&worker->lock);
+  while(!worker->over && !worker->lost) _wait_a_while(worker);
+  const gboolean over = worker->over;
+  pthread_mutex_unlock(&worker->lock);
+  if(over)
   {
-    pthread_detach(worker->thread);
-    return;
+    pthread_join(worker->thread, NULL);
+    _free_worker(worker);
   }
-  pthread_join(worker->thread, NULL);
-  _free_worker(worker);
+  else
+    pthread_detach(worker->thread);
+  return over;
 }
 
 /* --- those who have work --- */
