@@ -197,7 +197,7 @@ static gboolean _start_workers(dt_opencl_t *cl, GError **error)
 {
   for(int i = 0; i < cl->n; i++)
   {
-    cl->workers[i] = dt_opencl_worker_create(cl->driver, cl->used[i], _need, cl, error);
+    cl->workers[i] = dt_opencl_worker_create(cl->driver, cl->used[i], cl->hang_seconds, _need, cl, error);
     if(!cl->workers[i]) return FALSE;
   }
   return TRUE;
@@ -275,8 +275,8 @@ static gboolean _end_workers(dt_opencl_t *cl)
   pthread_mutex_unlock(&cl->needed_lock);
   pthread_mutex_unlock(&cl->lock);
   gboolean ended = TRUE;
-  for(int i = 0; i < cl->n; i++) dt_opencl_worker_stop(cl->workers[i], cl->hang_seconds);
-  for(int i = 0; i < cl->n; i++) ended &= dt_opencl_worker_destroy(cl->workers[i], cl->hang_seconds);
+  for(int i = 0; i < cl->n; i++) dt_opencl_worker_stop(cl->workers[i]);
+  for(int i = 0; i < cl->n; i++) ended &= dt_opencl_worker_destroy(cl->workers[i]);
   return ended;
 }
 

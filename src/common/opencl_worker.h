@@ -47,19 +47,19 @@ gboolean dt_opencl_reopen(dt_opencl_queue_t *queue, GError **error);
 
 /** Starts the device's thread, which opens context and queue when it first works.
  * @param driver, device  outlive the worker
+ * @param seconds         what the thread does for itself, keeping programs and giving everything back, may take no longer
+ *                        than that, else the device is given up
  * @param need            NULL, or called with @p user_data
  * @return NULL with DT_AI_ERROR_FAILED: the system gives no thread */
 dt_opencl_worker_t *dt_opencl_worker_create(const dt_opencl_driver_t *driver,
-                                            const dt_opencl_device_t *device, dt_opencl_need_t need,
-                                            void *user_data, GError **error);
+                                            const dt_opencl_device_t *device, double seconds,
+                                            dt_opencl_need_t need, void *user_data, GError **error);
 /** Ends the thread after what it does now, without waiting for that; what was posted and has not begun is dropped, and
- * nothing more may be handed over. NULL is fine.
- * @param seconds  as below */
-void dt_opencl_worker_stop(dt_opencl_worker_t *worker, double seconds);
+ * nothing more may be handed over. NULL is fine. */
+void dt_opencl_worker_stop(dt_opencl_worker_t *worker);
 /** Stops the thread, waits for its end and frees everything. NULL is fine.
- * @param seconds  giving back what the driver has may take no longer than that, else the device is given up
  * @return FALSE: the device was given up, now or earlier; the worker is left alone with all it has */
-gboolean dt_opencl_worker_destroy(dt_opencl_worker_t *worker, double seconds);
+gboolean dt_opencl_worker_destroy(dt_opencl_worker_t *worker);
 
 /** Hands over work and waits for it. Work is done in the order it comes.
  * @param data     freed with @p destroy (NULL: not at all) when the work is over; never, when the device hangs in it

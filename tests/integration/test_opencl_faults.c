@@ -14,6 +14,7 @@
 
 #include <glib/gstdio.h>
 #include <gmodule.h>
+#include <json-glib/json-glib.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ static fake_opencl_script_t *_script;
 static fake_opencl_calls_t *_calls;
 static fake_opencl_device_calls_t *_device_calls;
 static fake_opencl_live_objects_t *_live_objects;
+static const char *_world;
 static int _left; /* objects that a driver that failed or hung still has */
 
 static const char *const _functions[] = {
@@ -44,7 +46,7 @@ static void _ignore(unsigned topics, const char *line, void *data)
 static int _set_up(void **state)
 {
   (void)state;
-  test_world_create();
+  _world = test_world_create();
   dt_log_set_handler(_ignore, NULL, DT_LOG_NOTICE);
   dt_conf_override(DT_CONF_OPENCL_LIBRARY, DT_TEST_FAKE_OPENCL);
   _driver = dt_opencl_driver_load(NULL);
@@ -188,13 +190,11 @@ static gboolean _fail_at(const char *function, int k)
   }
   else
     assert_true(dt_opencl_absence(cl) || dt_opencl_device(cl, 0));
-  const int before = of_platforms ? _calls(function) : _device_calls(0, function);
   dt_opencl_destroy(cl);
   /* what the driver does not release when it is told to stays */
   const int calls = of_platforms ? _calls(function) : _device_calls(0, function);
   if(g_str_has_prefix(function, "Release") && calls >= k) _left++;
   assert_int_equal(_live_objects(), _left);
-  (void)before;
   g_free(script);
   return fine;
 }
@@ -329,7 +329,7 @@ static void test_context_dies(void **state)
   }
 }
 
-/* A run ends while its device is about to be tested, and with it everything: 2000 times at other moments. */
+/* Everything ends while devices are tested, about to be tested, or have just been. */
 static void test_end_while_devices_are_tested(void **state)
 {
   (void)state;
@@ -415,30 +415,28 @@ typedef struct _victim_t
   gboolean fine;
   GError *error;
   int device_after;
-  gint64 took;
+  gint64 ended;
 } _victim_t;
 
 static void *_run_victim(void *data)
 {
   _victim_t *v = data;
-  const gint64 begun = g_get_monotonic_time();
   dt_opencl_run_t *run = dt_opencl_claim_device(v->cl, v->device, NULL);
   v->fine = dt_opencl_run_perform(run, dt_opencl_probe, NULL, NULL, &v->error);
   v->device_after = dt_opencl_run_device(run);
   dt_opencl_run_end(run);
-  v->took = g_get_monotonic_time() - begun;
+  v->ended = g_get_monotonic_time();
   return NULL;
 }
 
-/* Two calls of a program's opening are only made when it is compiled, one only when it is not. */
-static void _expect_hung(const _victim_t *v, const char *function)
+static void _expect_hung(const _victim_t *v, const char *function, gint64 begun)
 {
   if(v->fine) fail_msg("nothing calls cl%s", function);
   assert_true(g_error_matches(v->error, DT_AI_ERROR, DT_AI_ERROR_PROVIDER));
   _assert_words(v->error, "given up");
   assert_int_equal(v->device_after, -1);
   assert_int_equal(dt_opencl_health(v->cl, v->device), DT_OPENCL_GIVEN_UP);
-  assert_true(v->took >= G_USEC_PER_SEC && v->took < 10 * G_USEC_PER_SEC);
+  assert_true(v->ended - begun >= G_USEC_PER_SEC && v->ended - begun < 10 * G_USEC_PER_SEC);
 }
 
 static void _hang_at(const char *const *functions, gboolean at_the_end)
@@ -451,6 +449,7 @@ static void _hang_at(const char *const *functions, gboolean at_the_end)
   g_string_append(script, "name=Healthy");
   dt_conf_override(DT_CONF_OPENCL_HANG_SECONDS, "1");
   dt_opencl_t *cl = _open(script->str, "Healthy/*/+*/*");
+  const gint64 begun = g_get_monotonic_time();
   for(int i = 0; i < n; i++)
   {
     victims[i] = (_victim_t){ .cl = cl, .device = i };
@@ -463,14 +462,14 @@ static void _hang_at(const char *const *functions, gboolean at_the_end)
     if(at_the_end)
       assert_true(victims[i].fine);
     else
-      _expect_hung(&victims[i], functions[i]);
+      _expect_hung(&victims[i], functions[i], begun);
     g_clear_error(&victims[i].error);
   }
   assert_int_equal(_run(cl, DT_OPENCL_FULL), n);
   if(!at_the_end) assert_int_equal(_run(cl, DT_OPENCL_EXPORT), n);
-  const gint64 begun = g_get_monotonic_time();
+  const gint64 ending = g_get_monotonic_time();
   dt_opencl_destroy(cl);
-  assert_true(g_get_monotonic_time() - begun < 10 * G_USEC_PER_SEC);
+  assert_true(g_get_monotonic_time() - ending < 10 * G_USEC_PER_SEC);
   /* what the devices that hang have, they keep; the healthy one has nothing */
   _left = _live_objects();
   assert_true(_left > 0);
@@ -480,10 +479,17 @@ static void _hang_at(const char *const *functions, gboolean at_the_end)
 static void test_hang_in_every_call(void **state)
 {
   (void)state;
-  static const char *const cold[] = { "CreateContext",     "CreateCommandQueue", "CreateProgramWithSource",
-                                      "BuildProgram",      "GetProgramInfo",     "CreateKernel",
-                                      "SetKernelArg",      "CreateBuffer",       "EnqueueNDRangeKernel",
-                                      "EnqueueReadBuffer", "ReleaseMemObject",   NULL };
+  static const char *const cold[] = { "CreateContext",
+                                      "CreateCommandQueue",
+                                      "CreateProgramWithSource",
+                                      "BuildProgram",
+                                      "CreateKernel",
+                                      "SetKernelArg",
+                                      "CreateBuffer",
+                                      "EnqueueNDRangeKernel",
+                                      "EnqueueReadBuffer",
+                                      "ReleaseMemObject",
+                                      NULL };
   _clear_cache();
   _hang_at(cold, FALSE);
 }
@@ -520,6 +526,43 @@ static void test_hang_in_the_compilers_words(void **state)
   assert_int_equal(_run(cl, DT_OPENCL_PREVIEW), 1);
   dt_opencl_destroy(cl);
   _left = _live_objects();
+}
+
+/* What was compiled is fetched behind the run that needed it: that one is fine, the next one learns that the device
+ * hangs. */
+static void test_hang_behind_a_run(void **state)
+{
+  (void)state;
+  _clear_cache();
+  dt_conf_override(DT_CONF_OPENCL_HANG_SECONDS, "1");
+  dt_opencl_t *cl = _open("name=A;hang=GetProgramInfo@1\nname=B", "A/B/*/*");
+  assert_int_equal(_run(cl, DT_OPENCL_FULL), 0);
+  assert_int_equal(_run(cl, DT_OPENCL_FULL), -1);
+  assert_int_equal(dt_opencl_health(cl, 0), DT_OPENCL_GIVEN_UP);
+  assert_int_equal(_run(cl, DT_OPENCL_PREVIEW), 1);
+  dt_opencl_destroy(cl);
+  _left = _live_objects();
+}
+
+/* Programs are kept when they have run. */
+static void test_programs_are_kept_once(void **state)
+{
+  (void)state;
+  _clear_cache();
+  dt_opencl_t *cl = _open("name=A\nname=B", "A/B//");
+  for(int i = 0; i < 2; i++)
+  {
+    assert_int_equal(_run(cl, DT_OPENCL_FULL), 0);
+    assert_int_equal(_run(cl, DT_OPENCL_PREVIEW), 1);
+  }
+  assert_int_equal(_calls("GetProgramInfo"), 4); /* of each, its size and itself */
+  _close(cl, 0);
+  cl = _open("name=A\nname=B", "A/B//");
+  assert_int_equal(_run(cl, DT_OPENCL_FULL), 0);
+  assert_int_equal(_run(cl, DT_OPENCL_PREVIEW), 1);
+  assert_int_equal(_calls("CreateProgramWithSource"), 0);
+  assert_int_equal(_calls("GetProgramInfo"), 0);
+  _close(cl, 0);
 }
 
 /* A device that fails and then hangs in its test is given up; who waits for it is told in time. */
@@ -684,6 +727,61 @@ static void test_claim_is_not_had_again(void **state)
   _close(cl, 0);
 }
 
+/* --- the trace --- */
+
+typedef struct _line_t
+{
+  gint64 begun, ended;
+} _line_t;
+
+/* Lines of the trace that say @p device, in the order of writing. */
+static int _read_trace(const char *path, int device, _line_t *lines, int most)
+{
+  char *text = NULL;
+  int n = 0;
+  assert_true(g_file_get_contents(path, &text, NULL, NULL));
+  char **rows = g_strsplit(g_strchomp(text), "\n", -1);
+  for(char **row = rows; *row && n < most; row++)
+  {
+    JsonNode *root = json_from_string(*row, NULL);
+    JsonObject *o = json_node_get_object(root);
+    if(!json_object_get_null_member(o, "device") && json_object_get_int_member(o, "device") == device)
+    {
+      lines[n].begun = json_object_get_int_member(o, "begun_us");
+      lines[n].ended = lines[n].begun + json_object_get_int_member(o, "ran_us");
+      n++;
+    }
+    json_node_unref(root);
+  }
+  g_strfreev(rows);
+  g_free(text);
+  return n;
+}
+
+/* Also of a claim that gives way: no device is said to serve two at once. */
+static void test_trace_of_a_claim(void **state)
+{
+  (void)state;
+  pthread_t thread;
+  _line_t lines[8];
+  char *path = g_build_filename(_world, "trace.jsonl", NULL);
+  dt_conf_override(DT_CONF_OPENCL_PRIORITY, "+*///");
+  _script("name=A;pci=0000:01:00.0");
+  dt_opencl_t *cl = dt_opencl_create(&(dt_opencl_opts_t){ .trace = path }, NULL);
+  dt_opencl_run_t *claim = dt_opencl_claim(cl, "0000:01:00.0", NULL);
+  _asker_t asker = { .cl = cl, .go_on = 1 };
+  assert_int_equal(pthread_create(&thread, NULL, _ask, &asker), 0);
+  while(g_atomic_int_get(&asker.device) == 0) dt_opencl_claim_yield(claim);
+  pthread_join(thread, NULL);
+  dt_opencl_run_end(claim);
+  _close(cl, 0);
+  assert_int_equal(_read_trace(path, 0, lines, G_N_ELEMENTS(lines)), 3);
+  for(int i = 0; i < 3; i++)
+    for(int j = 0; j < i; j++)
+      assert_false(lines[i].begun < lines[j].ended && lines[j].begun < lines[i].ended);
+  g_free(path);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -701,11 +799,14 @@ int main(void)
     cmocka_unit_test_setup(test_hang_with_a_cache, _set_up_test),
     cmocka_unit_test_setup(test_hang_at_the_end, _set_up_test),
     cmocka_unit_test_setup(test_hang_in_the_compilers_words, _set_up_test),
+    cmocka_unit_test_setup(test_hang_behind_a_run, _set_up_test),
+    cmocka_unit_test_setup(test_programs_are_kept_once, _set_up_test),
     cmocka_unit_test_setup(test_hang_in_the_test, _set_up_test),
     cmocka_unit_test_setup(test_the_manuals_example, _set_up_test),
     cmocka_unit_test_setup(test_the_manuals_example_all_at_once, _set_up_test),
     cmocka_unit_test_setup(test_claim_by_address, _set_up_test),
     cmocka_unit_test_setup(test_claim_is_not_had_again, _set_up_test),
+    cmocka_unit_test_setup(test_trace_of_a_claim, _set_up_test),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);
 }
