@@ -140,7 +140,7 @@ static double _median(double *values, int n)
 
 static gboolean _bench_starts(const char *program, const char *world, int starts)
 {
-  double first[MOST_STARTS], second[MOST_STARTS];
+  double first[MOST_STARTS] = { 0 }, second[MOST_STARTS] = { 0 };
   char *cache = g_build_filename(world, "cache", NULL);
   for(int i = 0; i < starts; i++)
   {

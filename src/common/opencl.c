@@ -86,7 +86,7 @@ static void _begin_test(dt_opencl_t *cl, int device)
   *test = (_test_t){ cl, device };
   dt_log(DT_LOG_OPENCL, "[opencl] device %d '%s' is tested", device, cl->used[device]->name);
   /* the worker frees it, also when the test never begins */
-  dt_opencl_worker_post(cl->workers[device], _test, test, g_free, cl->hang_seconds, _tested, test);
+  dt_opencl_worker_post(cl->workers[device], FALSE, _test, test, g_free, cl->hang_seconds, _tested, test);
 }
 
 static void _tell(dt_opencl_t *cl, const dt_opencl_decision_t *decision)
@@ -167,8 +167,8 @@ static void _need(const char *program, void *data)
   pthread_mutex_lock(&cl->needed_lock);
   if(!cl->closing && g_hash_table_add(cl->needed, g_strdup(program)))
     for(int i = 0; i < cl->n; i++)
-      dt_opencl_worker_post(cl->workers[i], _compile, g_strdup(program), g_free, cl->hang_seconds, _compiled,
-                            NULL);
+      dt_opencl_worker_post(cl->workers[i], TRUE, _compile, g_strdup(program), g_free, cl->hang_seconds,
+                            _compiled, NULL);
   pthread_mutex_unlock(&cl->needed_lock);
 }
 
@@ -231,12 +231,15 @@ static void _start_scheduler(dt_opencl_t *cl, const dt_opencl_opts_t *opts)
 {
   cl->hang_seconds = (double)CLAMP(dt_conf_get_int(DT_CONF_OPENCL_HANG_SECONDS, 30), 1, 3600);
   cl->patience = CLAMP(dt_conf_get_int(DT_CONF_OPENCL_TIMEOUT, 400), 0, G_MAXINT) * TIMEOUT_STEP;
-  const dt_opencl_rules_t rules = { .devices = cl->n,
-                                    .patience = cl->patience,
-                                    .ageing = AGEING,
-                                    .set_aside = opts->set_aside ? opts->set_aside : SET_ASIDE,
-                                    .set_aside_longest = SET_ASIDE_LONGEST,
-                                    .test_limit = (gint64)(cl->hang_seconds * G_USEC_PER_SEC) };
+  const dt_opencl_rules_t rules = {
+    .devices = cl->n,
+    .patience = cl->patience,
+    .ageing = AGEING,
+    .set_aside = opts->set_aside ? opts->set_aside : SET_ASIDE,
+    .set_aside_longest = SET_ASIDE_LONGEST,
+    /* what the device does when the test is due may take as long as the test */
+    .test_limit = (gint64)(2 * cl->hang_seconds * G_USEC_PER_SEC)
+  };
   cl->scheduler = dt_opencl_scheduler_create(&rules, cl->priorities->orders);
 }
 

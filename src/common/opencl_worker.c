@@ -36,6 +36,7 @@ struct dt_opencl_worker_t
   pthread_mutex_t lock; /* of everything below */
   pthread_cond_t moved; /* a job came, or was done, or the end */
   GQueue jobs;          /* not begun */
+  GQueue later;         /* the same, for when there is nothing else to do */
   _job_t *current;
   gint64 begun;  /* when the current job was */
   _job_t upkeep; /* the thread's own, between others' and at the end */
@@ -204,9 +205,10 @@ static void _free_job(_job_t *job)
 static _job_t *_take(dt_opencl_worker_t *worker)
 {
   pthread_mutex_lock(&worker->lock);
-  while(!worker->stop && !worker->lost && g_queue_is_empty(&worker->jobs))
+  while(!worker->stop && !worker->lost && g_queue_is_empty(&worker->jobs) && g_queue_is_empty(&worker->later))
     pthread_cond_wait(&worker->moved, &worker->lock);
-  worker->current = worker->stop || worker->lost ? NULL : g_queue_pop_head(&worker->jobs);
+  GQueue *next = g_queue_is_empty(&worker->jobs) ? &worker->later : &worker->jobs;
+  worker->current = worker->stop || worker->lost ? NULL : g_queue_pop_head(next);
   worker->begun = g_get_monotonic_time();
   _job_t *job = worker->current;
   pthread_mutex_unlock(&worker->lock);
@@ -298,6 +300,7 @@ static void _init_lock(dt_opencl_worker_t *worker)
 static void _free_worker(dt_opencl_worker_t *worker)
 {
   for(_job_t *job; (job = g_queue_pop_head(&worker->jobs));) _free_job(job);
+  for(_job_t *job; (job = g_queue_pop_head(&worker->later));) _free_job(job);
   pthread_cond_destroy(&worker->moved);
   pthread_mutex_destroy(&worker->lock);
   g_hash_table_destroy(worker->programs);
@@ -321,6 +324,7 @@ dt_opencl_worker_t *dt_opencl_worker_create(const dt_opencl_driver_t *driver,
   worker->user_data = user_data;
   worker->upkeep.limit = (gint64)(seconds * G_USEC_PER_SEC);
   g_queue_init(&worker->jobs);
+  g_queue_init(&worker->later);
   _init_lock(worker);
   const int code = pthread_create(&worker->thread, NULL, _work, worker);
   if(code == 0) return worker;
@@ -414,7 +418,7 @@ gboolean dt_opencl_worker_perform(dt_opencl_worker_t *worker, dt_opencl_work_t w
   return fine;
 }
 
-void dt_opencl_worker_post(dt_opencl_worker_t *worker, dt_opencl_work_t work, void *data,
+void dt_opencl_worker_post(dt_opencl_worker_t *worker, gboolean later, dt_opencl_work_t work, void *data,
                            GDestroyNotify destroy, double seconds, dt_opencl_done_t done, void *user_data)
 {
   _job_t *job = _new_job(work, data, destroy, seconds);
@@ -422,7 +426,7 @@ void dt_opencl_worker_post(dt_opencl_worker_t *worker, dt_opencl_work_t work, vo
   job->user_data = user_data;
   pthread_mutex_lock(&worker->lock);
   const gboolean lost = worker->lost;
-  if(!lost) g_queue_push_tail(&worker->jobs, job);
+  if(!lost) g_queue_push_tail(later ? &worker->later : &worker->jobs, job);
   pthread_cond_broadcast(&worker->moved);
   pthread_mutex_unlock(&worker->lock);
   if(lost) _free_job(job);

@@ -61,7 +61,7 @@ void dt_opencl_worker_stop(dt_opencl_worker_t *worker);
  * @return FALSE: the device was given up, now or earlier; the worker is left alone with all it has */
 gboolean dt_opencl_worker_destroy(dt_opencl_worker_t *worker);
 
-/** Hands over work and waits for it. Work is done in the order it comes.
+/** Hands over work and waits for it. Work is done in the order it comes, before all that was posted for later.
  * @param data     freed with @p destroy (NULL: not at all) when the work is over; never, when the device hangs in it
  * @param seconds  no work may take longer than that, else the device is given up
  * @return FALSE with what @p work says, or DT_AI_ERROR_PROVIDER: the device was given up, or cannot be opened.
@@ -72,8 +72,10 @@ gboolean dt_opencl_worker_perform(dt_opencl_worker_t *worker, dt_opencl_work_t w
 /** How posted work ended; called on the device's thread, not at all when the device hangs in it. */
 typedef void (*dt_opencl_done_t)(gboolean fine, const GError *error, void *user_data);
 
-/** Hands over work and does not wait for it. @param done  NULL, or called with @p user_data. Thread-safe. */
-void dt_opencl_worker_post(dt_opencl_worker_t *worker, dt_opencl_work_t work, void *data,
+/** Hands over work and does not wait for it. Thread-safe.
+ * @param later  only when there is nothing else to do: whoever waits is not kept waiting by it
+ * @param done   NULL, or called with @p user_data */
+void dt_opencl_worker_post(dt_opencl_worker_t *worker, gboolean later, dt_opencl_work_t work, void *data,
                            GDestroyNotify destroy, double seconds, dt_opencl_done_t done, void *user_data);
 
 /** Whether the device was given up. Thread-safe. */

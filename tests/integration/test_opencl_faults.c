@@ -565,6 +565,30 @@ static void test_programs_are_kept_once(void **state)
   _close(cl, 0);
 }
 
+/* On the device's thread: how many programs were built when the probe was done. */
+static gboolean _probe_and_count(dt_opencl_queue_t *queue, void *data, GError **error)
+{
+  const gboolean fine = dt_opencl_probe(queue, NULL, error);
+  *(int *)data = _device_calls(0, "BuildProgram");
+  return fine;
+}
+
+/* Programs that may be needed some time keep nobody waiting, nor the test of a device. */
+static void test_compiling_gives_way(void **state)
+{
+  (void)state;
+  int built = 0;
+  _clear_cache();
+  dt_opencl_t *cl = _open("name=A;build=200", "A///");
+  dt_opencl_prepare(cl, "scale");
+  dt_opencl_prepare(cl, "gaussian");
+  dt_opencl_run_t *run = _begin(cl, DT_OPENCL_FULL);
+  assert_true(dt_opencl_run_perform(run, _probe_and_count, &built, NULL, NULL));
+  dt_opencl_run_end(run);
+  assert_in_range(built, 1, 2); /* the probe's, and the one that had begun */
+  _close(cl, 0);
+}
+
 /* A device that fails and then hangs in its test is given up; who waits for it is told in time. */
 static void test_hang_in_the_test(void **state)
 {
@@ -801,6 +825,7 @@ int main(void)
     cmocka_unit_test_setup(test_hang_in_the_compilers_words, _set_up_test),
     cmocka_unit_test_setup(test_hang_behind_a_run, _set_up_test),
     cmocka_unit_test_setup(test_programs_are_kept_once, _set_up_test),
+    cmocka_unit_test_setup(test_compiling_gives_way, _set_up_test),
     cmocka_unit_test_setup(test_hang_in_the_test, _set_up_test),
     cmocka_unit_test_setup(test_the_manuals_example, _set_up_test),
     cmocka_unit_test_setup(test_the_manuals_example_all_at_once, _set_up_test),
