@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static dt_cli_opencl_opts_t _opt;
+static dt_cli_opencl_opts_t _opt = { .megapixels = 4, .rounds = 5 };
 
 static const GOptionEntry _entries[] = {
   { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print JSON, one object a line", NULL },
@@ -132,10 +132,11 @@ static gboolean _check(int argc, char **argv)
   if(argc > 2)
     dt_cli_say("opencl takes: %s, and nothing behind it such as \"%s\". See: darktable-ai opencl --help",
                argv[1], argv[2]);
-  else if(_opt.megapixels < 0 || _opt.megapixels > 100)
-    dt_cli_say("--megapixels is a number from 0.01 to 100");
-  else if(_opt.rounds < 0 || _opt.rounds > 100)
-    dt_cli_say("--rounds is a number from 1 to 100");
+  /* not a number is in no range */
+  else if(!(_opt.megapixels >= 0.01 && _opt.megapixels <= 100))
+    dt_cli_say("--megapixels takes a number from 0.01 to 100");
+  else if(_opt.rounds < 1 || _opt.rounds > 100)
+    dt_cli_say("--rounds takes a number from 1 to 100");
   else
     return TRUE;
   return FALSE;

@@ -158,11 +158,13 @@ static int _test(dt_opencl_t *cl, const dt_cli_opencl_opts_t *opts)
 int dt_cli_opencl_test(const dt_cli_opencl_opts_t *opts)
 {
   GError *error = NULL;
+  /* before there are devices' threads, and their drivers', which would not know that signals are caught */
+  (void)dt_cli_catch_signals();
   dt_opencl_t *cl = dt_opencl_create(&(dt_opencl_opts_t){ .trace = opts->trace }, &error);
   if(!cl) return dt_cli_fail(error);
   int code = DT_EXIT_PROVIDER;
   if(dt_opencl_absence(cl))
-    dt_cli_say("there is nothing to test: %s.", dt_opencl_absence(cl));
+    dt_cli_say("there is nothing to test: %s. See: darktable-ai opencl devices", dt_opencl_absence(cl));
   else
     code = _test(cl, opts);
   dt_opencl_destroy(cl);

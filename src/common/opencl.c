@@ -37,9 +37,9 @@ struct dt_opencl_t
   gint64 next;         /* when they were to be woken at the last event */
   gboolean *given_up;
   guint64 runs;                /* begun so far */
-  pthread_mutex_t needed_lock; /* of the two below */
+  pthread_mutex_t needed_lock; /* of the two below; taken after the other lock */
   GHashTable *needed;          /* names of programs, compiled for all devices as soon as one needs them */
-  gboolean closing;
+  gboolean closing;            /* nothing more is handed to the workers; set with both locks, read with one */
 };
 
 struct dt_opencl_run_t
@@ -73,12 +73,20 @@ typedef struct _test_t
   int device;
 } _test_t;
 
+/* What made the device fail may have left its context useless for good, and nobody uses it now: a new one. */
+static gboolean _test(dt_opencl_queue_t *queue, void *data, GError **error)
+{
+  (void)data;
+  return dt_opencl_reopen(queue, error) && dt_opencl_probe(queue, NULL, error);
+}
+
 static void _begin_test(dt_opencl_t *cl, int device)
 {
   _test_t *test = g_new(_test_t, 1);
   *test = (_test_t){ cl, device };
   dt_log(DT_LOG_OPENCL, "[opencl] device %d '%s' is tested", device, cl->used[device]->name);
-  dt_opencl_worker_post(cl->workers[device], dt_opencl_probe, NULL, NULL, cl->hang_seconds, _tested, test);
+  /* the worker frees it, also when the test never begins */
+  dt_opencl_worker_post(cl->workers[device], FALSE, _test, test, g_free, cl->hang_seconds, _tested, test);
 }
 
 static void _tell(dt_opencl_t *cl, const dt_opencl_decision_t *decision)
@@ -134,9 +142,9 @@ static void _tested(gboolean fine, const GError *error, void *data)
          fine ? "works again" : "still fails: ", fine ? "" : error->message);
   pthread_mutex_lock(&cl->lock);
   dt_opencl_scheduler_tested(cl->scheduler, g_get_monotonic_time(), test->device, fine);
-  _deliver(cl);
+  /* at the end other workers may be gone, and another device's test may be due */
+  if(!cl->closing) _deliver(cl);
   pthread_mutex_unlock(&cl->lock);
-  g_free(test);
 }
 
 /* --- programs for all devices --- */
@@ -159,8 +167,8 @@ static void _need(const char *program, void *data)
   pthread_mutex_lock(&cl->needed_lock);
   if(!cl->closing && g_hash_table_add(cl->needed, g_strdup(program)))
     for(int i = 0; i < cl->n; i++)
-      dt_opencl_worker_post(cl->workers[i], _compile, g_strdup(program), g_free, cl->hang_seconds, _compiled,
-                            NULL);
+      dt_opencl_worker_post(cl->workers[i], TRUE, _compile, g_strdup(program), g_free, cl->hang_seconds,
+                            _compiled, NULL);
   pthread_mutex_unlock(&cl->needed_lock);
 }
 
@@ -189,7 +197,7 @@ static gboolean _start_workers(dt_opencl_t *cl, GError **error)
 {
   for(int i = 0; i < cl->n; i++)
   {
-    cl->workers[i] = dt_opencl_worker_create(cl->driver, cl->used[i], _need, cl, error);
+    cl->workers[i] = dt_opencl_worker_create(cl->driver, cl->used[i], cl->hang_seconds, _need, cl, error);
     if(!cl->workers[i]) return FALSE;
   }
   return TRUE;
@@ -223,12 +231,15 @@ static void _start_scheduler(dt_opencl_t *cl, const dt_opencl_opts_t *opts)
 {
   cl->hang_seconds = (double)CLAMP(dt_conf_get_int(DT_CONF_OPENCL_HANG_SECONDS, 30), 1, 3600);
   cl->patience = CLAMP(dt_conf_get_int(DT_CONF_OPENCL_TIMEOUT, 400), 0, G_MAXINT) * TIMEOUT_STEP;
-  const dt_opencl_rules_t rules = { .devices = cl->n,
-                                    .patience = cl->patience,
-                                    .ageing = AGEING,
-                                    .set_aside = opts->set_aside ? opts->set_aside : SET_ASIDE,
-                                    .set_aside_longest = SET_ASIDE_LONGEST,
-                                    .test_limit = (gint64)(cl->hang_seconds * G_USEC_PER_SEC) };
+  const dt_opencl_rules_t rules = {
+    .devices = cl->n,
+    .patience = cl->patience,
+    .ageing = AGEING,
+    .set_aside = opts->set_aside ? opts->set_aside : SET_ASIDE,
+    .set_aside_longest = SET_ASIDE_LONGEST,
+    /* what the device does when the test is due may take as long as the test */
+    .test_limit = (gint64)(2 * cl->hang_seconds * G_USEC_PER_SEC)
+  };
   cl->scheduler = dt_opencl_scheduler_create(&rules, cl->priorities->orders);
 }
 
@@ -258,21 +269,26 @@ static void _close_trace(dt_opencl_t *cl)
   g_free(names);
 }
 
-void dt_opencl_destroy(dt_opencl_t *cl)
+/* @return FALSE: a driver that hangs may come back to everything */
+static gboolean _end_workers(dt_opencl_t *cl)
 {
-  if(!cl) return;
+  pthread_mutex_lock(&cl->lock);
   pthread_mutex_lock(&cl->needed_lock);
   cl->closing = TRUE;
   pthread_mutex_unlock(&cl->needed_lock);
-  gboolean left_behind = FALSE;
-  for(int i = 0; i < cl->n; i++)
-  {
-    left_behind |= cl->workers[i] && dt_opencl_worker_is_lost(cl->workers[i]);
-    dt_opencl_worker_destroy(cl->workers[i]);
-  }
+  pthread_mutex_unlock(&cl->lock);
+  gboolean ended = TRUE;
+  for(int i = 0; i < cl->n; i++) dt_opencl_worker_stop(cl->workers[i]);
+  for(int i = 0; i < cl->n; i++) ended &= dt_opencl_worker_destroy(cl->workers[i]);
+  return ended;
+}
+
+void dt_opencl_destroy(dt_opencl_t *cl)
+{
+  if(!cl) return;
+  const gboolean ended = _end_workers(cl);
   _close_trace(cl);
-  /* a driver that hangs may come back to everything below */
-  if(left_behind) return;
+  if(!ended) return;
   dt_opencl_scheduler_destroy(cl->scheduler);
   dt_opencl_priorities_free(cl->priorities);
   g_hash_table_destroy(cl->waiting);
@@ -517,11 +533,10 @@ static void _release(dt_opencl_run_t *run)
   pthread_mutex_unlock(&cl->lock);
 }
 
-void dt_opencl_run_end(dt_opencl_run_t *run)
+/* Written before the device is free, so that lines of one device never overlap. */
+static void _trace(const dt_opencl_run_t *run)
 {
-  if(!run) return;
-  dt_opencl_t *cl = run->cl;
-  /* written before the device is free, so that lines of one device never overlap */
+  const dt_opencl_t *cl = run->cl;
   const dt_opencl_event_t event = { .run = run->number,
                                     .pipe = run->pipe,
                                     .image = run->image,
@@ -535,6 +550,12 @@ void dt_opencl_run_end(dt_opencl_run_t *run)
                                     .failed = run->failed,
                                     .reason = run->reason };
   dt_opencl_trace_add(cl->trace, &event);
+}
+
+void dt_opencl_run_end(dt_opencl_run_t *run)
+{
+  if(!run) return;
+  _trace(run);
   _release(run);
   _free_run(run);
 }
@@ -556,6 +577,9 @@ static void _claim(dt_opencl_run_t *run, int device, GCancellable *cancellable)
       _enter(run, dt_opencl_scheduler_claim(cl->scheduler, g_get_monotonic_time(), device));
   pthread_mutex_unlock(&cl->lock);
   if(!decided) _wait(run, cancellable);
+  run->begun = dt_opencl_trace_now(cl->trace);
+  g_free(run->reason);
+  run->reason = _explain(run);
 }
 
 dt_opencl_run_t *dt_opencl_claim(dt_opencl_t *cl, const char *pci, GCancellable *cancellable)
@@ -568,7 +592,6 @@ dt_opencl_run_t *dt_opencl_claim_device(dt_opencl_t *cl, int device, GCancellabl
 {
   dt_opencl_run_t *run = _new_run(cl, "claim");
   _claim(run, device, cancellable);
-  run->begun = dt_opencl_trace_now(cl->trace);
   if(run->verdict == DT_OPENCL_GRANTED) return run;
   if(run->verdict == DT_OPENCL_CPU) _release(run);
   _free_run(run);
@@ -584,6 +607,7 @@ void dt_opencl_claim_yield(dt_opencl_run_t *claim)
   const gboolean wanted = dt_opencl_scheduler_is_wanted(cl->scheduler, device);
   pthread_mutex_unlock(&cl->lock);
   if(!wanted) return;
+  _trace(claim);
   _release(claim);
   _claim(claim, device, NULL);
 }

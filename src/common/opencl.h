@@ -88,7 +88,8 @@ void dt_opencl_run_end(dt_opencl_run_t *run);
 dt_opencl_run_t *dt_opencl_claim(dt_opencl_t *cl, const char *pci, GCancellable *cancellable);
 /** The same for the device of that number, whatever the priorities say. */
 dt_opencl_run_t *dt_opencl_claim_device(dt_opencl_t *cl, int device, GCancellable *cancellable);
-/** Between two parts of such work: lets whoever waits for the device have it for a run, then takes it again. */
+/** Between two parts of such work: lets whoever waits for the device have it for a run, then takes it again. The trace has
+ * a line for each time it was held. When it cannot be had again in time, the claim's device is -1 and the work goes on. */
 void dt_opencl_claim_yield(dt_opencl_run_t *claim);
 
 /** Compiles a program for all devices side by side, in the background. */

@@ -46,6 +46,14 @@ static gboolean _is_mesa(const char *platform)
   return g_ascii_strcasecmp(platform, "rusticl") == 0 || g_ascii_strcasecmp(platform, "Clover") == 0;
 }
 
+/* Of an identity such as "显卡#1" only digits count, and those are the number of a device, perhaps another's. */
+static char *_identity_key(const char *identity)
+{
+  char *key = dt_opencl_canonical_name(identity);
+  if(key[strspn(key, "0123456789")] == '\0') g_clear_pointer(&key, g_free);
+  return key;
+}
+
 static void _fill(char *keys[_KEYS], const dt_opencl_names_t *device)
 {
   const char *name = device->name ? device->name : "";
@@ -53,7 +61,7 @@ static void _fill(char *keys[_KEYS], const dt_opencl_names_t *device)
   if(device->platform) keys[_FULL] = _join(device->platform, name, strlen(name));
   if(device->platform && _is_mesa(device->platform))
     keys[_FULL_OF_MESA] = _join(device->platform, name, strcspn(name, "("));
-  if(device->identity) keys[_IDENTITY] = dt_opencl_canonical_name(device->identity);
+  if(device->identity) keys[_IDENTITY] = _identity_key(device->identity);
 }
 
 dt_opencl_name_table_t *dt_opencl_name_table_new(const dt_opencl_names_t *devices, int n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Finds a program's source, opens what was compiled of it before, or compiles it and keeps the result. */
+/* Finds a program's source, opens what was compiled of it before, or compiles it; keeps what was compiled. */
 #include "common/opencl_program.h"
 
 #include "common/checksum.h"
@@ -263,24 +263,33 @@ static void _store(const _target_t *target, cl_program program, const char *path
 }
 
 cl_program dt_opencl_program_open(const dt_opencl_driver_t *cl, cl_context context,
-                                  const dt_opencl_device_t *device, const char *name,
-                                  dt_opencl_origin_t *origin, GError **error)
+                                  const dt_opencl_device_t *device, const char *name, char **key,
+                                  GError **error)
 {
   const _target_t target = { cl, context, device, name };
+  *key = NULL;
   char *source = _read_source(name, error);
   if(!source) return NULL;
-  char *path = _path(&target), *key = _key(device, source);
+  char *path = _path(&target), *its_key = _key(device, source);
   const gint64 begun = g_get_monotonic_time();
-  cl_program program = _load(&target, path, key);
+  cl_program program = _load(&target, path, its_key);
   const gboolean cached = program != NULL;
   if(!cached) program = _compile(&target, source, error);
-  if(program && !cached) _store(&target, program, path, key);
   if(program)
     dt_log(DT_LOG_OPENCL, "[opencl] %s.cl for '%s' %s in %.3f s", name, device->name,
            cached ? "loaded" : "compiled", (double)(g_get_monotonic_time() - begun) / 1e6);
-  if(origin) *origin = cached ? DT_OPENCL_CACHED : DT_OPENCL_COMPILED;
-  g_free(key);
+  if(program && !cached) *key = g_steal_pointer(&its_key);
+  g_free(its_key);
   g_free(path);
   g_free(source);
   return program;
+}
+
+void dt_opencl_program_keep(const dt_opencl_driver_t *cl, const dt_opencl_device_t *device, const char *name,
+                            const char *key, cl_program program)
+{
+  const _target_t target = { cl, NULL, device, name };
+  char *path = _path(&target);
+  _store(&target, program, path, key);
+  g_free(path);
 }

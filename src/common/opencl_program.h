@@ -15,21 +15,19 @@
 
 G_BEGIN_DECLS
 
-/** How a program was come by. */
-typedef enum dt_opencl_origin_t
-{
-  DT_OPENCL_COMPILED,
-  DT_OPENCL_CACHED,
-} dt_opencl_origin_t;
-
 /** Opens the program @p name for @p device.
- * @param name    of a file below `kernels/`, without `.cl`
- * @param origin  NULL, or receives how
+ * @param name  of a file below `kernels/`, without `.cl`
+ * @param key   receives (transfer full) what to keep it under, or NULL: it was kept
  * @return to be released; NULL with DT_AI_ERROR_INPUT: there is no such file, or the device's compiler refuses it, with
  *         its own words; DT_AI_ERROR_MEMORY or _PROVIDER: the driver fails */
 cl_program dt_opencl_program_open(const dt_opencl_driver_t *cl, cl_context context,
-                                  const dt_opencl_device_t *device, const char *name,
-                                  dt_opencl_origin_t *origin, GError **error);
+                                  const dt_opencl_device_t *device, const char *name, char **key,
+                                  GError **error);
+
+/** Keeps what was compiled. Best after its kernels have run: some drivers compile a kernel again when it first runs, for
+ * that size of work groups, and put that into the compiled form as well, but only if they are not asked for it before. */
+void dt_opencl_program_keep(const dt_opencl_driver_t *cl, const dt_opencl_device_t *device, const char *name,
+                            const char *key, cl_program program);
 
 /** The names of all programs that came along (transfer full, sorted). */
 char **dt_opencl_program_list(void);

@@ -32,8 +32,8 @@ dt_opencl_trace_t *dt_opencl_trace_open(const char *path, int devices, GError **
   const int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
   if(path && fd < 0)
   {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT, "The trace \"%s\" cannot be written: %s.", path,
-                g_strerror(errno));
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+                "The trace \"%s\" cannot be written: %s. Choose another file.", path, g_strerror(errno));
     return NULL;
   }
   dt_opencl_trace_t *trace = g_new0(dt_opencl_trace_t, 1);

@@ -41,18 +41,27 @@ cl_kernel dt_opencl_kernel(dt_opencl_queue_t *queue, const char *program, const 
 /** Opens the program without asking for a kernel; the same rules. */
 gboolean dt_opencl_compile(dt_opencl_queue_t *queue, const char *program, GError **error);
 
+/** Gives the context back with all programs and kernels, and opens a new one: a failure may leave the old one useless for
+ * good. Buffers that live on in the old one can only be released. Only from the device's thread. */
+gboolean dt_opencl_reopen(dt_opencl_queue_t *queue, GError **error);
+
 /** Starts the device's thread, which opens context and queue when it first works.
  * @param driver, device  outlive the worker
+ * @param seconds         what the thread does for itself, keeping programs and giving everything back, may take no longer
+ *                        than that, else the device is given up
  * @param need            NULL, or called with @p user_data
  * @return NULL with DT_AI_ERROR_FAILED: the system gives no thread */
 dt_opencl_worker_t *dt_opencl_worker_create(const dt_opencl_driver_t *driver,
-                                            const dt_opencl_device_t *device, dt_opencl_need_t need,
-                                            void *user_data, GError **error);
-/** Ends the thread after what it does now; what was posted and has not begun is dropped. One that was given up is left
- * alone with all it has. NULL is fine. */
-void dt_opencl_worker_destroy(dt_opencl_worker_t *worker);
+                                            const dt_opencl_device_t *device, double seconds,
+                                            dt_opencl_need_t need, void *user_data, GError **error);
+/** Ends the thread after what it does now, without waiting for that; what was posted and has not begun is dropped, and
+ * nothing more may be handed over. NULL is fine. */
+void dt_opencl_worker_stop(dt_opencl_worker_t *worker);
+/** Stops the thread, waits for its end and frees everything. NULL is fine.
+ * @return FALSE: the device was given up, now or earlier; the worker is left alone with all it has */
+gboolean dt_opencl_worker_destroy(dt_opencl_worker_t *worker);
 
-/** Hands over work and waits for it. Work is done in the order it comes.
+/** Hands over work and waits for it. Work is done in the order it comes, before all that was posted for later.
  * @param data     freed with @p destroy (NULL: not at all) when the work is over; never, when the device hangs in it
  * @param seconds  no work may take longer than that, else the device is given up
  * @return FALSE with what @p work says, or DT_AI_ERROR_PROVIDER: the device was given up, or cannot be opened.
@@ -63,8 +72,10 @@ gboolean dt_opencl_worker_perform(dt_opencl_worker_t *worker, dt_opencl_work_t w
 /** How posted work ended; called on the device's thread, not at all when the device hangs in it. */
 typedef void (*dt_opencl_done_t)(gboolean fine, const GError *error, void *user_data);
 
-/** Hands over work and does not wait for it. @param done  NULL, or called with @p user_data. Thread-safe. */
-void dt_opencl_worker_post(dt_opencl_worker_t *worker, dt_opencl_work_t work, void *data,
+/** Hands over work and does not wait for it. Thread-safe.
+ * @param later  only when there is nothing else to do: whoever waits is not kept waiting by it
+ * @param done   NULL, or called with @p user_data */
+void dt_opencl_worker_post(dt_opencl_worker_t *worker, gboolean later, dt_opencl_work_t work, void *data,
                            GDestroyNotify destroy, double seconds, dt_opencl_done_t done, void *user_data);
 
 /** Whether the device was given up. Thread-safe. */

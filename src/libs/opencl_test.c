@@ -151,6 +151,7 @@ typedef struct _job_t
   const _case_t *test;
   _sides_t sides;
   int rounds;
+  GCancellable *cancellable; /* or NULL */
   float *in, *out;
   double *alone; /* seconds of each round */
   double copied; /* seconds of copying there and back */
@@ -167,6 +168,7 @@ static void _clear_job(gpointer data)
   free(job->in);
   free(job->out);
   g_free(job->alone);
+  g_clear_object(&job->cancellable);
 }
 
 static void _unref_job(gpointer job)
@@ -188,13 +190,15 @@ static void _fill(float *in, int width, int height)
       }
 }
 
-static _job_t *_new_job(const _case_t *test, int width, int height, int rounds, GError **error)
+static _job_t *_new_job(const _case_t *test, int width, int height, int rounds, GCancellable *cancellable,
+                        GError **error)
 {
   _job_t *job = g_atomic_rc_box_new0(_job_t);
   job->test = test;
   job->sides = (_sides_t){ width, height, width, height };
   if(test->resizes) job->sides = (_sides_t){ width, height, (width * 2 + 2) / 3, (height * 2 + 2) / 3 };
   job->rounds = rounds;
+  if(cancellable) job->cancellable = g_object_ref(cancellable);
   job->alone = g_new0(double, (gsize)rounds);
   job->in = dt_memory_try_large((gsize)width * (gsize)height * CHANNELS, sizeof(float));
   job->out = dt_memory_try_large((gsize)width * (gsize)height * CHANNELS, sizeof(float));
@@ -230,12 +234,20 @@ static gboolean _open_buffers(dt_opencl_queue_t *queue, const _job_t *job, _buff
   return buffers->numbers != NULL;
 }
 
+static gboolean _is_cancelled(const _job_t *job, GError **error)
+{
+  if(!g_cancellable_is_cancelled(job->cancellable)) return FALSE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
+  return TRUE;
+}
+
 /* The first round is for the driver to get ready. */
 static gboolean _run_rounds(dt_opencl_queue_t *queue, _job_t *job, cl_kernel kernel,
                             const _buffers_t *buffers, GError **error)
 {
   for(int round = -1; round < job->rounds; round++)
   {
+    if(_is_cancelled(job, error)) return FALSE;
     const gint64 begun = g_get_monotonic_time();
     if(!job->test->enqueue(queue, kernel, &job->sides, buffers, error) || !dt_opencl_finish(queue, error))
       return FALSE;
@@ -303,7 +315,7 @@ static double _difference(const float *a, const float *b, gsize n)
 static double _compute_here(const _job_t *job, float *expected)
 {
   double *seconds = g_new0(double, (gsize)job->rounds);
-  for(int round = -1; round < job->rounds; round++)
+  for(int round = -1; round < job->rounds && !_is_cancelled(job, NULL); round++)
   {
     const gint64 begun = g_get_monotonic_time();
     job->test->cpu(&job->sides, job->in, expected);
@@ -342,9 +354,9 @@ static void _compute_there(dt_opencl_run_t *run, _job_t *job, const float *expec
 
 /* One picture here and there. FALSE: this machine has no room for it. */
 static gboolean _test_picture(dt_opencl_run_t *run, const _case_t *test, int width, int height, int rounds,
-                              dt_opencl_test_t *result, GError **error)
+                              GCancellable *cancellable, dt_opencl_test_t *result, GError **error)
 {
-  _job_t *job = _new_job(test, width, height, rounds, error);
+  _job_t *job = _new_job(test, width, height, rounds, cancellable, error);
   if(!job) return FALSE;
   float *expected = dt_memory_try_large((gsize)width * (gsize)height * CHANNELS, sizeof(float));
   if(expected)
@@ -376,8 +388,9 @@ static dt_opencl_test_t *_test_kernel(dt_opencl_run_t *run, const _case_t *test,
   *result = (dt_opencl_test_t){
     .device = dt_opencl_run_device(run), .program = test->program, .kernel = test->kernel, .difference = NAN
   };
-  gboolean fine = _test_picture(run, test, ODD_WIDTH, ODD_HEIGHT, 1, result, error);
-  if(fine && !result->failure) fine = _test_picture(run, test, width, height, opts->rounds, result, error);
+  gboolean fine = _test_picture(run, test, ODD_WIDTH, ODD_HEIGHT, 1, opts->cancellable, result, error);
+  if(fine && !result->failure)
+    fine = _test_picture(run, test, width, height, opts->rounds, opts->cancellable, result, error);
   result->correct = !result->failure && result->difference <= DT_OPENCL_TEST_TOLERANCE;
   if(fine) return result;
   _free_test(result);
@@ -415,23 +428,32 @@ static dt_opencl_test_opts_t _defaults(const dt_opencl_test_opts_t *opts)
   return all;
 }
 
+/* The next of the tests. FALSE: there is no memory, or what was done is cancelled and means nothing. */
+static gboolean _add_test(GPtrArray *tests, dt_opencl_t *cl, int device, const _case_t *which,
+                          const dt_opencl_test_opts_t *opts, GError **error)
+{
+  dt_opencl_test_t *test = _test_on(cl, device, which, opts, error);
+  if(!test) return FALSE;
+  g_ptr_array_add(tests, test);
+  if(g_cancellable_is_cancelled(opts->cancellable))
+  {
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
+    return FALSE;
+  }
+  if(opts->tell) opts->tell(test, opts->user_data);
+  return TRUE;
+}
+
 GPtrArray *dt_opencl_test_all(dt_opencl_t *cl, const dt_opencl_test_opts_t *opts, GError **error)
 {
   const dt_opencl_test_opts_t all = _defaults(opts);
   GPtrArray *tests = g_ptr_array_new_with_free_func(_free_test);
   for(int device = 0; dt_opencl_device(cl, device); device++)
     for(size_t i = 0; i < G_N_ELEMENTS(_cases); i++)
-    {
-      const gboolean cancelled = g_cancellable_is_cancelled(all.cancellable);
-      dt_opencl_test_t *test = cancelled ? NULL : _test_on(cl, device, &_cases[i], &all, error);
-      if(!test)
+      if(!_add_test(tests, cl, device, &_cases[i], &all, error))
       {
-        if(cancelled) g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
         g_ptr_array_unref(tests);
         return NULL;
       }
-      g_ptr_array_add(tests, test);
-      if(all.tell) all.tell(test, all.user_data);
-    }
   return tests;
 }

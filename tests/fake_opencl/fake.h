@@ -61,9 +61,12 @@ struct _cl_device_id
   int sizes;       ///< fake_sizes_t
   int slow, build; ///< ms a kernel runs, a program compiles
   int lost_at;     ///< enqueued command from which on it is lost; 0: never
+  int dies_at;     ///< enqueued command that ends all contexts there are; 0: none
+  gboolean wrong;  ///< computes wrong numbers
   /* under the lock: */
   int calls[FAKE_FUNCTIONS];
   int total, enqueued;
+  int deaths; ///< how often its contexts ended
   gboolean lost;
   guint64 allocated; ///< bytes
   gint64 ready;      ///< when what was enqueued is done, µs of the monotonic clock
@@ -109,7 +112,21 @@ typedef struct fake_object_t
 {
   fake_kind_t kind;
   cl_device_id device;
+  int deaths; ///< of the device, when the object's context was made
 } fake_object_t;
+
+/** Arguments that are kept. */
+enum
+{
+  FAKE_ARGS = 8
+};
+
+/** One that is larger than a number is of no kernel that is computed. */
+typedef struct fake_arg_t
+{
+  gsize size; ///< 0: not set
+  guint8 bytes[8];
+} fake_arg_t;
 
 struct _cl_context
 {
@@ -133,6 +150,8 @@ struct _cl_program
 struct _cl_kernel
 {
   fake_object_t object;
+  gboolean counts_up; ///< is the one that is computed
+  fake_arg_t args[FAKE_ARGS];
 };
 
 struct _cl_mem
@@ -142,8 +161,11 @@ struct _cl_mem
   guint8 *data;
 };
 
-/** A new one of @p size bytes, counted. */
-void *fake_object_new(fake_kind_t kind, gsize size, cl_device_id device);
+/** A new one of @p size bytes, counted.
+ * @param parent  whose context it is in; NULL: it is one */
+void *fake_object_new(fake_kind_t kind, gsize size, cl_device_id device, const void *parent);
+/** Whether the object's context has not ended. */
+gboolean fake_object_works(const void *object);
 /** The device of a living object of that kind; NULL: it is none. */
 cl_device_id fake_object_device(const void *object, fake_kind_t kind);
 /** Forgets and frees it, not what it points at. */

@@ -16,9 +16,9 @@
 
 /* --- programs --- */
 
-static cl_program _new_program(cl_device_id device, char *source, gboolean compiled)
+static cl_program _new_program(cl_context context, cl_device_id device, char *source, gboolean compiled)
 {
-  cl_program program = fake_object_new(FAKE_PROGRAM, sizeof *program, device);
+  cl_program program = fake_object_new(FAKE_PROGRAM, sizeof *program, device, context);
   program->source = source;
   program->compiled = compiled;
   program->status = CL_BUILD_NONE;
@@ -39,7 +39,7 @@ FAKE_EXPORT cl_program clCreateProgramWithSource(cl_context context, cl_uint n, 
   for(cl_uint i = 0; i < n; i++)
     g_string_append_len(source, texts[i], lengths && lengths[i] ? (gssize)lengths[i] : -1);
   if(result) *result = CL_SUCCESS;
-  return _new_program(device, g_string_free(source, FALSE), FALSE);
+  return _new_program(context, device, g_string_free(source, FALSE), FALSE);
 }
 
 static char *_make_binary(cl_device_id device, const char *source)
@@ -82,7 +82,7 @@ FAKE_EXPORT cl_program clCreateProgramWithBinary(cl_context context, cl_uint n, 
   if(status) *status = source ? CL_SUCCESS : CL_INVALID_BINARY;
   if(!source) FAIL(result, CL_INVALID_BINARY);
   if(result) *result = CL_SUCCESS;
-  return _new_program(device, source, TRUE);
+  return _new_program(context, device, source, TRUE);
 }
 
 FAKE_EXPORT cl_int clBuildProgram(cl_program program, cl_uint n, const cl_device_id *devices,
@@ -203,18 +203,24 @@ FAKE_EXPORT cl_kernel clCreateKernel(cl_program program, const char *name, cl_in
   if(program->status != CL_BUILD_SUCCESS) FAIL(result, CL_INVALID_PROGRAM_EXECUTABLE);
   if(!_has_kernel(program->source, name)) FAIL(result, CL_INVALID_KERNEL_NAME);
   if(result) *result = CL_SUCCESS;
-  return fake_object_new(FAKE_KERNEL, sizeof(struct _cl_kernel), device);
+  cl_kernel kernel = fake_object_new(FAKE_KERNEL, sizeof *kernel, device, program);
+  kernel->counts_up = strcmp(name, "count_up") == 0;
+  return kernel;
 }
 
 FAKE_EXPORT cl_int clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size, const void *value)
 {
-  (void)value;
   cl_device_id device = fake_object_device(kernel, FAKE_KERNEL);
   const cl_int code = fake_enter(FAKE_SetKernelArg, device);
   if(code != CL_SUCCESS) return code;
   if(!device) return CL_INVALID_KERNEL;
   if(index >= 64) return CL_INVALID_ARG_INDEX;
-  return size ? CL_SUCCESS : CL_INVALID_ARG_SIZE;
+  if(!size) return CL_INVALID_ARG_SIZE;
+  if(index >= FAKE_ARGS) return CL_SUCCESS;
+  fake_arg_t *arg = &kernel->args[index];
+  arg->size = size;
+  if(value && size <= sizeof arg->bytes) memcpy(arg->bytes, value, size);
+  return CL_SUCCESS;
 }
 
 FAKE_EXPORT cl_int clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device,

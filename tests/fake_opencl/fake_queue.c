@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Contexts, queues, buffers, and commands. Copies are done at once; kernels compute nothing and keep the device busy for
- * as long as the script says. Who waits for a queue waits until its device is ready. */
+/* Contexts, queues, buffers, and commands. Copies are done at once, and so is the one kernel that is computed; kernels
+ * keep the device busy for as long as the script says. Who waits for a queue waits until its device is ready. */
 #include "fake.h"
 
 #include <string.h>
@@ -20,7 +20,7 @@ FAKE_EXPORT cl_context clCreateContext(const cl_context_properties *properties, 
   cl_int code = fake_enter(FAKE_CreateContext, device);
   if(code == CL_SUCCESS && !device) code = CL_INVALID_VALUE;
   if(result) *result = code;
-  return code == CL_SUCCESS ? fake_object_new(FAKE_CONTEXT, sizeof(struct _cl_context), device) : NULL;
+  return code == CL_SUCCESS ? fake_object_new(FAKE_CONTEXT, sizeof(struct _cl_context), device, NULL) : NULL;
 }
 
 FAKE_EXPORT cl_int clReleaseContext(cl_context context)
@@ -43,7 +43,8 @@ FAKE_EXPORT cl_command_queue clCreateCommandQueue(cl_context context, cl_device_
   if(code == CL_SUCCESS && (properties & ~(cl_command_queue_properties)CL_QUEUE_PROFILING_ENABLE))
     code = CL_INVALID_QUEUE_PROPERTIES;
   if(result) *result = code;
-  return code == CL_SUCCESS ? fake_object_new(FAKE_QUEUE, sizeof(struct _cl_command_queue), own) : NULL;
+  return code == CL_SUCCESS ? fake_object_new(FAKE_QUEUE, sizeof(struct _cl_command_queue), own, context)
+                            : NULL;
 }
 
 FAKE_EXPORT cl_int clReleaseCommandQueue(cl_command_queue queue)
@@ -76,7 +77,7 @@ FAKE_EXPORT cl_int clFinish(cl_command_queue queue)
   cl_device_id device = fake_object_device(queue, FAKE_QUEUE);
   const cl_int code = fake_enter(FAKE_Finish, device);
   if(code != CL_SUCCESS) return code;
-  if(!device) return CL_INVALID_COMMAND_QUEUE;
+  if(!device || !fake_object_works(queue)) return CL_INVALID_COMMAND_QUEUE;
   _wait_for(device);
   return CL_SUCCESS;
 }
@@ -105,7 +106,7 @@ FAKE_EXPORT cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t
   if(code == CL_SUCCESS) code = _allocate(device, size);
   if(result) *result = code;
   if(code != CL_SUCCESS) return NULL;
-  cl_mem buffer = fake_object_new(FAKE_BUFFER, sizeof *buffer, device);
+  cl_mem buffer = fake_object_new(FAKE_BUFFER, sizeof *buffer, device, context);
   buffer->size = size;
   buffer->data = g_malloc0(size);
   if(copies) memcpy(buffer->data, host, size);
@@ -129,10 +130,10 @@ FAKE_EXPORT cl_int clReleaseMemObject(cl_mem buffer)
 /* --- commands --- */
 
 /* What a command on @p queue ends with at once. There are no events. */
-static cl_int _check_command(cl_device_id device, cl_uint n_events, const cl_event *events,
+static cl_int _check_command(cl_command_queue queue, cl_uint n_events, const cl_event *events,
                              const cl_event *event)
 {
-  if(!device) return CL_INVALID_COMMAND_QUEUE;
+  if(!fake_object_device(queue, FAKE_QUEUE) || !fake_object_works(queue)) return CL_INVALID_COMMAND_QUEUE;
   if(n_events || events) return CL_INVALID_EVENT_WAIT_LIST;
   return event ? CL_INVALID_OPERATION : CL_SUCCESS;
 }
@@ -140,6 +141,7 @@ static cl_int _check_command(cl_device_id device, cl_uint n_events, const cl_eve
 static cl_int _check_range(cl_device_id device, cl_mem buffer, gsize offset, gsize size)
 {
   if(fake_object_device(buffer, FAKE_BUFFER) != device) return CL_INVALID_MEM_OBJECT;
+  if(!fake_object_works(buffer)) return CL_INVALID_CONTEXT;
   return size && offset <= buffer->size && size <= buffer->size - offset ? CL_SUCCESS : CL_INVALID_VALUE;
 }
 
@@ -149,7 +151,7 @@ FAKE_EXPORT cl_int clEnqueueWriteBuffer(cl_command_queue queue, cl_mem buffer, c
 {
   cl_device_id device = fake_object_device(queue, FAKE_QUEUE);
   cl_int code = fake_enter(FAKE_EnqueueWriteBuffer, device);
-  if(code == CL_SUCCESS) code = _check_command(device, n_events, events, event);
+  if(code == CL_SUCCESS) code = _check_command(queue, n_events, events, event);
   if(code == CL_SUCCESS) code = _check_range(device, buffer, offset, size);
   if(code == CL_SUCCESS && !host) code = CL_INVALID_VALUE;
   if(code != CL_SUCCESS) return code;
@@ -164,7 +166,7 @@ FAKE_EXPORT cl_int clEnqueueReadBuffer(cl_command_queue queue, cl_mem buffer, cl
 {
   cl_device_id device = fake_object_device(queue, FAKE_QUEUE);
   cl_int code = fake_enter(FAKE_EnqueueReadBuffer, device);
-  if(code == CL_SUCCESS) code = _check_command(device, n_events, events, event);
+  if(code == CL_SUCCESS) code = _check_command(queue, n_events, events, event);
   if(code == CL_SUCCESS) code = _check_range(device, buffer, offset, size);
   if(code == CL_SUCCESS && !host) code = CL_INVALID_VALUE;
   if(code != CL_SUCCESS) return code;
@@ -179,7 +181,7 @@ FAKE_EXPORT cl_int clEnqueueCopyBuffer(cl_command_queue queue, cl_mem source, cl
 {
   cl_device_id device = fake_object_device(queue, FAKE_QUEUE);
   cl_int code = fake_enter(FAKE_EnqueueCopyBuffer, device);
-  if(code == CL_SUCCESS) code = _check_command(device, n_events, events, event);
+  if(code == CL_SUCCESS) code = _check_command(queue, n_events, events, event);
   if(code == CL_SUCCESS) code = _check_range(device, source, source_offset, size);
   if(code == CL_SUCCESS) code = _check_range(device, target, target_offset, size);
   if(code != CL_SUCCESS) return code;
@@ -203,6 +205,28 @@ static cl_int _check_sizes(cl_device_id device, cl_uint dims, const gsize *globa
   return group <= device->group ? CL_SUCCESS : CL_INVALID_WORK_GROUP_SIZE;
 }
 
+/* out[i] = base + i for i below count, as data/kernels/basic.cl has it. Kernels have nothing in the local memory. */
+static cl_int _count_up(cl_device_id device, const fake_arg_t *args, gsize items)
+{
+  cl_mem out;
+  cl_uint base, count;
+  if(args[0].size != sizeof out || args[1].size != sizeof base || args[2].size != sizeof count)
+    return CL_INVALID_KERNEL_ARGS;
+  memcpy(&out, args[0].bytes, sizeof out);
+  memcpy(&base, args[1].bytes, sizeof base);
+  memcpy(&count, args[2].bytes, sizeof count);
+  const gsize n = MIN(count, items);
+  const cl_int code = n ? _check_range(device, out, 0, n * sizeof(cl_uint)) : CL_SUCCESS;
+  if(code != CL_SUCCESS) return code == CL_INVALID_VALUE ? CL_OUT_OF_RESOURCES : code;
+  if(device->wrong) base++;
+  for(cl_uint i = 0; i < n; i++)
+  {
+    const cl_uint number = base + i;
+    memcpy(out->data + i * sizeof number, &number, sizeof number);
+  }
+  return CL_SUCCESS;
+}
+
 FAKE_EXPORT cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dims,
                                           const size_t *offset, const size_t *global, const size_t *local,
                                           cl_uint n_events, const cl_event *events, cl_event *event)
@@ -210,9 +234,11 @@ FAKE_EXPORT cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kern
   (void)offset;
   cl_device_id device = fake_object_device(queue, FAKE_QUEUE);
   cl_int code = fake_enter(FAKE_EnqueueNDRangeKernel, device);
-  if(code == CL_SUCCESS) code = _check_command(device, n_events, events, event);
+  if(code == CL_SUCCESS) code = _check_command(queue, n_events, events, event);
   if(code == CL_SUCCESS && fake_object_device(kernel, FAKE_KERNEL) != device) code = CL_INVALID_KERNEL;
+  if(code == CL_SUCCESS && !fake_object_works(kernel)) code = CL_INVALID_CONTEXT;
   if(code == CL_SUCCESS) code = _check_sizes(device, dims, global, local);
+  if(code == CL_SUCCESS && kernel->counts_up) code = _count_up(device, kernel->args, global[0]);
   if(code != CL_SUCCESS) return code;
   fake_lock();
   device->ready = MAX(device->ready, g_get_monotonic_time()) + (gint64)1000 * device->slow;

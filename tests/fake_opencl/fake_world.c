@@ -107,7 +107,12 @@ static cl_int _count_on_device(fake_function_t function, cl_device_id device)
 {
   device->calls[function]++;
   device->total++;
-  if(_is_enqueue(function) && ++device->enqueued >= device->lost_at && device->lost_at) device->lost = TRUE;
+  if(_is_enqueue(function))
+  {
+    device->enqueued++;
+    if(device->lost_at && device->enqueued >= device->lost_at) device->lost = TRUE;
+    if(device->enqueued == device->dies_at) device->deaths++;
+  }
   const gboolean asks = function == FAKE_GetDeviceInfo || function == FAKE_GetProgramBuildInfo;
   return device->lost && !asks && !_is_release(function) ? CL_DEVICE_NOT_AVAILABLE : CL_SUCCESS;
 }
@@ -170,13 +175,14 @@ void fake_sleep_until(gint64 when)
 
 /* --- objects --- */
 
-void *fake_object_new(fake_kind_t kind, gsize size, cl_device_id device)
+void *fake_object_new(fake_kind_t kind, gsize size, cl_device_id device, const void *parent)
 {
   fake_object_t *object = g_malloc0(size);
   object->kind = kind;
   object->device = device;
   fake_lock();
   (void)_get_world();
+  object->deaths = parent ? ((const fake_object_t *)parent)->deaths : device->deaths;
   g_hash_table_add(_objects, object);
   fake_unlock();
   return object;
@@ -190,6 +196,15 @@ cl_device_id fake_object_device(const void *object, fake_kind_t kind)
   cl_device_id device = known && known->kind == kind ? known->device : NULL;
   fake_unlock();
   return device;
+}
+
+gboolean fake_object_works(const void *object)
+{
+  const fake_object_t *known = object;
+  fake_lock();
+  const gboolean works = known->deaths == known->device->deaths;
+  fake_unlock();
+  return works;
 }
 
 void fake_object_free(void *object)

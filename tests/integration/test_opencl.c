@@ -93,19 +93,27 @@ static char *_cached_file(const char *program)
   return found;
 }
 
-/* On a device's thread: how the program was come by, as (value + 1). */
+typedef enum _origin_t
+{
+  COMPILED,
+  CACHED,
+} _origin_t;
+
+/* On a device's thread: how the program was come by. */
 static gboolean _open_program(dt_opencl_queue_t *queue, void *data, GError **error)
 {
-  dt_opencl_origin_t *origin = data;
-  cl_program program =
-      dt_opencl_program_open(queue->cl, queue->context, queue->device, "basic", origin, error);
+  char *key;
+  cl_program program = dt_opencl_program_open(queue->cl, queue->context, queue->device, "basic", &key, error);
+  *(_origin_t *)data = key ? COMPILED : CACHED;
+  if(key) dt_opencl_program_keep(queue->cl, queue->device, "basic", key, program);
+  g_free(key);
   if(program) queue->cl->ReleaseProgram(program);
   return program != NULL;
 }
 
-static dt_opencl_origin_t _origin(dt_opencl_t *cl)
+static _origin_t _origin(dt_opencl_t *cl)
 {
-  dt_opencl_origin_t origin = DT_OPENCL_COMPILED;
+  _origin_t origin = COMPILED;
   GError *error = NULL;
   dt_opencl_run_t *run = _begin(cl, DT_OPENCL_EXPORT);
   assert_int_equal(dt_opencl_run_device(run), 0);
@@ -119,11 +127,11 @@ static void test_programs_are_kept(void **state)
 {
   (void)state;
   dt_opencl_t *cl = _open(_driver());
-  assert_int_equal(_origin(cl), DT_OPENCL_COMPILED);
-  assert_int_equal(_origin(cl), DT_OPENCL_CACHED);
+  assert_int_equal(_origin(cl), COMPILED);
+  assert_int_equal(_origin(cl), CACHED);
   dt_opencl_destroy(cl);
   cl = _open(_driver());
-  assert_int_equal(_origin(cl), DT_OPENCL_CACHED);
+  assert_int_equal(_origin(cl), CACHED);
   dt_opencl_destroy(cl);
 }
 
@@ -150,8 +158,8 @@ static void test_damaged_programs(void **state)
       for(gsize i = 0; i < length; i++) bad[i] = (char)test_random_int(&random, 0, 255);
     assert_true(g_file_set_contents(path, bad, (gssize)length, NULL));
     g_free(bad);
-    assert_int_equal(_origin(cl), DT_OPENCL_COMPILED);
-    assert_int_equal(_origin(cl), DT_OPENCL_CACHED);
+    assert_int_equal(_origin(cl), COMPILED);
+    assert_int_equal(_origin(cl), CACHED);
   }
   g_free(good);
   g_free(path);
@@ -167,8 +175,8 @@ static void test_cache_that_cannot_be_written(void **state)
   const gboolean moved = g_rename(folder, away) == 0;
   assert_true(g_file_set_contents(folder, "", 0, NULL));
   dt_opencl_t *cl = _open(driver);
-  assert_int_equal(_origin(cl), DT_OPENCL_COMPILED);
-  assert_int_equal(_origin(cl), DT_OPENCL_COMPILED);
+  assert_int_equal(_origin(cl), COMPILED);
+  assert_int_equal(_origin(cl), COMPILED);
   assert_int_equal(g_atomic_int_get(&_notices), 1);
   assert_non_null(strstr(_notice, "cannot be kept"));
   dt_opencl_destroy(cl);
@@ -230,10 +238,12 @@ static void test_kernels_that_are_not_there(void **state)
 {
   (void)state;
   GError *error = NULL;
+  char *key;
   GPtrArray *devices = dt_opencl_devices_detect(_driver(), 1, &error);
   assert_no_error(error);
   assert_null(
-      dt_opencl_program_open(test_pocl_real_driver(), NULL, devices->pdata[0], "no_such", NULL, &error));
+      dt_opencl_program_open(test_pocl_real_driver(), NULL, devices->pdata[0], "no_such", &key, &error));
+  assert_null(key);
   assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_INPUT));
   g_clear_error(&error);
   g_ptr_array_unref(devices);

@@ -246,6 +246,92 @@ static void test_lost(void **state)
   assert_int_equal(_live_objects(), 0);
 }
 
+/* Counts @p count up from 7 into @p numbers, of which there are four. @return the first code that is none of success */
+static cl_int _count(_place_t place, cl_kernel kernel, cl_mem buffer, cl_uint count, cl_uint *numbers)
+{
+  const cl_uint base = 7;
+  const gsize items = 8;
+  cl_int code = _cl->SetKernelArg(kernel, 0, sizeof buffer, &buffer);
+  if(code == CL_SUCCESS) code = _cl->SetKernelArg(kernel, 1, sizeof base, &base);
+  if(code == CL_SUCCESS) code = _cl->SetKernelArg(kernel, 2, sizeof count, &count);
+  if(code == CL_SUCCESS)
+    code = _cl->EnqueueNDRangeKernel(place.queue, kernel, 1, NULL, &items, NULL, 0, NULL, NULL);
+  return code != CL_SUCCESS ? code
+                            : _cl->EnqueueReadBuffer(place.queue, buffer, CL_TRUE, 0, 4 * sizeof *numbers,
+                                                     numbers, 0, NULL, NULL);
+}
+
+typedef struct _counter_t
+{
+  _place_t place;
+  cl_program program;
+  cl_kernel kernel;
+  cl_mem buffer;
+} _counter_t;
+
+static _counter_t _open_counter(cl_device_id device)
+{
+  static const char *source = "kernel void count_up() { }";
+  cl_int code;
+  _counter_t c = { .place = _open(device) };
+  c.program = _cl->CreateProgramWithSource(c.place.context, 1, &source, NULL, &code);
+  assert_int_equal(_cl->BuildProgram(c.program, 0, NULL, "", NULL, NULL), CL_SUCCESS);
+  c.kernel = _cl->CreateKernel(c.program, "count_up", &code);
+  assert_int_equal(code, CL_SUCCESS);
+  c.buffer = _cl->CreateBuffer(c.place.context, CL_MEM_READ_WRITE, 4 * sizeof(cl_uint), NULL, &code);
+  assert_int_equal(code, CL_SUCCESS);
+  return c;
+}
+
+static void _close_counter(_counter_t c)
+{
+  assert_int_equal(_cl->ReleaseMemObject(c.buffer), CL_SUCCESS);
+  assert_int_equal(_cl->ReleaseKernel(c.kernel), CL_SUCCESS);
+  assert_int_equal(_cl->ReleaseProgram(c.program), CL_SUCCESS);
+  _close(c.place);
+}
+
+/* The kernel that is computed: its arguments, its bounds, a device that gets it wrong. */
+static void test_count_up(void **state)
+{
+  (void)state;
+  cl_uint numbers[4] = { 0 };
+  const gsize items = 8;
+  _script("name=A\nname=B;wrong=1");
+  _counter_t a = _open_counter(_device(0)), b = _open_counter(_device(1));
+  assert_int_equal(_cl->EnqueueNDRangeKernel(a.place.queue, a.kernel, 1, NULL, &items, NULL, 0, NULL, NULL),
+                   CL_INVALID_KERNEL_ARGS);
+  assert_int_equal(_count(a.place, a.kernel, a.buffer, 3, numbers), CL_SUCCESS);
+  assert_memory_equal(numbers, ((cl_uint[]){ 7, 8, 9, 0 }), sizeof numbers);
+  assert_int_equal(_count(a.place, a.kernel, a.buffer, 5, numbers), CL_OUT_OF_RESOURCES);
+  assert_int_equal(_count(a.place, a.kernel, b.buffer, 3, numbers), CL_INVALID_MEM_OBJECT);
+  assert_int_equal(_count(b.place, b.kernel, b.buffer, 4, numbers), CL_SUCCESS);
+  assert_memory_equal(numbers, ((cl_uint[]){ 8, 9, 10, 11 }), sizeof numbers);
+  _close_counter(a);
+  _close_counter(b);
+  assert_int_equal(_live_objects(), 0);
+}
+
+/* A context that died stays dead, a new one lives. */
+static void test_dies(void **state)
+{
+  (void)state;
+  cl_uint numbers[4];
+  _script("name=A;dies=3");
+  _counter_t dead = _open_counter(_device(0));
+  assert_int_equal(_count(dead.place, dead.kernel, dead.buffer, 4, numbers), CL_SUCCESS);
+  for(int i = 0; i < 2; i++)
+    assert_int_equal(_count(dead.place, dead.kernel, dead.buffer, 4, numbers), CL_INVALID_COMMAND_QUEUE);
+  assert_int_equal(_cl->Finish(dead.place.queue), CL_INVALID_COMMAND_QUEUE);
+  _counter_t living = _open_counter(_device(0));
+  assert_int_equal(_count(living.place, living.kernel, living.buffer, 4, numbers), CL_SUCCESS);
+  assert_int_equal(_count(living.place, dead.kernel, living.buffer, 4, numbers), CL_INVALID_CONTEXT);
+  assert_int_equal(_count(living.place, living.kernel, dead.buffer, 4, numbers), CL_INVALID_CONTEXT);
+  _close_counter(dead);
+  _close_counter(living);
+  assert_int_equal(_live_objects(), 0);
+}
+
 static gint _came_back;
 
 static void *_finish(void *queue)
@@ -308,7 +394,8 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_buffers), cmocka_unit_test(test_binaries), cmocka_unit_test(test_build_fails),
     cmocka_unit_test(test_time),    cmocka_unit_test(test_failures), cmocka_unit_test(test_lost),
-    cmocka_unit_test(test_hang),    cmocka_unit_test(test_threads),
+    cmocka_unit_test(test_hang),    cmocka_unit_test(test_threads),  cmocka_unit_test(test_count_up),
+    cmocka_unit_test(test_dies),
   };
   return cmocka_run_group_tests_name("fake_opencl", tests, _setup, _teardown);
 }

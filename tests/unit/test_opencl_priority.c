@@ -496,6 +496,22 @@ static void test_name_that_cannot_be_written(void **state)
   for(gsize i = 0; i < G_N_ELEMENTS(all); i++) _expect_remark(&all[i], devices, 2);
 }
 
+/* All that counts of its identity is a number, which is another device's. */
+static void test_identity_that_is_a_number(void **state)
+{
+  (void)state;
+  const dt_opencl_names_t devices[] = { { "显卡", NULL, "显卡#1" }, { "Gamma", NULL, "Gamma#1" } };
+  dt_opencl_priorities_t *p = dt_opencl_priorities_parse("1/0/Gamma#1//", devices, 2);
+  static const int expected[] = { 1, 0, 1 };
+  for(int i = 0; i < 3; i++)
+  {
+    assert_int_equal(p->orders[i].n, 1);
+    assert_int_equal(p->orders[i].devices[0], expected[i]);
+  }
+  assert_int_equal(p->remarks->len, 0);
+  dt_opencl_priorities_free(p);
+}
+
 /* --- long strings --- */
 
 static char *_repeat(const char *part, gsize length)
@@ -898,6 +914,7 @@ int main(void)
     cmocka_unit_test(test_remarks_know_their_pipe),
     cmocka_unit_test(test_remarks_are_printable),
     cmocka_unit_test(test_name_that_cannot_be_written),
+    cmocka_unit_test(test_identity_that_is_a_number),
     cmocka_unit_test(test_64_kib),
     cmocka_unit_test(test_many_remarks),
     cmocka_unit_test(test_many_harmless_remarks),
