@@ -175,8 +175,7 @@ static void _append_text(GMarkupParseContext *context, const char *text, gsize s
   g_string_append_len(data, text, (gssize)size);
 }
 
-/** The text between two places, entities resolved and tags left out. */
-static char *_get_text(const dt_xmp_t *xmp, size_t start, size_t end)
+char *dt_xmp_text(const dt_xmp_t *xmp, size_t start, size_t end)
 {
   const GMarkupParser parser = { .text = _append_text };
   GString *text = g_string_new(NULL);
@@ -220,7 +219,7 @@ char *dt_xmp_get(const dt_xmp_t *xmp, const char *uri, const char *name)
 {
   guint at = 0;
   const dt_xmp_property_t *property = _find(xmp, uri, name, &at);
-  return property ? _get_text(xmp, property->value, property->value_end) : NULL;
+  return property ? dt_xmp_text(xmp, property->value, property->value_end) : NULL;
 }
 
 gboolean dt_xmp_replace(dt_xmp_t *xmp, const char *uri, const char *name, const char *value)
@@ -281,7 +280,7 @@ static void _read_attribute_fields(const dt_xmp_t *xmp, int node, GHashTable *fi
     if(!colon || g_str_has_prefix(name, "xml")) continue;
     const size_t skip = (size_t)(colon - name) + 1;
     g_hash_table_insert(fields, g_strndup(name + skip, a.name_end - a.name - skip),
-                        _get_text(xmp, a.value, a.value_end));
+                        dt_xmp_text(xmp, a.value, a.value_end));
   }
 }
 
@@ -297,7 +296,7 @@ static GHashTable *_read_item(const dt_xmp_t *xmp, int item)
   {
     const dt_xmp_node_t *node = dt_xmp_node(xmp, i);
     if(node->parent == owner)
-      g_hash_table_insert(fields, g_strdup(node->name), _get_text(xmp, node->inner, node->close));
+      g_hash_table_insert(fields, g_strdup(node->name), dt_xmp_text(xmp, node->inner, node->close));
   }
   return fields;
 }

@@ -68,6 +68,8 @@ gboolean dt_xmp_scan(dt_xmp_t *xmp);
 gboolean dt_xmp_next_attribute(const dt_xmp_t *xmp, size_t *at, dt_xmp_attribute_t *attribute);
 /** Behind the name of the tag at @p start. */
 size_t dt_xmp_name_end(const dt_xmp_t *xmp, size_t start);
+/** The text between two places, entities resolved, tags and the blanks at both ends left out (transfer full). */
+char *dt_xmp_text(const dt_xmp_t *xmp, size_t start, size_t end);
 /** Replaces @p cut bytes at @p at; takes @p text. */
 void dt_xmp_edit(dt_xmp_t *xmp, size_t at, size_t cut, char *text);
 /** Puts @p text behind what is inside a node. */
