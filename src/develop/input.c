@@ -183,9 +183,33 @@ const dt_raw_t *dt_dev_input_raw(const dt_dev_input_t *input)
   return input->raw;
 }
 
-const dt_metadata_t *dt_dev_input_metadata(const dt_dev_input_t *input)
+gboolean dt_dev_input_has_alpha(const dt_dev_input_t *input)
 {
-  return input->reader ? &input->reader->metadata : NULL;
+  return input->reader && DT_ROW_HAS_ALPHA(input->reader->source.channels);
+}
+
+static GBytes *_share(GBytes *bytes)
+{
+  return bytes ? g_bytes_ref(bytes) : NULL;
+}
+
+void dt_dev_input_copy_metadata(const dt_dev_input_t *input, dt_metadata_t *metadata)
+{
+  const dt_raw_t *raw = input->raw;
+  *metadata = (dt_metadata_t){ .orientation = input->image.orientation };
+  if(raw)
+  {
+    metadata->exif = raw->exif ? dt_exif_to_bytes(raw->exif) : NULL;
+    metadata->xmp = _share(raw->xmp);
+  }
+  else if(input->reader)
+  {
+    *metadata = input->reader->metadata;
+    _share(metadata->icc);
+    _share(metadata->exif);
+    _share(metadata->xmp);
+    _share(metadata->iptc);
+  }
 }
 
 /* --- rectangles --- */

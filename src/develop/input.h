@@ -32,8 +32,10 @@ const dt_iop_image_t *dt_dev_input_image(const dt_dev_input_t *input);
 int dt_dev_input_channels(const dt_dev_input_t *input);
 /** The raw, or NULL. */
 const dt_raw_t *dt_dev_input_raw(const dt_dev_input_t *input);
-/** A picture's metadata, or NULL of a raw. */
-const dt_metadata_t *dt_dev_input_metadata(const dt_dev_input_t *input);
+/** Whether the picture came with alpha. */
+gboolean dt_dev_input_has_alpha(const dt_dev_input_t *input);
+/** The photograph's metadata, colour profile included where it has one (dt_metadata_clear()). */
+void dt_dev_input_copy_metadata(const dt_dev_input_t *input, dt_metadata_t *metadata);
 /** Copies the rectangle: of a raw codes as they are stored, else linear light. @p out holds width x height x channels. */
 void dt_dev_input_read(const dt_dev_input_t *input, const dt_iop_roi_t *roi, float *out);
 

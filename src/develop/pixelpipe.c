@@ -56,6 +56,25 @@ gboolean dt_dev_pixelpipe_set(dt_dev_pixelpipe_t *pipe, const dt_dev_setting_t *
   return TRUE;
 }
 
+gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history_t *history, GError **error)
+{
+  GArray *settings = g_array_new(FALSE, FALSE, sizeof(dt_dev_setting_t));
+  GPtrArray *params = g_ptr_array_new_with_free_func(g_free);
+  for(const dt_iop_module_t *const *module = dt_iop_modules; *module; module++)
+  {
+    if((*module)->flags & DT_IOP_HIDDEN) continue;
+    const dt_dev_setting_t setting = { *module, dt_history_is_enabled(history, *module),
+                                       dt_history_params(history, *module) };
+    g_array_append_val(settings, setting);
+    g_ptr_array_add(params, (gpointer)setting.params);
+  }
+  const gboolean fine =
+      dt_dev_pixelpipe_set(pipe, (const dt_dev_setting_t *)settings->data, (int)settings->len, error);
+  g_ptr_array_unref(params);
+  g_array_unref(settings);
+  return fine;
+}
+
 gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height)
 {
   pthread_mutex_lock(&pipe->lock);
@@ -191,4 +210,9 @@ dt_row_source_t *dt_dev_pixelpipe_rows(dt_dev_pixelpipe_t *pipe, GCancellable *c
   self->pipe = pipe;
   if(cancellable) self->cancellable = g_object_ref(cancellable);
   return &self->source;
+}
+
+void dt_dev_pixelpipe_rows_report(const dt_row_source_t *rows, dt_dev_run_report_t *report)
+{
+  *report = ((const _rows_t *)rows)->run.report;
 }

@@ -16,6 +16,7 @@
 
 #include "common/opencl.h"
 #include "common/rows.h"
+#include "develop/history.h"
 #include "develop/input.h"
 
 typedef struct dt_dev_pixelpipe_t dt_dev_pixelpipe_t;
@@ -52,6 +53,8 @@ void dt_dev_pixelpipe_destroy(dt_dev_pixelpipe_t *pipe);
  *         before is still in force */
 gboolean dt_dev_pixelpipe_set(dt_dev_pixelpipe_t *pipe, const dt_dev_setting_t *settings, int n,
                               GError **error);
+/** The same with what of a history counts. */
+gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history_t *history, GError **error);
 /** The size of the whole result. FALSE before the first plan. Thread-safe. */
 gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height);
 
@@ -78,5 +81,7 @@ gboolean dt_dev_pixelpipe_run(dt_dev_pixelpipe_t *pipe, const dt_iop_roi_t *roi,
 /** The result as rows, linear Rec.709 with alpha: computed band by band as they are read, within the pipe's memory.
  * @return transfer full; the pipe is borrowed and does nothing else meanwhile */
 dt_row_source_t *dt_dev_pixelpipe_rows(dt_dev_pixelpipe_t *pipe, GCancellable *cancellable);
+/** What those rows took so far. */
+void dt_dev_pixelpipe_rows_report(const dt_row_source_t *rows, dt_dev_run_report_t *report);
 
 #endif
