@@ -10,9 +10,11 @@
 enum
 {
   MARGIN = DT_DEMOSAIC_MARGIN,
-  BAND = 120, ///< rows; whole periods of every filter array
-  NEAREST = 3 ///< sites further away are no neighbours
+  BAND = DT_DEMOSAIC_BAND, ///< whole periods of every filter array
+  NEAREST = 3              ///< sites further away are no neighbours
 };
+/* what is invented beyond an edge lies mirrored behind it, and may be of the neighbours there */
+G_STATIC_ASSERT(DT_DEMOSAIC_METHOD_REACH + NEAREST == DT_DEMOSAIC_REACH);
 
 typedef struct _demosaic_t
 {

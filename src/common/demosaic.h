@@ -14,6 +14,12 @@ typedef enum dt_demosaic_method_t
   DT_DEMOSAIC_BILINEAR, ///< the plain mean of the nearest sites
 } dt_demosaic_method_t;
 
+/** Sites further away than this, in columns or rows, do not change a pixel: a part of a picture with so much around it is
+ * that part of the whole picture's result, bit for bit. */
+#define DT_DEMOSAIC_REACH 11
+/** Rows that a source makes at a time: several sources that share a picture do best with whole bands each. */
+#define DT_DEMOSAIC_BAND 120
+
 /** A source of rows of normalised camera RGB (DT_ROW_CAMERA_RGB, 0 black, 1 saturated, not white balanced); of four
  * colours four channels, of any size from 1×1. DT_SENSOR_LINEAR passes as it is.
  *

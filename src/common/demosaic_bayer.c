@@ -18,7 +18,7 @@ enum
   REACH_DIRECTION = 4,
   REACH_GREEN = 5,
 };
-G_STATIC_ASSERT(REACH_GREEN + DT_DEMOSAIC_FOLLOW_REACH <= DT_DEMOSAIC_MARGIN);
+G_STATIC_ASSERT(REACH_GREEN + DT_DEMOSAIC_FOLLOW_REACH <= DT_DEMOSAIC_METHOD_REACH);
 
 /* First column, from @p from on, of row @p y whose site is not green. */
 static int _first(const dt_demosaic_band_t *b, int from, int y)

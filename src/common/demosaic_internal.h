@@ -12,6 +12,8 @@ G_BEGIN_DECLS
 /** Rows and columns around a band: more than any method looks at, and whole periods of every filter array, so that a
  * plane's first site has the colour of the picture's. */
 #define DT_DEMOSAIC_MARGIN 12
+/** How far any method looks. */
+#define DT_DEMOSAIC_METHOD_REACH 8
 /** Planes a method may use as it likes; only of Bayer. */
 #define DT_DEMOSAIC_SCRATCH 4
 
@@ -45,6 +47,9 @@ void dt_demosaic_bayer_green(const dt_demosaic_band_t *band);
 typedef struct dt_demosaic_xtrans_t dt_demosaic_xtrans_t;
 dt_demosaic_xtrans_t *dt_demosaic_xtrans_new(const dt_mosaic_t *mosaic);
 void dt_demosaic_xtrans_free(dt_demosaic_xtrans_t *xtrans);
+/** The weights for those who interpolate elsewhere: [4 directions][6 rows][6 columns of the period][3 colours][25 sites
+ * around, row by row]. Stay @p xtrans'. */
+const float *dt_demosaic_xtrans_weights(const dt_demosaic_xtrans_t *xtrans, size_t *bytes);
 /** Of DT_SENSOR_XTRANS: what the most homogeneous of four directions say. */
 void dt_demosaic_xtrans_green(const dt_demosaic_xtrans_t *xtrans, const dt_demosaic_band_t *band);
 

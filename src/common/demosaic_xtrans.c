@@ -30,7 +30,7 @@ enum
   PERIODS = (TILE + 2 * MARGIN) / PERIOD, ///< of a tile with its margins
   WIDTH = PERIODS * PERIOD,
 };
-G_STATIC_ASSERT(REACH_DIRECTED + SPARE <= MARGIN);
+G_STATIC_ASSERT(REACH_DIRECTED + SPARE <= DT_DEMOSAIC_METHOD_REACH && DT_DEMOSAIC_METHOD_REACH <= MARGIN);
 G_STATIC_ASSERT(RADIUS <= PERIOD && PERIOD + 1 + BLUR + SPARE <= MARGIN);
 
 /* Pixels over which likeness falls to 1/e, for brightness and for colour; the variance of colour and that of noise, of
@@ -145,6 +145,12 @@ dt_demosaic_xtrans_t *dt_demosaic_xtrans_new(const dt_mosaic_t *mosaic)
 void dt_demosaic_xtrans_free(dt_demosaic_xtrans_t *xtrans)
 {
   g_free(xtrans);
+}
+
+const float *dt_demosaic_xtrans_weights(const dt_demosaic_xtrans_t *xtrans, size_t *bytes)
+{
+  *bytes = sizeof(xtrans->weights);
+  return &xtrans->weights[0][0][0][0][0];
 }
 
 // --- the first pass, for some columns of a band

@@ -4,9 +4,6 @@
 
 #include <math.h>
 
-/* of the half floats in which such samples are mostly stored */
-#define LARGEST 65504.0f
-
 /* Samples from one pixel's to the next are a colour apart with DT_SENSOR_LINEAR, a site otherwise: how many columns of
  * the tables a row goes through. */
 static int _columns(const dt_mosaic_t *m)
@@ -35,7 +32,7 @@ static float _sample(const dt_mosaic_t *m, size_t at)
 static float _tame(float v)
 {
   if(v != v) return 0.0f;
-  return fabsf(v) > LARGEST ? copysignf(LARGEST, v) : v;
+  return fabsf(v) > DT_MOSAIC_LARGEST ? copysignf(DT_MOSAIC_LARGEST, v) : v;
 }
 
 void dt_mosaic_read(const dt_mosaic_t *m, int x, int y, int n, float *out)

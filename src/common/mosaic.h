@@ -5,7 +5,7 @@
  *
  * Rows come out normalised: 0 is black and 1 the level at which the sensor is saturated, both of the sample's own
  * site. Nothing is cut off: noise goes below 0, and some sensors go on above 1. Only of floating point what is no number
- * becomes 0, and what is beyond ±65504 that.
+ * becomes 0, and what is beyond ±DT_MOSAIC_LARGEST that.
  */
 #ifndef DT_COMMON_MOSAIC_H
 #define DT_COMMON_MOSAIC_H
@@ -16,6 +16,8 @@ G_BEGIN_DECLS
 
 /** Longest period of a filter array, that of X-Trans. */
 #define DT_MOSAIC_PERIOD 6
+/** Largest sample of floating point, that of the half floats in which such samples are mostly stored. */
+#define DT_MOSAIC_LARGEST 65504.0f
 
 typedef enum dt_sensor_t
 {

@@ -94,6 +94,9 @@ typedef struct dt_iop_piece_t
   int in_width, in_height;       ///< of the whole input picture, at its scale
   int out_width, out_height;     ///< of the whole output picture
   double in_scale, out_scale;
+  /** Of a raw: where the sensor is full, by colour. The pipe begins with 1 and hands on, in both, what went out of
+   * the last piece that is on; what goes out is changed by commit(). */
+  float saturation_in[4], saturation_out[4];
 } dt_iop_piece_t;
 
 typedef enum dt_iop_flags_t

@@ -69,6 +69,7 @@ void test_photo_init(test_photo_t *photo, test_random_t *random, dt_sensor_t sen
                      gboolean picture, int width, int height)
 {
   memset(photo, 0, sizeof(*photo));
+  for(int c = 0; c < 4; c++) photo->saturation[c] = 1;
   photo->channels = picture || sensor == DT_SENSOR_LINEAR ? 4 : 1;
   photo->pixels = g_new0(float, (gsize)width *(gsize)height *(gsize)photo->channels);
   photo->mosaic.width = width;
@@ -132,6 +133,8 @@ dt_iop_piece_t test_piece_new(const test_photo_t *photo, const char *name, const
                            .out_width = width,
                            .out_height = height,
                            .out_scale = scale };
+  memcpy(piece.saturation_in, photo->saturation, sizeof(photo->saturation));
+  memcpy(piece.saturation_out, photo->saturation, sizeof(photo->saturation));
   GError *error = NULL;
   if(module->commit) module->commit(&piece, params, &error);
   assert_no_error(error);

@@ -18,6 +18,7 @@ typedef struct test_photo_t
   guint16 *samples; ///< of a raw, black 512, white 16383
   float *pixels;    ///< what the pipe begins with: one or four floats for each pixel
   int channels;
+  float saturation[4]; ///< handed to the pieces: where each colour is full; 1
 } test_photo_t;
 
 /** @param sensor   of the raw; DT_SENSOR_LINEAR: four channels
