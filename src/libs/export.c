@@ -3,6 +3,7 @@
 #include "libs/export.h"
 
 #include "develop/sidecar.h"
+#include "develop/style.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static int _bits(const dt_export_job_t *job, dt_imageio_format_t format, const d
 static dt_history_t *_load_history(const dt_export_job_t *job, const char *input, GPtrArray *remarks,
                                    GError **error)
 {
-  dt_history_t *history = job->no_sidecar ? dt_history_create(NULL) : dt_sidecar_load(input, remarks, error);
+  dt_history_t *history = job->no_sidecar ? dt_history_create(NULL) : dt_sidecar_load(input, NULL, remarks, error);
   gboolean fine = history && (!job->style || dt_history_apply_style(history, job->style, remarks, error));
   for(char *const *setting = job->settings; fine && setting && *setting; setting++)
     fine = dt_history_set(history, *setting, NULL, error);
