@@ -8,7 +8,11 @@
 #include <string.h>
 
 /* Each module's file says what it does. */
-#define DT_IOP_MODULES(X) X(rawprepare) X(temperature) X(highlights) X(demosaic) X(exposure)
+/* clang-format off */
+#define DT_IOP_MODULES(X)                                                                                    \
+  X(rawprepare) X(temperature) X(highlights) X(demosaic) X(exposure) X(colorin) X(sigmoid) X(colorbalance)   \
+  X(colorout) X(gamma)
+/* clang-format on */
 
 #define DECLARE(name) extern const dt_iop_module_t dt_iop_##name;
 DT_IOP_MODULES(DECLARE)
@@ -23,6 +27,12 @@ const dt_iop_module_t *dt_iop_find(const char *name)
   for(const dt_iop_module_t *const *module = dt_iop_modules; *module; module++)
     if(strcmp((*module)->name, name) == 0) return *module;
   return NULL;
+}
+
+gboolean dt_iop_is_on(const dt_iop_module_t *module, const dt_iop_image_t *image)
+{
+  if((module->flags & DT_IOP_RAW) && !image->mosaic) return FALSE;
+  return (module->flags & DT_IOP_ON) || ((module->flags & DT_IOP_ON_RAW) && image->mosaic);
 }
 
 const dt_iop_param_t *dt_iop_find_param(const dt_iop_module_t *module, const char *name)

@@ -105,6 +105,8 @@ typedef enum dt_iop_flags_t
   DT_IOP_ON = 1 << 1,       ///< on unless the history says otherwise
   DT_IOP_HIDDEN = 1 << 2,   ///< belongs to the pipe: no history, no parameters of the user's
   DT_IOP_NO_BLEND = 1 << 3, ///< its output is no changed input: masks make no sense
+  DT_IOP_ON_RAW =
+      1 << 4, ///< like DT_IOP_ON for raws; for other pictures off unless the history says otherwise
 } dt_iop_flags_t;
 
 struct dt_iop_module_t
@@ -148,6 +150,8 @@ extern const dt_iop_module_t *const dt_iop_modules[];
 
 /** The module of that name, or NULL. */
 const dt_iop_module_t *dt_iop_find(const char *name);
+/** Whether it works on that picture when the history says nothing of it. */
+gboolean dt_iop_is_on(const dt_iop_module_t *module, const dt_iop_image_t *image);
 /** Its standard parameters (transfer full: g_free()), NULL when it has none. */
 void *dt_iop_standard_params(const dt_iop_module_t *module);
 /** The parameter of that name, or NULL. */
