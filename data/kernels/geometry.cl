@@ -58,7 +58,7 @@ kernel void clipping_resample(global const float4 *in, const int in_x, const int
       {
         const float4 value = row[clamp(left + k, x0, x1) - in_x];
         line += across[k] * value;
-        least = fmin(value, least);
+        if((j == LOBES - 1 || j == LOBES) && (k == LOBES - 1 || k == LOBES)) least = fmin(value, least);
       }
       sum += down[j] * line;
     }

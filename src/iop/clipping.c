@@ -4,7 +4,7 @@
  * First what the camera means to be shown, then the orientation, then the angle, then the crop, whose sides are fractions
  * of the rotated picture. Right angles copy pixels as they are. Any other angle interpolates once, with Lanczos of three
  * lobes: as scale does, and with more of the finest detail left than a bicubic kernel leaves. Light beside a highlight
- * would fall below black in its overshoots; there the result stays at 0, or at the least of the pixels it is made of.
+ * would fall below black in its overshoots; there the result stays at 0, or at the least of the four pixels around.
  * Beyond what the camera shows its outermost pixels are repeated; the empty corners of a rotation are 0, with edges
  * smooth over one pixel. */
 #include "iop/affine.h"
@@ -285,30 +285,40 @@ static void _weigh(const _data_t *d, gint64 place, float weights[TAPS])
   for(int k = 0; k < TAPS; k++) weights[k] = before[k] + (behind[k] - before[k]) * rest;
 }
 
+/* Four floats at once. */
+typedef float _pixel_t __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* What a pixel must not fall below: 0, or the least of the four around its place. */
+static float _least(const float *const rows[TAPS], const gsize columns[TAPS], gsize c)
+{
+  const float *above = rows[LOBES - 1] + c, *below = rows[LOBES] + c;
+  const gsize left = columns[LOBES - 1], right = columns[LOBES];
+  return MIN(0.0f, MIN(MIN(above[left], above[right]), MIN(below[left], below[right])));
+}
+
 /* The pixel at (@p u, @p v), of which @p cover is on the picture. */
 static void _interpolate(const _data_t *d, const float *in, const dt_iop_roi_t *roi, gint64 u, gint64 v,
                          float cover, float *out)
 {
   const int x = dt_iop_fixed_floor(u) - (LOBES - 1), y = dt_iop_fixed_floor(v) - (LOBES - 1);
-  float across[TAPS], down[TAPS], sum[4] = { 0 }, least[4] = { 0 };
+  float across[TAPS], down[TAPS];
+  _pixel_t sum = { 0 };
+  const float *rows[TAPS];
   gsize columns[TAPS];
   _weigh(d, u, across);
   _weigh(d, v, down);
-  for(int k = 0; k < TAPS; k++) columns[k] = 4 * (gsize)(CLAMP(x + k, d->x0, d->x1) - roi->x);
+  for(int k = 0; k < TAPS; k++)
+  {
+    columns[k] = 4 * (gsize)(CLAMP(x + k, d->x0, d->x1) - roi->x);
+    rows[k] = in + 4 * (gsize)(CLAMP(y + k, d->y0, d->y1) - roi->y) * (gsize)roi->width;
+  }
   for(int j = 0; j < TAPS; j++)
   {
-    const float *row = in + 4 * (gsize)(CLAMP(y + j, d->y0, d->y1) - roi->y) * (gsize)roi->width;
-    float line[4] = { 0 };
-    for(int k = 0; k < TAPS; k++)
-      for(int c = 0; c < 4; c++)
-      {
-        const float value = row[columns[k] + (gsize)c];
-        line[c] += across[k] * value;
-        least[c] = value < least[c] ? value : least[c];
-      }
-    for(int c = 0; c < 4; c++) sum[c] += down[j] * line[c];
+    _pixel_t line = { 0 };
+    for(int k = 0; k < TAPS; k++) line += across[k] * *(const _pixel_t *)(rows[j] + columns[k]);
+    sum += down[j] * line;
   }
-  for(int c = 0; c < 4; c++) out[c] = (sum[c] > least[c] ? sum[c] : least[c]) * cover;
+  for(gsize c = 0; c < 4; c++) out[c] = MAX(sum[c], _least(rows, columns, c)) * cover;
 }
 
 static void _resample_row(const _data_t *d, const float *in, const dt_iop_roi_t *roi_in, float *out,

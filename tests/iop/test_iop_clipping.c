@@ -194,7 +194,7 @@ static double _interpolated(const test_photo_t *photo, double u, double v, int c
       const double value = photo->pixels[4 * (CLAMP(y, 0, h - 1) * w + CLAMP(x, 0, w - 1)) + c];
       sum += k * value;
       weight += k;
-      least = MIN(least, value);
+      if(fabs(x - x0 - 0.5) < 1 && fabs(y - y0 - 0.5) < 1) least = MIN(least, value);
     }
   return MAX(sum / weight, least);
 }
