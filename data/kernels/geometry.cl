@@ -65,3 +65,29 @@ kernel void clipping_resample(global const float4 *in, const int in_x, const int
   }
   out[y * width + x] = fmax(sum, least) * cover;
 }
+
+/* Column x of the output is the sum of `taps` columns of the input from first[x] on, which are counted from the column
+ * `origin` of the picture. */
+kernel void scale_rows(global const float4 *in, const int in_width, global float4 *out, const int width, const int height,
+                       const int origin, global const int *first, const int taps, global const float *weights)
+{
+  const int x = get_global_id(0), y = get_global_id(1);
+  if(x >= width || y >= height) return;
+  global const float4 *from = in + y * in_width + first[x] - origin;
+  float4 sum = 0.0f;
+  for(int k = 0; k < taps; k++) sum += weights[x * taps + k] * from[k];
+  out[y * width + x] = sum;
+}
+
+/* The same for rows. */
+kernel void scale_columns(global const float4 *in, const int in_width, global float4 *out, const int width,
+                          const int height, const int origin, global const int *first, const int taps,
+                          global const float *weights)
+{
+  const int x = get_global_id(0), y = get_global_id(1);
+  if(x >= width || y >= height) return;
+  global const float4 *from = in + (first[y] - origin) * in_width + x;
+  float4 sum = 0.0f;
+  for(int k = 0; k < taps; k++) sum += weights[y * taps + k] * from[k * in_width];
+  out[y * width + x] = sum;
+}
