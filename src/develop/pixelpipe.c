@@ -62,7 +62,7 @@ gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history
   GPtrArray *params = g_ptr_array_new_with_free_func(g_free);
   for(const dt_iop_module_t *const *module = dt_iop_modules; *module; module++)
   {
-    if((*module)->flags & DT_IOP_HIDDEN) continue;
+    if(((*module)->flags & DT_IOP_HIDDEN) || !dt_history_find(history, (*module)->name)) continue;
     const dt_dev_setting_t setting = { *module, dt_history_is_enabled(history, *module),
                                        dt_history_params(history, *module) };
     g_array_append_val(settings, setting);

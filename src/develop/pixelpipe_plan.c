@@ -35,7 +35,7 @@ static gboolean _is_wanted(const _maker_t *maker, const dt_iop_module_t *module)
   if((module->flags & DT_IOP_RAW) && !dt_dev_input_image(maker->plan->input)->mosaic) return FALSE;
   if(module->flags & DT_IOP_HIDDEN)
     return strcmp(module->name, _gamma) == 0 ? maker->opts->for_screen : strcmp(module->name, _scale) != 0;
-  return setting ? setting->enabled : (module->flags & DT_IOP_ON) != 0;
+  return setting ? setting->enabled : dt_iop_is_on(module, dt_dev_input_image(maker->plan->input));
 }
 
 /* --- one node --- */
@@ -73,6 +73,8 @@ static void _connect(const dt_dev_plan_t *plan, dt_iop_piece_t *piece)
   piece->out_width = piece->in_width;
   piece->out_height = piece->in_height;
   piece->out_scale = piece->in_scale;
+  for(int c = 0; c < 4; c++)
+    piece->saturation_in[c] = piece->saturation_out[c] = before ? before->saturation_out[c] : 1.0f;
 }
 
 static gboolean _add(_maker_t *maker, const dt_iop_module_t *module, const void *params, GError **error)
