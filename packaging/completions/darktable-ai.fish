@@ -4,7 +4,7 @@
 # --output --output-kind --model --provider --sigma --memory --format --intent --no-dither --bit-depth --compression --quality --icc --assume-profile
 # --threads --force --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
-set -l commands denoise upscale rawdenoise mask models providers runtime opencl cache prefs enable disable bench doctor
+set -l commands denoise upscale rawdenoise mask export models providers runtime opencl cache prefs enable disable bench doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
@@ -45,6 +45,7 @@ complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a mask 
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure how fast a model is here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a export -d 'Develop raws and pictures into files'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a opencl -d 'Show and test the OpenCL devices'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a cache -d 'Show and clear compiled graphs and verdicts'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a runtime -d 'Show, find, choose and install ONNX Runtime'
@@ -135,6 +136,29 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l overwrite -d '
 complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l dry-run -d 'Print the plan and write nothing'
 complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l json -d 'Print one JSON object per event'
 complete -c darktable-ai -n '__fish_seen_subcommand_from mask' -l progress -x -a 'auto bar plain json none' -d 'How progress is shown'
+
+# export
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -s o -l output -r -d 'A file, a directory, a pattern such as {dir}/{name}.{ext}, o'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l format -x -d 'jpeg (the default), tiff, png, pfm or exr, where the name do'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l bit-depth -x -d '8, 16 or 32 (floating point)'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l compression -x -d 'TIFF'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l quality -x -d 'JPEG quality, 1 to 100'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l profile -r -d 'Colour profile of the output'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l assume-profile -r -d 'Read pictures with this profile instead of their own'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l intent -x -d 'relative (the default) or perceptual'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l no-dither -d 'Round to 8 bits without dither'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l width -x -d 'At most so wide'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l height -x -d 'At most so high'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l module -x -d 'A parameter of a module, or name=on, name=off, on top of the'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l style -r -d 'Apply a style on top of the history'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l history -x -d 'sidecar (the default)'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l jobs -x -d 'Photographs at a time'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l memory -x -d 'Memory for the pixels of all photographs together, e.g. 2G'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l trace -r -d 'Write who used which device when, one JSON object a line'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l recursive -d 'Look into directories below'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l overwrite -d 'Replace existing outputs'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l json -d 'Print one JSON object per photograph'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l progress -x -d 'As for denoise'
 
 # models, providers, opencl, cache, prefs
 complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -a 'devices priorities test'

@@ -23,6 +23,7 @@ commands=(
   'models:list, install, download and choose models'
   'providers:show which execution providers work here'
   'runtime:show, find, choose and install ONNX Runtime'
+  'export:develop raws and pictures into files'
   'opencl:show and test the OpenCL devices'
   'cache:show and clear compiled graphs and verdicts'
   'prefs:show and change settings'
@@ -208,6 +209,31 @@ case $state in
           '--progress=[how progress is shown]:mode:(auto bar plain json none)' \
           '1:what:(show detect use reset install remove)' \
           '2:operand:_darktable_ai_runtime_operand'
+        ;;
+      export)
+        _arguments -S $global $help_options \
+          '(-o --output)'{-o+,--output=}'[A file, a directory, a pattern such as {dir}/{name}.{ext}, o]:path:_files' \
+          '--format=[jpeg (the default), tiff, png, pfm or exr, where the name do]:f:' \
+          '--bit-depth=[8, 16 or 32 (floating point)]:n:' \
+          '--compression=[TIFF]:c:' \
+          '--quality=[JPEG quality, 1 to 100]:q:' \
+          '--profile=[Colour profile of the output]:profile:_files' \
+          '--assume-profile=[Read pictures with this profile instead of their own]:profile:_files' \
+          '--intent=[relative (the default) or perceptual]:i:' \
+          '--no-dither[Round to 8 bits without dither]' \
+          '--width=[At most so wide]:pixels:' \
+          '--height=[At most so high]:pixels:' \
+          '*--module=[A parameter of a module, or name=on, name=off, on top of the]:setting:' \
+          '--style=[Apply a style on top of the history]:file:_files' \
+          '--history=[sidecar (the default)]:h:' \
+          '--jobs=[Photographs at a time]:n:' \
+          '--memory=[Memory for the pixels of all photographs together, e.g. 2G]:size:' \
+          '--trace=[Write who used which device when, one JSON object a line]:file:_files' \
+          '--recursive[Look into directories below]' \
+          '--overwrite[Replace existing outputs]' \
+          '--json[Print one JSON object per photograph]' \
+          '--progress=[As for denoise]:mode:' \
+          '*:photograph:_files'
         ;;
       opencl)
         _arguments -S $global $help_options '--json[print JSON, one object a line]' \

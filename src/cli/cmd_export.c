@@ -215,13 +215,21 @@ static void _print_result(const _run_t *run, const char *input, const char *outp
 
 static void _print_failure(const char *input, const GError *error)
 {
-  dt_cli_say("%s%s%s", input ? input : "", input ? ": " : "", error->message);
+  dt_cli_say("%s", error->message);
   if(!_opt.json) return;
   printf("{\"schema_version\":1,\"event\":\"error\",\"input\":");
   dt_cli_print_json_string(input);
   fputs(",\"message\":", stdout);
   dt_cli_print_json_string(error->message);
   printf(",\"code\":%d}\n", dt_cli_exit_code(error));
+}
+
+/* The pipe knows photographs, not their names. */
+static void _name(const char *input, GError **error)
+{
+  const int code = dt_cli_exit_code(*error);
+  if(input && (code == DT_EXIT_MEMORY || code == DT_EXIT_FAILED || code == DT_EXIT_USAGE))
+    g_prefix_error(error, "%s: ", input);
 }
 
 /* Takes @p error over. */
@@ -241,6 +249,7 @@ static void _count(_run_t *run, const char *input, const char *output, const dt_
   {
     run->failed++;
     run->code = dt_cli_exit_code(error);
+    _name(input, &error);
     _print_failure(input, error);
   }
   fflush(stdout);
