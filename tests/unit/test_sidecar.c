@@ -240,6 +240,9 @@ static void _test_forms(void **state)
             "dtai:enabled>"
             "<dtai:params><rdf:Description><dtai:steps>7</dtai:steps></rdf:Description></dtai:params>"
             "</rdf:Description></rdf:li>"),
+    /* our prefix means something else inside of an item */
+    HISTORY("<rdf:li dtai:module='grade' dtai:enabled='true'><rdf:Description xmlns:dtai='urn:other' "
+            "xmlns:h='" DT_HISTORY_NS "'><h:params h:steps='7'/></rdf:Description></rdf:li>"),
     "<?xml version='1.0' encoding='utf-8'?><R:RDF xmlns:R='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
     "<R:Description xmlns:h='" DT_HISTORY_NS "'><h:schema>1</h:schema><h:historyEnd>1</h:historyEnd>"
     "<h:history><R:Bag><R:li><R:Description h:module='grade' h:enabled='yes'><h:params h:steps='7'/>"
