@@ -482,10 +482,24 @@ static void _update_values(dt_xmp_tree_t *tree, const _names_t *names, int node,
   _update_elements(tree, owner, old, values);
 }
 
-/* Whether elements may be put into the item: not beside fields that are attributes of rdf:li. */
-static gboolean _is_open(const dt_xmp_tree_t *tree, int node)
+/* Whether our names mean there what they mean around it. */
+static gboolean _keeps_names(const dt_xmp_tree_t *tree, const _names_t *names, int node)
 {
-  return _owner(tree, node) != node || !_find_attribute(tree, node, "module");
+  return g_strcmp0(dt_xmp_tree_prefix(tree, node, DT_HISTORY_NS), names->ours) == 0;
+}
+
+static gboolean _keeps_names_in(const dt_xmp_tree_t *tree, const _names_t *names, int owner, const char *name)
+{
+  const int structure = dt_xmp_tree_find(tree, owner, DT_HISTORY_NS, name);
+  return structure < 0 || _keeps_names(tree, names, _owner(tree, structure));
+}
+
+/* Whether an item can be changed where it stands. Elements have no place beside fields that are attributes of rdf:li. */
+static gboolean _can_change(const dt_xmp_tree_t *tree, const _names_t *names, int node)
+{
+  const int owner = _owner(tree, node);
+  return (owner != node || !_find_attribute(tree, node, "module")) && _keeps_names(tree, names, owner)
+         && _keeps_names_in(tree, names, owner, "params") && _keeps_names_in(tree, names, owner, "blend");
 }
 
 static void _update_item(dt_xmp_tree_t *tree, const _names_t *names, int node, const dt_history_item_t *old,
@@ -507,7 +521,7 @@ static void _write_item(dt_xmp_tree_t *tree, const _names_t *names, int node, co
                         const dt_history_item_t *item)
 {
   if(dt_history_item_equal(old, item)) return;
-  if(strcmp(old->module, item->module) == 0 && *names->declare == '\0' && _is_open(tree, node))
+  if(strcmp(old->module, item->module) == 0 && _can_change(tree, names, node))
   {
     _update_item(tree, names, node, old, item);
     return;

@@ -30,7 +30,7 @@ G_BEGIN_DECLS
 #define DT_HISTORY_MAX_SIZE ((gsize)4 << 20)
 #define DT_HISTORY_MAX_DEPTH 64
 #define DT_HISTORY_MAX_ITEMS 10000
-#define DT_HISTORY_MAX_VALUES 1024
+#define DT_HISTORY_MAX_VALUES 512
 
 /** Reads a history; one without dtai:history is empty.
  *
