@@ -83,8 +83,9 @@ static float *_run(const test_photo_t *photo, const char *const *settings)
 /* White light of any brightness stays white, and gets no less bright, however many colours are full. */
 static void _check_white(test_photo_t *photo)
 {
-  for(float light = 0.1f; light < 3; light += 0.01f)
+  for(int percent = 10; percent < 300; percent++)
   {
+    const float light = 0.01f * (float)percent;
     _expose(photo, (const float[]){ light, light, light, light });
     float *out = _run(photo, NULL);
     const float wanted = MIN(light, 2.0f);
@@ -146,6 +147,32 @@ static void test_edge(void **state)
   for(int i = 0; i < 256; i++) assert_true(i % 16 < 7 ? out[i] == 0.05f : fabsf(out[i] - 2.0f) < 0.1f);
   g_free(out);
   test_photo_clear(&photo);
+}
+
+/* A bright sky that goes over from not full to full, with noise: as white as its noise is everywhere. */
+static void test_sky(void **state)
+{
+  (void)state;
+  test_random_t random = { 6 };
+  for(gsize k = 0; k < G_N_ELEMENTS(_kinds); k++)
+  {
+    test_photo_t photo;
+    _init(&photo, &random, _kinds[k].sensor, 0, 300, 12);
+    for(int i = 0; i < _values(&photo); i++)
+    {
+      const double light = 0.5 + 0.01 * (i / photo.channels % 300);
+      const float seen = (float)(light * test_random_range(&random, 0.98, 1.02));
+      if(_is_light(&photo, i)) photo.pixels[i] = MIN(seen, _saturation[_colour(&photo, i)]);
+    }
+    float *out = _run(&photo, NULL);
+    for(int i = 0; i < _values(&photo); i++)
+    {
+      const double light = MIN(0.5 + 0.01 * (i / photo.channels % 300), 2.0);
+      if(_is_light(&photo, i)) assert_true(fabs(out[i] - light) < 0.09);
+    }
+    g_free(out);
+    test_photo_clear(&photo);
+  }
 }
 
 /* Nothing gets darker, nothing below the levels changes, and the fourth channel never does. */
@@ -220,8 +247,11 @@ static void test_odd(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_white), cmocka_unit_test(test_colours),
-    cmocka_unit_test(test_edge),  cmocka_unit_test(test_rectangles_and_device),
+    cmocka_unit_test(test_white),
+    cmocka_unit_test(test_colours),
+    cmocka_unit_test(test_edge),
+    cmocka_unit_test(test_sky),
+    cmocka_unit_test(test_rectangles_and_device),
     cmocka_unit_test(test_odd),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);

@@ -39,7 +39,8 @@ static void _check_formula(const test_photo_t *photo, const double balance[4], c
         const double factor = n == 1   ? balance[dt_mosaic_colour(&photo->mosaic, x, y)]
                               : c == 3 ? 1.0
                                        : balance[c];
-        assert_true(fabs(got[at] - (double)photo->pixels[at] * factor) < 2e-7 * fabs(got[at]) + 1e-30);
+        assert_true(fabs(got[at] - (double)photo->pixels[at] * factor)
+                    < 2e-7 * (double)fabsf(got[at]) + 1e-30);
       }
 }
 
