@@ -41,8 +41,8 @@ static inline int32_t dt_dither_round(float sample, float threshold)
   const float scaled = (positive < 1.0f ? positive : 1.0f) * 255.0f;
   const int32_t below = (int32_t)scaled;
   const float rest = scaled - (float)below;
-  const int32_t beyond = (int32_t)(rest >= DT_DITHER_SNAP) & (int32_t)(rest > threshold);
-  return below + (beyond | (int32_t)(rest > 1.0f - DT_DITHER_SNAP));
+  const float away = rest > 1.0f - DT_DITHER_SNAP ? 2.0f : rest < DT_DITHER_SNAP ? -1.0f : rest;
+  return below + (away > threshold ? 1 : 0);
 }
 
 #endif
