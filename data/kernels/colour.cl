@@ -208,7 +208,7 @@ static float _threshold(const uint x, const uint y)
   h ^= h >> 15;
   h *= 0x735a2d97u;
   h ^= h >> 15;
-  return (float)(h >> 8) * 0x1p-24f;
+  return (float)clamp(h >> 8, 0x28f5cu, 0x1000000u - 0x28f5cu) * 0x1p-24f;
 }
 
 static float _code(const float linear, const float threshold)
@@ -216,8 +216,7 @@ static float _code(const float linear, const float threshold)
   const float sample = _srgb(linear), scaled = (sample < 1.0f ? sample : 1.0f) * 255.0f;
   const int below = (int)scaled;
   const float rest = scaled - (float)below;
-  const float away = rest > 1.0f - 0.01f ? 2.0f : rest < 0.01f ? -1.0f : rest;
-  return (float)(below + (away > threshold ? 1 : 0)) / 255.0f;
+  return (float)(below + (rest > threshold ? 1 : 0)) / 255.0f;
 }
 
 /* left, top: the place of the rectangle in the picture */

@@ -95,26 +95,25 @@ static inline dt_rgb_t _map(const _data_t *d, dt_rgb_t p, gboolean skewed)
                      dt_working_clamp(q.b + d->hue * (kept.b - q.b), d->black, d->white) };
 }
 
-static inline void _map_row(const _data_t *d, const float *restrict in, float *restrict out, gsize width,
-                            gboolean skewed)
+DT_WIDE_VECTORS static void _row(const void *data, const float *restrict in, float *restrict out, gsize width)
 {
+  const _data_t d = *(const _data_t *)data;
   for(gsize i = 0; i < width; i++)
   {
-    dt_working_store(_map(d, _lift(dt_working_load(in + 4 * i)), skewed), out + 4 * i);
+    dt_working_store(_map(&d, _lift(dt_working_load(in + 4 * i)), FALSE), out + 4 * i);
     out[4 * i + 3] = in[4 * i + 3];
   }
 }
 
-DT_WIDE_VECTORS static void _row(const void *data, const float *in, float *out, gsize width)
+DT_WIDE_VECTORS static void _row_skewed(const void *data, const float *restrict in, float *restrict out,
+                                        gsize width)
 {
   const _data_t d = *(const _data_t *)data;
-  _map_row(&d, in, out, width, FALSE);
-}
-
-DT_WIDE_VECTORS static void _row_skewed(const void *data, const float *in, float *out, gsize width)
-{
-  const _data_t d = *(const _data_t *)data;
-  _map_row(&d, in, out, width, TRUE);
+  for(gsize i = 0; i < width; i++)
+  {
+    dt_working_store(_map(&d, _lift(dt_working_load(in + 4 * i)), TRUE), out + 4 * i);
+    out[4 * i + 3] = in[4 * i + 3];
+  }
 }
 
 static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_iop_roi_t *roi_in, float *out,
