@@ -96,21 +96,22 @@ static float3 _lift(const float3 p, const float4 luminance)
 }
 
 /* curve: inverse scale, black, white, share of hue */
-static float _curve(const float x, const float4 slope, const float4 skew, const float4 curve)
+static float _curve(const float x, const float4 slope, const float4 skew, const int skewed, const float4 curve)
 {
-  const float t = _raise(x * curve.x, slope);
-  return curve.y + (curve.z - curve.y) * _raise(t / (1.0f + t), skew);
+  const float t = _raise(x * curve.x, slope), share = t / (1.0f + t);
+  return curve.y + (curve.z - curve.y) * (skewed ? _raise(share, skew) : share);
 }
 
 kernel void sigmoid(global const float4 *in, global float4 *out, const int width, const int height,
-                    const float4 luminance, const float4 slope, const float4 skew, const float4 curve)
+                    const float4 luminance, const float4 slope, const float4 skew, const int skewed,
+                    const float4 curve)
 {
   const int x = get_global_id(0), y = get_global_id(1);
   if(x >= width || y >= height) return;
   const float4 pixel = in[y * width + x];
   const float3 p = _lift(_limit(pixel.xyz), luminance);
-  const float3 q = (float3)(_curve(p.x, slope, skew, curve), _curve(p.y, slope, skew, curve),
-                            _curve(p.z, slope, skew, curve));
+  const float3 q = (float3)(_curve(p.x, slope, skew, skewed, curve), _curve(p.y, slope, skew, skewed, curve),
+                            _curve(p.z, slope, skew, skewed, curve));
   const float least = _least(p), spread = _most(p) - least;
   const float base = _least(q), reach = _most(q) - base;
   const float inverse = spread > LEAST ? 1.0f / spread : 0.0f;
@@ -207,7 +208,7 @@ static float _threshold(const uint x, const uint y)
   h ^= h >> 15;
   h *= 0x735a2d97u;
   h ^= h >> 15;
-  return (float)(h >> 8) * 0x1p-24f;
+  return (float)clamp(h >> 8, 0x28f5cu, 0x1000000u - 0x28f5cu) * 0x1p-24f;
 }
 
 static float _code(const float linear, const float threshold)
@@ -215,7 +216,7 @@ static float _code(const float linear, const float threshold)
   const float sample = _srgb(linear), scaled = (sample < 1.0f ? sample : 1.0f) * 255.0f;
   const int below = (int)scaled;
   const float rest = scaled - (float)below;
-  return (float)(below + ((rest >= 0.01f && rest > threshold) || rest > 1.0f - 0.01f)) / 255.0f;
+  return (float)(below + (rest > threshold ? 1 : 0)) / 255.0f;
 }
 
 /* left, top: the place of the rectangle in the picture */

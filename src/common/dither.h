@@ -15,14 +15,16 @@
 #ifndef DT_COMMON_DITHER_H
 #define DT_COMMON_DITHER_H
 
-#include <stdint.h>
+#include "common/power.h"
 
-/** What is this near to a code, in steps, is that code: conversions there and back round a little. */
-#define DT_DITHER_SNAP 0.01f
+#include <glib.h>
+
 /** The threshold that rounds to the nearest code. */
 #define DT_DITHER_NEAREST 0.5f
 
-/** A threshold in 0 ≤ n < 1 that belongs to a place of the picture, without a pattern that an eye could find. */
+/** A threshold that belongs to a place of the picture, without a pattern that an eye could find. It is drawn evenly from 0
+ * to 1, but is never within 0.01 of a code: what is so near is that code, for conversions there and back round a
+ * little. */
 static inline float dt_dither_threshold(uint32_t x, uint32_t y)
 {
   uint32_t h = x * 0x9e3779b1u ^ (y + 0x7f4a7c15u) * 0x85ebca77u;
@@ -31,18 +33,17 @@ static inline float dt_dither_threshold(uint32_t x, uint32_t y)
   h ^= h >> 15;
   h *= 0x735a2d97u;
   h ^= h >> 15;
-  return (float)(h >> 8) * 0x1p-24f;
+  return (float)(int32_t)CLAMP(h >> 8, 0x28f5cu, 0x1000000u - 0x28f5cu) * 0x1p-24f;
 }
 
 /** The code 0 to 255 of @p sample, of which 1 is 255. What is no number becomes 0. */
 static inline int32_t dt_dither_round(float sample, float threshold)
 {
-  const float positive = sample > 0.0f ? sample : 0.0f;
-  const float scaled = (positive < 1.0f ? positive : 1.0f) * 255.0f;
+  // cut off by its bits, which compare like it: comparing what it is would become branches
+  const int32_t bits = (int32_t)dt_power_bits(sample), number = bits & -(int32_t)(bits <= 0x7f800000);
+  const float scaled = dt_power_float((uint32_t)CLAMP(number, 0, 0x3f800000)) * 255.0f;
   const int32_t below = (int32_t)scaled;
-  const float rest = scaled - (float)below;
-  const int32_t beyond = (int32_t)(rest >= DT_DITHER_SNAP) & (int32_t)(rest > threshold);
-  return below + (beyond | (int32_t)(rest > 1.0f - DT_DITHER_SNAP));
+  return below + (int32_t)(scaled - (float)below > threshold);
 }
 
 #endif

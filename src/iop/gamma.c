@@ -31,10 +31,10 @@ static gboolean _commit(dt_iop_piece_t *piece, const void *params, GError **erro
 DT_WIDE_VECTORS static void _round_row(const float *restrict in, float *restrict out, gsize width, uint32_t x,
                                        uint32_t y, gboolean dither)
 {
+  const float base = dither ? 0.0f : DT_DITHER_NEAREST, reach = dither ? 1.0f : 0.0f;
   for(gsize i = 0; i < width; i++)
   {
-    const float place = dt_dither_threshold(x + (uint32_t)i, y);
-    const float threshold = dither ? place : DT_DITHER_NEAREST;
+    const float threshold = dt_dither_threshold(x + (uint32_t)i, y) * reach + base;
     out[4 * i] = (float)dt_dither_round(out[4 * i], threshold) / 255.0f;
     out[4 * i + 1] = (float)dt_dither_round(out[4 * i + 1], threshold) / 255.0f;
     out[4 * i + 2] = (float)dt_dither_round(out[4 * i + 2], threshold) / 255.0f;

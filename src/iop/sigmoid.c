@@ -42,6 +42,7 @@ static const dt_iop_param_t _params[] = {
 typedef struct _data_t
 {
   dt_power_t slope, skew; ///< raise to c and k
+  gboolean skewed;        ///< k is not 1: a second power is needed
   float inverse_scale;    ///< 1 / s
   float black, white, hue;
 } _data_t;
@@ -56,6 +57,7 @@ static gboolean _commit(dt_iop_piece_t *piece, const void *params, GError **erro
   const double s = g * pow(1.0 / root - 1.0, 1.0 / c);
   const _data_t data = { .slope = dt_power_prepare(c),
                          .skew = dt_power_prepare(k),
+                         .skewed = p->skew != 0.0f,
                          .inverse_scale = (float)(1.0 / s),
                          .black = p->black,
                          .white = p->white,
@@ -74,15 +76,15 @@ static inline dt_rgb_t _lift(dt_rgb_t p)
   return (dt_rgb_t){ (p.r - below) * gain, (p.g - below) * gain, (p.b - below) * gain };
 }
 
-static inline float _curve(const _data_t *d, float x)
+static inline float _curve(const _data_t *d, float x, gboolean skewed)
 {
-  const float t = dt_power_raise(x * d->inverse_scale, &d->slope);
-  return d->black + (d->white - d->black) * dt_power_raise(t / (1.0f + t), &d->skew);
+  const float t = dt_power_raise(x * d->inverse_scale, &d->slope), share = t / (1.0f + t);
+  return d->black + (d->white - d->black) * (skewed ? dt_power_raise(share, &d->skew) : share);
 }
 
-static inline dt_rgb_t _map(const _data_t *d, dt_rgb_t p)
+static inline dt_rgb_t _map(const _data_t *d, dt_rgb_t p, gboolean skewed)
 {
-  const dt_rgb_t q = { _curve(d, p.r), _curve(d, p.g), _curve(d, p.b) };
+  const dt_rgb_t q = { _curve(d, p.r, skewed), _curve(d, p.g, skewed), _curve(d, p.b, skewed) };
   const float least = dt_working_least(p), spread = dt_working_most(p) - least;
   const float base = dt_working_least(q), reach = dt_working_most(q) - base;
   const float inverse = spread > DT_WORKING_LEAST ? 1.0f / spread : 0.0f;
@@ -98,7 +100,18 @@ DT_WIDE_VECTORS static void _row(const void *data, const float *restrict in, flo
   const _data_t d = *(const _data_t *)data;
   for(gsize i = 0; i < width; i++)
   {
-    dt_working_store(_map(&d, _lift(dt_working_load(in + 4 * i))), out + 4 * i);
+    dt_working_store(_map(&d, _lift(dt_working_load(in + 4 * i)), FALSE), out + 4 * i);
+    out[4 * i + 3] = in[4 * i + 3];
+  }
+}
+
+DT_WIDE_VECTORS static void _row_skewed(const void *data, const float *restrict in, float *restrict out,
+                                        gsize width)
+{
+  const _data_t d = *(const _data_t *)data;
+  for(gsize i = 0; i < width; i++)
+  {
+    dt_working_store(_map(&d, _lift(dt_working_load(in + 4 * i)), TRUE), out + 4 * i);
     out[4 * i + 3] = in[4 * i + 3];
   }
 }
@@ -108,7 +121,8 @@ static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_
 {
   (void)roi_in;
   (void)error;
-  dt_working_rows(_row, piece->data, in, out, roi_out);
+  const _data_t *d = piece->data;
+  dt_working_rows(d->skewed ? _row_skewed : _row, d, in, out, roi_out);
   return TRUE;
 }
 
@@ -129,6 +143,7 @@ static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queu
                                    DT_OPENCL_ARG(dt_working_luminance),
                                    DT_OPENCL_ARG(slope),
                                    DT_OPENCL_ARG(skew),
+                                   DT_OPENCL_ARG(d->skewed),
                                    DT_OPENCL_ARG(curve) };
   return kernel
          && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
