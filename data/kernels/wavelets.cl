@@ -50,6 +50,11 @@ static float4 _spline(const float4 a, const float4 b, const float4 c, const floa
   return 0.0625f * (a + e) + 0.25f * (b + d) + 0.375f * c;
 }
 
+static float4 _mean(const float4 a, const float4 b, const float4 c, const float4 d, const float4 e)
+{
+  return 0.2f * (a + e) + 0.2f * (b + d) + 0.2f * c;
+}
+
 kernel void blur_down(global const float4 *in, global float4 *out, const int width, const int height, const int step)
 {
   const int x = get_global_id(0), y = get_global_id(1);
@@ -59,19 +64,13 @@ kernel void blur_down(global const float4 *in, global float4 *out, const int wid
                                in[_mirror(y + 2 * step, height) * width + x]);
 }
 
-/* Along row y, at x. */
-static float4 _along(global const float4 *in, const int width, const int x, const int y, const int step)
-{
-  global const float4 *row = in + y * width;
-  return _spline(row[_mirror(x - 2 * step, width)], row[_mirror(x - step, width)], row[x],
-                 row[_mirror(x + step, width)], row[_mirror(x + 2 * step, width)]);
-}
-
 kernel void blur_along(global const float4 *in, global float4 *out, const int width, const int height, const int step)
 {
   const int x = get_global_id(0), y = get_global_id(1);
   if(x >= width || y >= height) return;
-  out[y * width + x] = _along(in, width, x, y, step);
+  global const float4 *row = in + y * width;
+  out[y * width + x] = _spline(row[_mirror(x - 2 * step, width)], row[_mirror(x - step, width)], row[x],
+                               row[_mirror(x + step, width)], row[_mirror(x + 2 * step, width)]);
 }
 
 /* The energy of details in units of the noise: x luma's, y chroma's. */
@@ -86,22 +85,25 @@ kernel void energy_down(global const float4 *fine, global const float4 *coarse, 
 {
   const int x = get_global_id(0), y = get_global_id(1);
   if(x >= width || y >= height) return;
-  out[y * width + x] = _spline(_energy(fine, coarse, _mirror(y - 2 * step, height) * width + x, weight),
-                               _energy(fine, coarse, _mirror(y - step, height) * width + x, weight),
-                               _energy(fine, coarse, y * width + x, weight),
-                               _energy(fine, coarse, _mirror(y + step, height) * width + x, weight),
-                               _energy(fine, coarse, _mirror(y + 2 * step, height) * width + x, weight));
+  out[y * width + x] = _mean(_energy(fine, coarse, _mirror(y - 2 * step, height) * width + x, weight),
+                             _energy(fine, coarse, _mirror(y - step, height) * width + x, weight),
+                             _energy(fine, coarse, y * width + x, weight),
+                             _energy(fine, coarse, _mirror(y + step, height) * width + x, weight),
+                             _energy(fine, coarse, _mirror(y + 2 * step, height) * width + x, weight));
 }
 
-/* Takes from the sum what is noise in the details; the first scale (step 1) begins it. energy is blurred downwards. */
+/* Takes from the sum what is noise in the details; the first scale (step 1) begins it. energy is the
+ * mean of columns. */
 kernel void shrink(global const float4 *fine, global const float4 *coarse, global const float4 *energy,
                    global float4 *sum, const int in_width, const int x0, const int y0, const int width,
                    const int height, const int step, const float luma, const float chroma)
 {
   const int x = get_global_id(0), y = get_global_id(1);
   if(x >= width || y >= height) return;
-  const int at = (y + y0) * in_width + x + x0;
-  const float4 met = _along(energy, in_width, x + x0, y + y0, step);
+  const int column = x + x0, at = (y + y0) * in_width + column;
+  global const float4 *row = energy + (y + y0) * in_width;
+  const float4 met = _mean(row[_mirror(column - 2 * step, in_width)], row[_mirror(column - step, in_width)], row[column],
+                           row[_mirror(column + step, in_width)], row[_mirror(column + 2 * step, in_width)]);
   const float4 part = fmin((float4)(luma, chroma, chroma, 0.0f) / (met.xyyw + LEAST), 1.0f);
   sum[y * width + x] = (step == 1 ? fine[at] : sum[y * width + x]) - (fine[at] - coarse[at]) * part;
 }

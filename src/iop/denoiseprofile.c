@@ -12,9 +12,9 @@
  *
  * Red, green and blue become one plane of luma and two of chroma, an orthonormal basis. Each is taken apart by undecimated
  * (à trous) wavelets with the B3 spline 1 4 6 4 1 (J.-L. Starck, F. Murtagh): scale j is what a blur with steps of 2^j
- * takes away. By how much each scale shrinks white noise is known. Where the energy of a detail around a place, weighed
- * by the same spline with the same steps, is that of noise, the detail goes; where it is more, it is shrunk as Wiener's
- * filter does: detail *= 1 - min(1, noise / energy). Both of chroma share an energy. Nothing is taken from a larger part
+ * takes away. By how much each scale shrinks white noise is known. Where the mean energy of the details of 5 x 5 places
+ * around, with the same steps, is that of noise, the detail goes; where it is more, it is shrunk as Wiener's filter does:
+ * detail *= 1 - min(1, noise / energy). The mean is plain: one outlier among 25 is not taken for a detail. Both of chroma share an energy. Nothing is taken from a larger part
  * of the picture, so that any rectangle is that part of the whole.
  *
  * Of a picture at half the size each pixel is a mean of four, so it has half the noise, and its first scale is the second
@@ -90,8 +90,8 @@ static const double _white[MOST_SCALES] = { 0.89080, 0.20066, 0.08551, 0.04122, 
 /** The same of noise that went through demosaic (of Bayer and four colours; of X-Trans), beside white noise, in scales of
  * the full size: of luma, of chroma. Measured on flat grey with common/demosaic.h; the test does it again. */
 static const double _demosaiced[2][2][MOST_SCALES] = {
-  { { 1, 1, 1, 1, 1, 1 }, { 1, 1, 1, 1, 1, 1 } },
-  { { 1, 1, 1, 1, 1, 1 }, { 1, 1, 1, 1, 1, 1 } },
+  { { 1.29, 1.74, 1.83, 1.88, 1.89, 1.90 }, { 0.39, 1.07, 1.65, 1.87, 1.95, 1.98 } },
+  { { 1.52, 1.80, 1.88, 1.94, 1.98, 1.97 }, { 0.25, 0.79, 1.51, 1.85, 1.97, 2.01 } },
 };
 
 /** Luma and chroma of red, green and blue. */
@@ -266,18 +266,25 @@ FOR_WIDE_VECTORS static void _restore(const _data_t *d, const float *restrict lu
   }
 }
 
-/** The spline down five rows. */
-FOR_WIDE_VECTORS static void _blur_down(const float *const rows[5], float *restrict out, int n)
+/** Weights of a place two steps away, one step away, and of its own. */
+static const float _spline[3] = { 0.0625f, 0.25f, 0.375f }, _mean[3] = { 0.2f, 0.2f, 0.2f };
+
+/** Weighs five rows. */
+FOR_WIDE_VECTORS static void _blur_down(const float *const rows[5], const float taps[3], float *restrict out,
+                                        int n)
 {
   const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3], *e = rows[4];
-  for(int i = 0; i < n; i++) out[i] = 0.0625f * (a[i] + e[i]) + 0.25f * (b[i] + d[i]) + 0.375f * c[i];
+  const float far = taps[0], near = taps[1], own = taps[2];
+  for(int i = 0; i < n; i++) out[i] = far * (a[i] + e[i]) + near * (b[i] + d[i]) + own * c[i];
 }
 
-/** The spline along a row, which begins two steps before what is given. */
-FOR_WIDE_VECTORS static void _blur_along(const float *restrict in, int step, float *restrict out, int n)
+/** Weighs along a row, which begins two steps before what is given. */
+FOR_WIDE_VECTORS static void _blur_along(const float *restrict in, int step, const float taps[3],
+                                         float *restrict out, int n)
 {
   const float *b = in + step, *c = b + step, *d = c + step, *e = d + step;
-  for(int i = 0; i < n; i++) out[i] = 0.0625f * (in[i] + e[i]) + 0.25f * (b[i] + d[i]) + 0.375f * c[i];
+  const float far = taps[0], near = taps[1], own = taps[2];
+  for(int i = 0; i < n; i++) out[i] = far * (in[i] + e[i]) + near * (b[i] + d[i]) + own * c[i];
 }
 
 /** The energy of details: their squares in units of the noise's, added to those that are there unless @p first. */
@@ -337,8 +344,9 @@ static float *_row(const _strip_t *s, const _ring_t *ring, int y, int plane)
   return ring->rows + (gsize)(y % ring->capacity * ring->planes + plane) * s->stride;
 }
 
-/** Blurs a row of a ring by the spline with steps of @p step: what is given, and @p reach to both sides. */
-static void _blur(const _strip_t *s, const _ring_t *ring, int plane, int y, int step, int reach, float *out)
+/** Blurs a row of a ring with steps of @p step: what is given, and @p reach to both sides. */
+static void _blur(const _strip_t *s, const _ring_t *ring, int plane, int y, int step, int reach,
+                  const float taps[3], float *out)
 {
   const float *rows[5];
   const int left = MAX(s->x0 - reach, 0), right = MIN(s->x1 + reach, s->width);
@@ -346,10 +354,10 @@ static void _blur(const _strip_t *s, const _ring_t *ring, int plane, int y, int 
   float *line = s->line + 2 * step - left; /* [x] is place x */
   for(int k = 0; k < 5; k++)
     rows[k] = _row(s, ring, _mirror(y + (k - 2) * step, s->height), plane) + (from - s->base);
-  _blur_down(rows, line + from, to - from);
+  _blur_down(rows, taps, line + from, to - from);
   for(int x = left - 2 * step; x < from; x++) line[x] = line[_mirror(x, s->width)];
   for(int x = to; x < right + 2 * step; x++) line[x] = line[_mirror(x, s->width)];
-  _blur_along(s->line, step, out + (left - s->base), right - left);
+  _blur_along(s->line, step, taps, out + (left - s->base), right - left);
 }
 
 static void _give_row(const _strip_t *s, int y)
@@ -369,7 +377,7 @@ static void _shrink_row(const _strip_t *s, int j, int y)
   {
     const float *fine = _row(s, &s->smooth[j], y, p) + at, *coarse = _row(s, &s->smooth[j + 1], y, p) + at;
     float *sum = _row(s, &s->sum, y, p) + at;
-    if(p < 2) _blur(s, &s->energy[j], p, y, 1 << j, 0, s->blurred);
+    if(p < 2) _blur(s, &s->energy[j], p, y, 1 << j, 0, _mean, s->blurred);
     if(j == 0) memcpy(sum, fine, (gsize)n * sizeof(float));
     _take(fine, coarse, s->blurred + at, s->d->noise[j][p > 0], sum, n);
   }
@@ -400,7 +408,7 @@ static void _push(_strip_t *s, int j, int y)
   {
     const int row = (*next)++;
     for(int p = 0; p < 3; p++)
-      _blur(s, &s->smooth[j], p, row, step, reach, _row(s, &s->smooth[j + 1], row, p));
+      _blur(s, &s->smooth[j], p, row, step, reach, _spline, _row(s, &s->smooth[j + 1], row, p));
     _push_detail(s, j, row);
     _push(s, j + 1, row);
   }
