@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Each module's file says what it does. */
-#define DT_IOP_MODULES(X) X(denoiseprofile) X(exposure)
+#define DT_IOP_MODULES(X) X(denoiseprofile) X(exposure) X(sharpen)
 
 #define DECLARE(name) extern const dt_iop_module_t dt_iop_##name;
 DT_IOP_MODULES(DECLARE)
