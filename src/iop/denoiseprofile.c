@@ -29,6 +29,7 @@
 
 #include "common/errors.h"
 #include "common/memory.h"
+#include "common/wide_vectors.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -72,15 +73,6 @@ static const dt_iop_param_t _params[] = {
     "scales of wavelets, each twice as coarse as the last; 5 reaches blotches of 32 px" },
   { NULL },
 };
-
-/* The loops are compiled a second time for processors with wider vectors; both give the same bits, for neither fuses
- * multiplication and addition. Sanitizers do not get along with such functions. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)                              \
-    && !defined(__SANITIZE_THREAD__)
-#define FOR_WIDE_VECTORS __attribute__((target_clones("avx2", "default")))
-#else
-#define FOR_WIDE_VECTORS
-#endif
 
 /* --- what is known of the noise --- */
 
@@ -222,8 +214,8 @@ static inline int _mirror(int at, int n)
 /* --- the CPU: loops over a row --- */
 
 /** u = align · x / (1/2 + sqrt(1 + x / o) / 2), three colours at a time. */
-FOR_WIDE_VECTORS static void _stabilise(const _data_t *d, const float *restrict in, float *restrict luma,
-                                        float *restrict chroma, float *restrict chroma2, int n)
+DT_FOR_WIDE_VECTORS static void _stabilise(const _data_t *d, const float *restrict in, float *restrict luma,
+                                           float *restrict chroma, float *restrict chroma2, int n)
 {
   const _data_t k = *d;
   for(int i = 0; i < n; i++)
@@ -244,9 +236,9 @@ FOR_WIDE_VECTORS static void _stabilise(const _data_t *d, const float *restrict 
 }
 
 /** The way back, and alpha as it was. */
-FOR_WIDE_VECTORS static void _restore(const _data_t *d, const float *restrict luma,
-                                      const float *restrict chroma, const float *restrict chroma2,
-                                      const float *restrict in, float *restrict out, int n)
+DT_FOR_WIDE_VECTORS static void _restore(const _data_t *d, const float *restrict luma,
+                                         const float *restrict chroma, const float *restrict chroma2,
+                                         const float *restrict in, float *restrict out, int n)
 {
   const _data_t k = *d;
   const float inverse[3] = { 1.0f / k.align[0], 1.0f / k.align[1], 1.0f / k.align[2] };
@@ -270,8 +262,8 @@ FOR_WIDE_VECTORS static void _restore(const _data_t *d, const float *restrict lu
 static const float _spline[3] = { 0.0625f, 0.25f, 0.375f }, _mean[3] = { 0.2f, 0.2f, 0.2f };
 
 /** Weighs five rows. */
-FOR_WIDE_VECTORS static void _blur_down(const float *const rows[5], const float taps[3], float *restrict out,
-                                        int n)
+DT_FOR_WIDE_VECTORS static void _blur_down(const float *const rows[5], const float taps[3],
+                                           float *restrict out, int n)
 {
   const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3], *e = rows[4];
   const float far = taps[0], near = taps[1], own = taps[2];
@@ -279,8 +271,8 @@ FOR_WIDE_VECTORS static void _blur_down(const float *const rows[5], const float 
 }
 
 /** Weighs along a row, which begins two steps before what is given. */
-FOR_WIDE_VECTORS static void _blur_along(const float *restrict in, int step, const float taps[3],
-                                         float *restrict out, int n)
+DT_FOR_WIDE_VECTORS static void _blur_along(const float *restrict in, int step, const float taps[3],
+                                            float *restrict out, int n)
 {
   const float *b = in + step, *c = b + step, *d = c + step, *e = d + step;
   const float far = taps[0], near = taps[1], own = taps[2];
@@ -288,8 +280,8 @@ FOR_WIDE_VECTORS static void _blur_along(const float *restrict in, int step, con
 }
 
 /** The energy of details: their squares in units of the noise's, added to those that are there unless @p first. */
-FOR_WIDE_VECTORS static void _square(const float *restrict fine, const float *restrict coarse, float weight,
-                                     gboolean first, float *restrict energy, int n)
+DT_FOR_WIDE_VECTORS static void _square(const float *restrict fine, const float *restrict coarse,
+                                        float weight, gboolean first, float *restrict energy, int n)
 {
   if(first)
     for(int i = 0; i < n; i++) energy[i] = weight * ((fine[i] - coarse[i]) * (fine[i] - coarse[i]));
@@ -298,8 +290,8 @@ FOR_WIDE_VECTORS static void _square(const float *restrict fine, const float *re
 }
 
 /** Takes from the sum what is noise in the details. */
-FOR_WIDE_VECTORS static void _take(const float *restrict fine, const float *restrict coarse,
-                                   const float *restrict energy, float noise, float *restrict sum, int n)
+DT_FOR_WIDE_VECTORS static void _take(const float *restrict fine, const float *restrict coarse,
+                                      const float *restrict energy, float noise, float *restrict sum, int n)
 {
   for(int i = 0; i < n; i++)
   {
@@ -431,7 +423,7 @@ static void _run_strip(_strip_t *s)
 /** Rows of every ring: as many as a blur or an energy looks back, and the sum those on their way. */
 static gsize _count_planes(_strip_t *s)
 {
-  const int scales = s->d->scales;
+  const int scales = MAX(s->d->scales, 1);
   gsize planes = 0;
   for(int j = 0; j <= scales; j++)
   {

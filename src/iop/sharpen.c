@@ -17,6 +17,7 @@
 
 #include "common/errors.h"
 #include "common/memory.h"
+#include "common/wide_vectors.h"
 
 #include <float.h>
 #include <math.h>
@@ -100,16 +101,7 @@ static gsize _memory(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const 
 
 /* --- the CPU --- */
 
-/* The loops are compiled a second time for processors with wider vectors; both give the same bits, for neither fuses
- * multiplication and addition. Sanitizers do not get along with such functions. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)                              \
-    && !defined(__SANITIZE_THREAD__)
-#define FOR_WIDE_VECTORS __attribute__((target_clones("avx2", "default")))
-#else
-#define FOR_WIDE_VECTORS
-#endif
-
-FOR_WIDE_VECTORS static void _find_lightness(const float *restrict in, float *restrict lightness, int n)
+DT_FOR_WIDE_VECTORS static void _find_lightness(const float *restrict in, float *restrict lightness, int n)
 {
   for(int i = 0; i < n; i++)
   {
@@ -120,19 +112,20 @@ FOR_WIDE_VECTORS static void _find_lightness(const float *restrict in, float *re
   }
 }
 
-FOR_WIDE_VECTORS static void _begin_sum(const float *restrict in, float tap, float *restrict sum, int n)
+DT_FOR_WIDE_VECTORS static void _begin_sum(const float *restrict in, float tap, float *restrict sum, int n)
 {
   for(int i = 0; i < n; i++) sum[i] = tap * in[i];
 }
 
-FOR_WIDE_VECTORS static void _add_pair(const float *a, const float *b, float tap, float *restrict sum, int n)
+DT_FOR_WIDE_VECTORS static void _add_pair(const float *a, const float *b, float tap, float *restrict sum,
+                                          int n)
 {
   for(int i = 0; i < n; i++) sum[i] += tap * (a[i] + b[i]);
 }
 
-FOR_WIDE_VECTORS static void _apply(const float *restrict in, const float *restrict lightness,
-                                    const float *restrict blurred, const _data_t *d, float *restrict out,
-                                    int n)
+DT_FOR_WIDE_VECTORS static void _apply(const float *restrict in, const float *restrict lightness,
+                                       const float *restrict blurred, const _data_t *d, float *restrict out,
+                                       int n)
 {
   const float amount = d->amount, threshold = d->threshold;
   for(int i = 0; i < n; i++)
@@ -181,7 +174,7 @@ static void _blur_row(const _work_t *w, int y, float *line, float *blurred)
 
 static void _run_rows(const _work_t *w, int first, int last)
 {
-  float *line = g_new(float, w->out_width + 2 * w->d->reach), *blurred = g_new(float, w->out_width);
+  float *line = g_new0(float, w->out_width + 2 * w->d->reach), *blurred = g_new0(float, w->out_width);
   for(int row = first; row < last; row++)
   {
     const gsize at = (gsize)(row + w->top) * (gsize)w->width + (gsize)w->left;

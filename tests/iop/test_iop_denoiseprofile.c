@@ -585,7 +585,7 @@ static void test_neutral(void **state)
   test_piece_clear(&piece);
   piece = _piece(&photo, 8e-4, 9 * 8e-4 * 8e-4, NULL, 40, 30, 1.0);
   float *by_noise = test_piece_run(&piece, photo.pixels);
-  for(int i = 0; i < 4 * 40 * 30; i++) assert_true(fabs(by_iso[i] - by_noise[i]) < 1e-6);
+  for(int i = 0; i < 4 * 40 * 30; i++) assert_true(fabsf(by_iso[i] - by_noise[i]) < 1e-6f);
   assert_memory_not_equal(by_noise, photo.pixels, 4 * 40 * 30 * sizeof(float));
   g_free(by_iso);
   g_free(by_noise);
@@ -636,7 +636,7 @@ static void test_constant(void **state)
     float *in = _flat(50, 40, (const double[]){ 0.4 * i, 0.3 * i, 0.5 * i });
     dt_iop_piece_t piece = _piece(&photo, 1e-4, 1e-7, NULL, 50, 40, 1.0);
     float *out = test_piece_run(&piece, in);
-    for(int k = 0; k < 4 * 50 * 40; k++) assert_true(fabs(out[k] - in[k]) < 3e-5);
+    for(int k = 0; k < 4 * 50 * 40; k++) assert_true(fabsf(out[k] - in[k]) < 3e-5f);
     g_free(out);
     g_free(in);
     test_piece_clear(&piece);
