@@ -10,8 +10,8 @@
 /* Each module's file says what it does. */
 /* clang-format off */
 #define DT_IOP_MODULES(X)                                                                                    \
-  X(rawprepare) X(temperature) X(highlights) X(demosaic) X(exposure) X(clipping) X(colorin) X(sigmoid)       \
-  X(colorbalance) X(scale) X(colorout) X(gamma)
+  X(rawprepare) X(temperature) X(highlights) X(demosaic) X(denoiseprofile) X(exposure) X(clipping)           \
+  X(colorin) X(sigmoid) X(colorbalance) X(sharpen) X(scale) X(colorout) X(gamma)
 /* clang-format on */
 
 #define DECLARE(name) extern const dt_iop_module_t dt_iop_##name;

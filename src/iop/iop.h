@@ -57,6 +57,10 @@ typedef struct dt_iop_image_t
   double neutral[4];         ///< response to white of a raw's colours, green 1
   float to_working[12]; ///< 3x3 (four colours: 3x4), row by row: camera colours, balanced, to linear Rec.2020
   double iso;           ///< 0: not known
+  /** Noise of the sensor's samples before anything is done to them, as common/noise.h and DNG's NoiseProfile have it, of
+   * the colours' mean: variance = noise_scale x + noise_offset, x from 0 (black) to 1 (saturated). Of a picture that is no
+   * raw: of its linear light. Both 0: not known. */
+  double noise_scale, noise_offset;
   double baseline_exposure;                    ///< stops
   int crop_x, crop_y, crop_width, crop_height; ///< what is to be shown of it
   int orientation;                             ///< EXIF orientation, 1 to 8, of what is to be shown
