@@ -16,12 +16,13 @@
 static const char *const _sources[] = { "input", "output", NULL };
 
 #define AT(field) G_STRUCT_OFFSET(dt_blend_params_t, field)
+#define NUMBER(field, i) (AT(field) + (i) * sizeof(float))
 #define RANGE(name, most, unit)                                                                              \
-  { #name "_from", DT_IOP_FLOAT, AT(name[0]), 0, most, 0, NULL, unit, "nothing of less " #name },            \
-      { #name "_full_from", DT_IOP_FLOAT, AT(name[1]), 0, most, 0, NULL, unit, "everything from here" },     \
-      { #name "_full_to", DT_IOP_FLOAT, AT(name[2]), 0, most, most, NULL, unit, "up to here" },              \
+  { #name "_from", DT_IOP_FLOAT, NUMBER(name, 0), 0, most, 0, NULL, unit, "nothing of less " #name },        \
+      { #name "_full_from", DT_IOP_FLOAT, NUMBER(name, 1), 0, most, 0, NULL, unit, "everything from here" }, \
+      { #name "_full_to", DT_IOP_FLOAT, NUMBER(name, 2), 0, most, most, NULL, unit, "up to here" },          \
   {                                                                                                          \
-#name "_to", DT_IOP_FLOAT, AT(name[3]), 0, most, most, NULL, unit, "nothing of more " #name              \
+#name "_to", DT_IOP_FLOAT, NUMBER(name, 3), 0, most, most, NULL, unit, "nothing of more " #name          \
   }
 
 static const dt_iop_param_t _params[] = {
