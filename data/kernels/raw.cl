@@ -46,7 +46,7 @@ static void _listen(hints_t *hints, constant float *levels, const int colour, co
 
 static float _raise(const hints_t *hints, constant float *levels, const float highest, const int own, const float value)
 {
-  float sum = 0, total = 0, none = 1, white = highest;
+  float sum = 0, total = 0, none = 1, white = highest, means = 0, colours = 0;
   for(int c = 0; c < 4; c++)
   {
     if(c == own || hints->weight[c] == 0) continue;
@@ -55,8 +55,10 @@ static float _raise(const hints_t *hints, constant float *levels, const float hi
     total += room;
     none *= 1 - room;
     white = max(white, mean);
+    means += mean;
+    colours += 1;
   }
-  const float guess = (sum + none * white) / (total + none);
+  const float guess = max((sum + none * white) / (total + none), means / colours);
   return value + _fullness(levels, own, value) * max(0.0f, guess - value);
 }
 

@@ -10,6 +10,8 @@
  *
  * - A colour says the more, the less full its own sites are. Where none has anything to say, all become the highest
  *   level of any: plain white.
+ * - Full sites have seen at least what they say: the guess is no less than the mean of all other colours. A blue sky
+ *   would else become purple before it becomes white.
  * - Sites much darker than the full one say little beside brighter ones: they are beyond an edge.
  * - Nothing is made darker: where the others say less, a strong colour stays what it was.
  * - Close below its level a site counts as partly full, so that nothing jumps where noise crosses the level. */
@@ -112,7 +114,7 @@ static inline void _listen(_hints_t *hints, const _data_t *d, int colour, float 
 /* The site's value after what the colours other than its own say. */
 static float _raise(const _hints_t *hints, const _data_t *d, int own, float value)
 {
-  float sum = 0, total = 0, none = 1, white = d->highest;
+  float sum = 0, total = 0, none = 1, white = d->highest, means = 0, colours = 0;
   for(int c = 0; c < 4; c++)
   {
     if(c == own || hints->weight[c] == 0) continue;
@@ -121,8 +123,10 @@ static float _raise(const _hints_t *hints, const _data_t *d, int own, float valu
     total += room;
     none *= 1 - room;
     white = MAX(white, mean);
+    means += mean;
+    colours += 1;
   }
-  const float guess = (sum + none * white) / (total + none);
+  const float guess = MAX((sum + none * white) / (total + none), means / colours);
   return value + _fullness(d, own, value) * MAX(0.0f, guess - value);
 }
 
