@@ -11,7 +11,9 @@
 
 #include <glib/gstdio.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -399,6 +401,44 @@ static void _test_prefixes(void **state)
   dt_history_free(h);
 }
 
+static void _test_small_things_written(void **state)
+{
+  (void)state;
+  /* lines within a value; a form of item that is not ours; numbers that stand there before any history */
+  static const char lines[] =
+      HISTORY("<rdf:li rdf:parseType='Resource'><dtai:module>nosuch</dtai:module><dtai:params "
+              "rdf:parseType='Resource'>"
+              "<dtai:word>a\n\tb</dtai:word></dtai:params></rdf:li>"),
+                    flat[] = HISTORY("<rdf:li dtai:module='grade' my='1'/>"),
+                    bare[] =
+                        PACKET("<rdf:Description " NS " dtai:schema='1'><dtai:historyEnd>7</dtai:historyEnd>"
+                               "</rdf:Description>"),
+                    shadow[] = HISTORY(
+                        "<rdf:li dtai:module='grade'><rdf:Description xmlns:dtai='urn:other'/></rdf:li>");
+  dt_history_t *h = _read_text(lines, NULL);
+  GBytes *xmp = _write(h, NULL);
+  char *text = _text(xmp);
+  _expect(text, "dtai:word=\"a&#10;&#9;b\"");
+  g_free(text);
+  g_bytes_unref(xmp);
+  dt_history_free(h);
+  h = _read_text(flat, NULL);
+  _set(h, "bare=off");
+  text = _rewrite(h, flat);
+  _expect(text, "<rdf:li dtai:module='grade' my='1'/>");
+  g_free(text);
+  text = _rewrite(h, bare);
+  assert_ptr_equal(strstr(text, "schema"), g_strrstr(text, "schema"));
+  assert_ptr_equal(strstr(text, "historyEnd"), g_strrstr(text, "historyEnd"));
+  g_free(text);
+  dt_history_free(h);
+  h = _read_text(shadow, NULL);
+  _set(h, "grade=on");
+  text = _rewrite(h, shadow);
+  g_free(text);
+  dt_history_free(h);
+}
+
 /* --- what is not understood --- */
 
 static void _test_wrong_types(void **state)
@@ -704,6 +744,38 @@ static void _test_files_left_alone(void **state)
   test_world_destroy();
 }
 
+/* A disk that is full, as far as this process can see. */
+static void _test_no_room(void **state)
+{
+  (void)state;
+  const char *world = test_world_create();
+  char *path = _path_in(world, "a.dtai.xmp");
+  GError *error = NULL;
+  dt_history_t *h = dt_history_create(test_history_modules);
+  _set(h, "grade.steps=2");
+  assert_true(dt_sidecar_write(path, h, FALSE, NULL));
+  char *before = _contents(path);
+  _set(h, "exposure.black=1");
+  struct rlimit limit;
+  getrlimit(RLIMIT_FSIZE, &limit);
+  const struct rlimit little = { 100, limit.rlim_max };
+  void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &little);
+  const gboolean done = dt_sidecar_write(path, h, FALSE, &error);
+  setrlimit(RLIMIT_FSIZE, &limit);
+  signal(SIGXFSZ, handler);
+  assert_false(done);
+  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT));
+  g_error_free(error);
+  char *after = _contents(path);
+  assert_string_equal(before, after);
+  g_free(before);
+  g_free(after);
+  g_free(path);
+  dt_history_free(h);
+  test_world_destroy();
+}
+
 /* --- two writers --- */
 
 typedef struct _writer_t
@@ -887,6 +959,7 @@ int main(void)
     cmocka_unit_test(_test_items_are_changed_in_place),
     cmocka_unit_test(_test_values_go_away),
     cmocka_unit_test(_test_prefixes),
+    cmocka_unit_test(_test_small_things_written),
     cmocka_unit_test(_test_wrong_types),
     cmocka_unit_test(_test_newer_schema),
     cmocka_unit_test(_test_refused),
@@ -895,6 +968,7 @@ int main(void)
     cmocka_unit_test(_test_truncated),
     cmocka_unit_test(_test_files),
     cmocka_unit_test(_test_files_left_alone),
+    cmocka_unit_test(_test_no_room),
     cmocka_unit_test(_test_two_writers),
     cmocka_unit_test(_test_exiftool),
     cmocka_unit_test(_test_style_of_lines),
