@@ -2,12 +2,34 @@
 /* A pipe's life, its plan, and its result whole or as rows. */
 #include "develop/pixelpipe.h"
 
+#include "common/checksum.h"
+#include "develop/photo.h"
 #include "develop/pixelpipe_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define SCREEN_CACHE ((guint64)256 << 20)
+
+/* --- masks --- */
+
+dt_dev_mask_t *dt_dev_mask_new(float *plane, int width, int height)
+{
+  dt_dev_mask_t *mask = g_atomic_rc_box_new(dt_dev_mask_t);
+  *mask = (dt_dev_mask_t){ plane, width, height,
+                           dt_checksum64(plane, (size_t)width * (size_t)height * sizeof(float)) };
+  return mask;
+}
+
+static void _clear_mask(gpointer data)
+{
+  g_free(((dt_dev_mask_t *)data)->plane);
+}
+
+void dt_dev_mask_unref(dt_dev_mask_t *mask)
+{
+  if(mask) g_atomic_rc_box_release_full(mask, _clear_mask);
+}
 
 /* --- life --- */
 
@@ -56,22 +78,78 @@ gboolean dt_dev_pixelpipe_set(dt_dev_pixelpipe_t *pipe, const dt_dev_setting_t *
   return TRUE;
 }
 
+/* What a history says about one module, made ready; owns what a setting borrows. */
+typedef struct _ready_t
+{
+  dt_dev_setting_t setting;
+  void *params;
+  dt_blend_params_t *blend;
+} _ready_t;
+
+static void _clear_ready(gpointer data)
+{
+  _ready_t *ready = data;
+  g_free(ready->params);
+  g_free(ready->blend);
+  dt_dev_mask_unref(ready->setting.mask);
+}
+
+/* "mask" names a picture file; everything else is a parameter. */
+static gboolean _read_blend_value(_ready_t *ready, const dt_history_value_t *value, GError **error)
+{
+  if(strcmp(value->name, "mask") == 0)
+  {
+    int width, height;
+    float *plane = dt_photo_load_plane(value->text, &width, &height, NULL, error);
+    dt_dev_mask_unref(ready->setting.mask);
+    ready->setting.mask = plane ? dt_dev_mask_new(plane, width, height) : NULL;
+    return plane != NULL;
+  }
+  const dt_iop_param_t *param = dt_iop_find_param(&dt_blend_table, value->name);
+  if(param) return dt_iop_set_param(&dt_blend_table, param, ready->blend, value->text, error);
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "There is no blending parameter \"%s\" (of %s).",
+              value->name, ready->setting.module->name);
+  return FALSE;
+}
+
+static gboolean _read_item(const dt_history_t *history, const dt_iop_module_t *module, _ready_t *ready,
+                           GError **error)
+{
+  const GArray *blend = dt_history_blend(history, module);
+  ready->params = dt_history_params(history, module);
+  ready->setting = (dt_dev_setting_t){ .module = module,
+                                       .enabled = dt_history_is_enabled(history, module),
+                                       .params = ready->params };
+  if(!blend || blend->len == 0 || !ready->setting.enabled) return TRUE;
+  ready->setting.blend = ready->blend = dt_iop_standard_params(&dt_blend_table);
+  for(guint i = 0; i < blend->len; i++)
+    if(!_read_blend_value(ready, &g_array_index(blend, dt_history_value_t, i), error)) return FALSE;
+  return TRUE;
+}
+
+static gboolean _set_all(dt_dev_pixelpipe_t *pipe, const GArray *items, GError **error)
+{
+  dt_dev_setting_t *settings = g_new0(dt_dev_setting_t, items->len + 1);
+  for(guint i = 0; i < items->len; i++) settings[i] = g_array_index(items, _ready_t, i).setting;
+  const gboolean fine = dt_dev_pixelpipe_set(pipe, settings, (int)items->len, error);
+  g_free(settings);
+  return fine;
+}
+
 gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history_t *history, GError **error)
 {
-  GArray *settings = g_array_new(FALSE, FALSE, sizeof(dt_dev_setting_t));
-  GPtrArray *params = g_ptr_array_new_with_free_func(g_free);
-  for(const dt_iop_module_t *const *module = dt_iop_modules; *module; module++)
+  gboolean fine = TRUE;
+  GArray *items = g_array_new(FALSE, FALSE, sizeof(_ready_t));
+  g_array_set_clear_func(items, _clear_ready);
+  for(const dt_iop_module_t *const *module = dt_iop_modules; *module && fine; module++)
   {
     if(((*module)->flags & DT_IOP_HIDDEN) || !dt_history_find(history, (*module)->name)) continue;
-    const dt_dev_setting_t setting = { *module, dt_history_is_enabled(history, *module),
-                                       dt_history_params(history, *module) };
-    g_array_append_val(settings, setting);
-    g_ptr_array_add(params, (gpointer)setting.params);
+    _ready_t ready = { 0 };
+    fine = _read_item(history, *module, &ready, error);
+    g_array_append_val(items, ready);
   }
-  const gboolean fine =
-      dt_dev_pixelpipe_set(pipe, (const dt_dev_setting_t *)settings->data, (int)settings->len, error);
-  g_ptr_array_unref(params);
-  g_array_unref(settings);
+  fine = fine && _set_all(pipe, items, error);
+  g_array_unref(items);
   return fine;
 }
 

@@ -16,17 +16,35 @@
 
 #include "common/opencl.h"
 #include "common/rows.h"
+#include "develop/blend.h"
 #include "develop/history.h"
 #include "develop/input.h"
 
 typedef struct dt_dev_pixelpipe_t dt_dev_pixelpipe_t;
 
-/** What the user says about a module; modules that are not mentioned have their standard. */
+/** An object mask: strengths from 0 to 1 of the upright photograph, at any size. Counted by references
+ * (g_atomic_rc_box). */
+typedef struct dt_dev_mask_t
+{
+  float *plane;
+  int width, height;
+  guint64 hash; ///< of the plane
+} dt_dev_mask_t;
+
+/** @param plane  transfer full: g_free() */
+dt_dev_mask_t *dt_dev_mask_new(float *plane, int width, int height);
+/** NULL is fine. */
+void dt_dev_mask_unref(dt_dev_mask_t *mask);
+
+/** What the user says about a module; modules that are not mentioned have their standard. Everything is copied or
+ * referenced. */
 typedef struct dt_dev_setting_t
 {
   const dt_iop_module_t *module;
   gboolean enabled;
-  const void *params; ///< NULL: standard parameters
+  const void *params;             ///< NULL: standard parameters
+  const dt_blend_params_t *blend; ///< NULL: it works everywhere, in full
+  dt_dev_mask_t *mask;            ///< of the blending, or NULL
 } dt_dev_setting_t;
 
 /** How to make a pipe. Zero-initialise for the defaults. */
@@ -53,7 +71,8 @@ void dt_dev_pixelpipe_destroy(dt_dev_pixelpipe_t *pipe);
  *         before is still in force */
 gboolean dt_dev_pixelpipe_set(dt_dev_pixelpipe_t *pipe, const dt_dev_setting_t *settings, int n,
                               GError **error);
-/** The same with what of a history counts. */
+/** The same with what of a history counts; `blend.mask` names a picture file.
+ * @return FALSE also with DT_AI_ERROR_INPUT: a mask cannot be read */
 gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history_t *history, GError **error);
 /** The size of the whole result. FALSE before the first plan. Thread-safe. */
 gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height);

@@ -35,17 +35,45 @@ static gsize _bytes(const _job_t *job, int i)
          * sizeof(float);
 }
 
-/* One module: a new buffer in the place of the old one. Waiting for the device after each keeps what it holds at two
+/* The module's own, for all that its mask needs (to be freed). */
+static cl_mem _process(dt_opencl_queue_t *queue, const _job_t *job, int i, cl_mem in, const dt_iop_roi_t *roi,
+                       GError **error)
+{
+  const dt_iop_piece_t *piece = &job->plan->nodes[i].piece;
+  const gsize bytes = (gsize)roi->width * (gsize)roi->height * (gsize)piece->channels_out * sizeof(float);
+  cl_mem out = dt_opencl_buffer_new(queue, bytes, NULL, error);
+  if(!out || piece->module->process_cl(piece, queue, in, &job->rois[i], out, roi, error)) return out;
+  dt_opencl_buffer_free(queue, out);
+  return NULL;
+}
+
+/* Takes @p processed over. */
+static cl_mem _blend(dt_opencl_queue_t *queue, const _job_t *job, int i, cl_mem in, cl_mem processed,
+                     const dt_iop_roi_t *roi, GError **error)
+{
+  const dt_blend_t *blend = job->plan->nodes[i].blend;
+  if(!processed || !blend) return processed;
+  cl_mem out = dt_opencl_buffer_new(queue, _bytes(job, i + 1), NULL, error);
+  if(out
+     && !dt_blend_process_cl(blend, queue, in, &job->rois[i], processed, roi, out, &job->rois[i + 1], error))
+  {
+    dt_opencl_buffer_free(queue, out);
+    out = NULL;
+  }
+  dt_opencl_buffer_free(queue, processed);
+  return out;
+}
+
+/* One module: a new buffer in the place of the old one. Waiting for the device after each keeps what it holds at few
  * buffers, since a driver frees a buffer only when nothing that is enqueued needs it. */
 static gboolean _step(dt_opencl_queue_t *queue, const _job_t *job, int i, cl_mem *buffer, GError **error)
 {
-  const dt_iop_piece_t *piece = &job->plan->nodes[i].piece;
   if(!dt_dev_check_wanted(job->generation, job->mine, job->cancellable, error)) return FALSE;
-  cl_mem out = dt_opencl_buffer_new(queue, _bytes(job, i + 1), NULL, error);
+  const dt_iop_roi_t roi = dt_dev_plan_processed(job->plan, i, &job->rois[i + 1]);
+  cl_mem processed = _process(queue, job, i, *buffer, &roi, error);
+  cl_mem out = _blend(queue, job, i, *buffer, processed, &roi, error);
   if(!out) return FALSE;
-  const gboolean fine =
-      piece->module->process_cl(piece, queue, *buffer, &job->rois[i], out, &job->rois[i + 1], error)
-      && dt_opencl_finish(queue, error);
+  const gboolean fine = dt_opencl_finish(queue, error);
   dt_opencl_buffer_free(queue, *buffer);
   *buffer = out;
   return fine;

@@ -3,6 +3,7 @@
 #include "develop/pixelpipe_plan.h"
 
 #include "common/checksum.h"
+#include "iop/affine.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,7 +17,8 @@ typedef struct _maker_t
   const dt_dev_pixelpipe_opts_t *opts;
   const dt_dev_setting_t *settings;
   int n_settings;
-  double factor; /* from the full size to the result's; 1: no other size */
+  double factor;            /* from the full size to the result's; 1: no other size */
+  dt_iop_affine_t to_input; /* from the pixels of the last node to those of the photograph as it comes in */
 } _maker_t;
 
 /* Hidden modules have parameters of the pipe's own, found by these names. */
@@ -35,29 +37,41 @@ static gboolean _is_wanted(const _maker_t *maker, const dt_iop_module_t *module)
   if((module->flags & DT_IOP_RAW) && !dt_dev_input_image(maker->plan->input)->mosaic) return FALSE;
   if(module->flags & DT_IOP_HIDDEN)
     return strcmp(module->name, _gamma) == 0 ? maker->opts->for_screen : strcmp(module->name, _scale) != 0;
+  if(module->flags & DT_IOP_ALWAYS) return TRUE;
   return setting ? setting->enabled : dt_iop_is_on(module, dt_dev_input_image(maker->plan->input));
 }
 
 /* --- one node --- */
 
-static guint64 _hash(guint64 before, const dt_iop_piece_t *piece, const void *params)
+/* What a node is told. */
+typedef struct _wish_t
 {
-  const dt_iop_module_t *module = piece->module;
+  const void *params;
+  const dt_blend_params_t *blend;
+  dt_dev_mask_t *mask;
+} _wish_t;
+
+static guint64 _hash(guint64 before, const dt_iop_module_t *module, const _wish_t *wish)
+{
   GString *bytes = g_string_new(module->name);
   g_string_append_len(bytes, (const char *)&before, sizeof(before));
   g_string_append_len(bytes, (const char *)&module->version, sizeof(module->version));
-  if(params) g_string_append_len(bytes, params, (gssize)module->params_size);
+  if(wish->params) g_string_append_len(bytes, wish->params, (gssize)module->params_size);
+  if(wish->blend) g_string_append_len(bytes, (const char *)wish->blend, sizeof(*wish->blend));
+  if(wish->mask) g_string_append_len(bytes, (const char *)&wish->mask->hash, sizeof(wish->mask->hash));
   const guint64 hash = dt_checksum64(bytes->str, bytes->len);
   g_string_free(bytes, TRUE);
   return hash;
 }
 
-static void _cleanup(dt_iop_piece_t *piece)
+static void _cleanup(dt_dev_node_t *node)
 {
-  if(piece->module->cleanup)
-    piece->module->cleanup(piece);
+  if(node->piece.module->cleanup)
+    node->piece.module->cleanup(&node->piece);
   else
-    g_free(piece->data);
+    g_free(node->piece.data);
+  dt_blend_free(node->blend);
+  dt_dev_mask_unref(node->mask);
 }
 
 /* What the node before gives, or the photograph. */
@@ -77,24 +91,56 @@ static void _connect(const dt_dev_plan_t *plan, dt_iop_piece_t *piece)
     piece->saturation_in[c] = piece->saturation_out[c] = before ? before->saturation_out[c] : 1.0f;
 }
 
-static gboolean _add(_maker_t *maker, const dt_iop_module_t *module, const void *params, GError **error)
+/* The piece and its size. */
+static gboolean _commit(dt_iop_piece_t *piece, const void *params, GError **error)
+{
+  const dt_iop_module_t *module = piece->module;
+  if(module->commit && !module->commit(piece, params, error)) return FALSE;
+  if(!piece->enabled) return TRUE;
+  if(module->size) module->size(piece);
+  if(piece->out_width >= 1 && piece->out_height >= 1) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s leaves nothing of the picture.", module->title);
+  return FALSE;
+}
+
+/* The mask, when it would change anything. */
+static gboolean _commit_blend(const _maker_t *maker, dt_dev_node_t *node, const _wish_t *wish, GError **error)
+{
+  dt_blend_object_t object = { 0 };
+  if(wish->mask)
+    object = (dt_blend_object_t){ wish->mask->plane, wish->mask->width, wish->mask->height,
+                                  dt_blend_to_photo(node->piece.image, &maker->to_input) };
+  const dt_blend_object_t *masked = wish->mask ? &object : NULL;
+  if(!wish->blend || !node->piece.enabled || dt_blend_is_neutral(wish->blend, masked)) return TRUE;
+  node->blend = dt_blend_new(&node->piece, wish->blend, masked, error);
+  if(node->blend && wish->mask) node->mask = g_atomic_rc_box_acquire(wish->mask);
+  return node->blend != NULL;
+}
+
+/* Where the pixels behind it come from. */
+static void _follow(_maker_t *maker, const dt_iop_piece_t *piece)
+{
+  dt_iop_affine_t to_input;
+  if(!piece->module->origin) return;
+  piece->module->origin(piece, &to_input);
+  maker->to_input = dt_iop_affine_then(&to_input, &maker->to_input);
+}
+
+static gboolean _add(_maker_t *maker, const dt_iop_module_t *module, const _wish_t *wish, GError **error)
 {
   dt_dev_plan_t *plan = maker->plan;
   g_return_val_if_fail(plan->n < DT_DEV_MAX_NODES, FALSE);
   dt_dev_node_t node = { .piece = { .module = module, .enabled = TRUE } };
   _connect(plan, &node.piece);
-  node.hash = _hash(plan->n ? plan->nodes[plan->n - 1].hash : 0, &node.piece, params);
-  gboolean fine = !module->commit || module->commit(&node.piece, params, error);
-  if(fine && node.piece.enabled && module->size) module->size(&node.piece);
-  if(fine && (node.piece.out_width < 1 || node.piece.out_height < 1))
-  {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s leaves nothing of the picture.", module->title);
-    fine = FALSE;
-  }
+  node.hash = _hash(plan->n ? plan->nodes[plan->n - 1].hash : 0, module, wish);
+  const gboolean fine = _commit(&node.piece, wish->params, error) && _commit_blend(maker, &node, wish, error);
   if(fine && node.piece.enabled)
+  {
+    _follow(maker, &node.piece);
     plan->nodes[plan->n++] = node;
+  }
   else
-    _cleanup(&node.piece);
+    _cleanup(&node);
   return fine;
 }
 
@@ -102,7 +148,11 @@ static gboolean _add_user(_maker_t *maker, const dt_iop_module_t *module, GError
 {
   const dt_dev_setting_t *setting = _find_setting(maker, module);
   void *standard = setting && setting->params ? NULL : dt_iop_standard_params(module);
-  const gboolean fine = _add(maker, module, standard ? standard : setting ? setting->params : NULL, error);
+  const _wish_t wish = { standard  ? standard
+                         : setting ? setting->params
+                                   : NULL,
+                         setting ? setting->blend : NULL, setting ? setting->mask : NULL };
+  const gboolean fine = _add(maker, module, &wish, error);
   g_free(standard);
   return fine;
 }
@@ -124,7 +174,7 @@ static gboolean _add_scale(_maker_t *maker, GError **error)
     const dt_iop_param_t *param = dt_iop_find_param(module, i ? "height" : "width");
     dt_iop_set_param(module, param, params, text, NULL);
   }
-  const gboolean fine = _add(maker, module, params, error);
+  const gboolean fine = _add(maker, module, &(_wish_t){ .params = params }, error);
   g_free(params);
   return fine;
 }
@@ -141,6 +191,7 @@ static gboolean _is_place_of_scale(const _maker_t *maker, const dt_iop_module_t 
 
 static gboolean _add_all(_maker_t *maker, GError **error)
 {
+  maker->to_input = dt_iop_affine_identity;
   for(const dt_iop_module_t *const *module = dt_iop_modules; *module; module++)
   {
     if(_is_wanted(maker, *module) && !_add_user(maker, *module, error)) return FALSE;
@@ -151,7 +202,7 @@ static gboolean _add_all(_maker_t *maker, GError **error)
 
 static void _drop_nodes(dt_dev_plan_t *plan)
 {
-  while(plan->n > 0) _cleanup(&plan->nodes[--plan->n].piece);
+  while(plan->n > 0) _cleanup(&plan->nodes[--plan->n]);
 }
 
 static void _measure(dt_dev_plan_t *plan)
@@ -184,7 +235,7 @@ dt_dev_plan_t *dt_dev_plan_new(dt_dev_input_t *input, const dt_dev_pixelpipe_opt
 {
   dt_dev_plan_t *plan = g_atomic_rc_box_new0(dt_dev_plan_t);
   plan->input = dt_dev_input_ref(input);
-  _maker_t maker = { plan, opts, settings, n, 1.0 };
+  _maker_t maker = { plan, opts, settings, n, 1.0, dt_iop_affine_identity };
   if(_make(&maker, error)) return plan;
   dt_dev_plan_unref(plan);
   return NULL;
@@ -227,6 +278,24 @@ static void _cut(const dt_iop_piece_t *piece, dt_iop_roi_t *in)
   in->scale = piece->in_scale;
 }
 
+/* A mask wants the input of all that is processed. */
+static void _join(dt_iop_roi_t *roi, const dt_iop_roi_t *other)
+{
+  const int right = MAX(roi->x + roi->width, other->x + other->width);
+  const int bottom = MAX(roi->y + roi->height, other->y + other->height);
+  roi->x = MIN(roi->x, other->x);
+  roi->y = MIN(roi->y, other->y);
+  roi->width = right - roi->x;
+  roi->height = bottom - roi->y;
+}
+
+dt_iop_roi_t dt_dev_plan_processed(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *out)
+{
+  dt_iop_roi_t processed = *out;
+  if(plan->nodes[i].blend) dt_blend_need(plan->nodes[i].blend, out, &processed);
+  return processed;
+}
+
 void dt_dev_plan_rois(const dt_dev_plan_t *plan, const dt_iop_roi_t *roi,
                       dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1])
 {
@@ -235,8 +304,10 @@ void dt_dev_plan_rois(const dt_dev_plan_t *plan, const dt_iop_roi_t *roi,
   for(int i = plan->n - 1; i >= 0; i--)
   {
     const dt_iop_piece_t *piece = &plan->nodes[i].piece;
-    rois[i] = rois[i + 1];
-    if(piece->module->need) piece->module->need(piece, &rois[i + 1], &rois[i]);
+    const dt_iop_roi_t processed = dt_dev_plan_processed(plan, i, &rois[i + 1]);
+    rois[i] = processed;
+    if(piece->module->need) piece->module->need(piece, &processed, &rois[i]);
+    if(plan->nodes[i].blend) _join(&rois[i], &processed);
     _cut(piece, &rois[i]);
   }
 }
@@ -244,6 +315,19 @@ void dt_dev_plan_rois(const dt_dev_plan_t *plan, const dt_iop_roi_t *roi,
 int dt_dev_plan_channels(const dt_dev_plan_t *plan, int i)
 {
   return i == 0 ? dt_dev_input_channels(plan->input) : plan->nodes[i - 1].piece.channels_out;
+}
+
+/* What node @p i takes besides its input and its output. */
+static guint64 _memory_of(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *rois)
+{
+  const dt_dev_node_t *node = &plan->nodes[i];
+  const dt_iop_roi_t processed = dt_dev_plan_processed(plan, i, &rois[i + 1]);
+  const dt_iop_module_t *module = node->piece.module;
+  guint64 bytes = module->memory ? module->memory(&node->piece, &rois[i], &processed) : 0;
+  if(node->blend)
+    bytes += dt_blend_memory(node->blend, &rois[i + 1])
+             + (guint64)processed.width * (guint64)processed.height * 4 * sizeof(float);
+  return bytes;
 }
 
 guint64 dt_dev_plan_memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, int first, guint64 *largest)
@@ -254,10 +338,7 @@ guint64 dt_dev_plan_memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, 
   {
     const guint64 bytes = (guint64)rois[i].width * (guint64)rois[i].height
                           * (guint64)dt_dev_plan_channels(plan, i) * sizeof(float);
-    const dt_iop_piece_t *piece = i > first ? &plan->nodes[i - 1].piece : NULL;
-    const guint64 more =
-        piece && piece->module->memory ? piece->module->memory(piece, &rois[i - 1], &rois[i]) : 0;
-    most = MAX(most, before + bytes + more);
+    most = MAX(most, before + bytes + (i > first ? _memory_of(plan, i - 1, rois) : 0));
     *largest = MAX(*largest, bytes);
     before = bytes;
   }

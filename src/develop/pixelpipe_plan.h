@@ -13,7 +13,9 @@
 typedef struct dt_dev_node_t
 {
   dt_iop_piece_t piece;
-  guint64 hash; ///< of everything up to here: photograph, modules, parameters, sizes
+  dt_blend_t *blend;   ///< where and how much it works, or NULL: everywhere, in full
+  dt_dev_mask_t *mask; ///< of blend, or NULL
+  guint64 hash;        ///< of everything up to here: photograph, modules, parameters, sizes
 } dt_dev_node_t;
 
 typedef struct dt_dev_plan_t
@@ -36,6 +38,8 @@ void dt_dev_plan_unref(dt_dev_plan_t *plan);
 /** The rectangles between the nodes for the result's @p roi: rois[i] is what node i takes in, rois[n] is @p roi. */
 void dt_dev_plan_rois(const dt_dev_plan_t *plan, const dt_iop_roi_t *roi,
                       dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1]);
+/** What the module of node @p i has to compute for @p out: more, where its mask is blurred. */
+dt_iop_roi_t dt_dev_plan_processed(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *out);
 /** Bytes that a run of the nodes from @p first on takes at most at a time, and the largest buffer of it. */
 guint64 dt_dev_plan_memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, int first, guint64 *largest);
 /** Channels of what node @p i takes in, and of the result (i = n). */

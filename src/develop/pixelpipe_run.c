@@ -72,20 +72,42 @@ static gboolean _has_device(const dt_dev_run_t *run)
 
 /* --- one part --- */
 
+/* The module's own, for all that its mask needs. */
+static dt_dev_buffer_t *_process_module(const dt_dev_node_t *node, const dt_dev_buffer_t *in,
+                                        const dt_iop_roi_t *roi, GError **error)
+{
+  dt_dev_buffer_t *out = dt_dev_buffer_new(roi, node->piece.channels_out, error);
+  if(out && !node->piece.module->process(&node->piece, in->data, &in->roi, out->data, roi, error))
+    g_clear_pointer(&out, dt_dev_buffer_unref);
+  return out;
+}
+
+/* Takes @p processed over. */
+static dt_dev_buffer_t *_blend(const dt_dev_node_t *node, const dt_dev_buffer_t *in,
+                               dt_dev_buffer_t *processed, const dt_iop_roi_t *roi, GError **error)
+{
+  if(!processed || !node->blend) return processed;
+  dt_dev_buffer_t *out = dt_dev_buffer_new(roi, processed->channels, error);
+  if(out
+     && !dt_blend_process(node->blend, in->data, &in->roi, processed->data, &processed->roi, out->data, roi,
+                          error))
+    g_clear_pointer(&out, dt_dev_buffer_unref);
+  dt_dev_buffer_unref(processed);
+  return out;
+}
+
 /* One module on the CPU. */
 static dt_dev_buffer_t *_process(dt_dev_run_t *run, int i, const dt_iop_roi_t *rois,
                                  const dt_dev_buffer_t *in, GError **error)
 {
-  const dt_iop_piece_t *piece = &run->plan->nodes[i].piece;
+  const dt_dev_node_t *node = &run->plan->nodes[i];
   if(!dt_dev_check_wanted(run->generation, run->mine, run->cancellable, error)) return NULL;
-  dt_dev_buffer_t *out = dt_dev_buffer_new(&rois[i + 1], piece->channels_out, error);
-  if(!out) return NULL;
   const gint64 begun = g_get_monotonic_time();
-  if(!piece->module->process(piece, in->data, &rois[i], out->data, &rois[i + 1], error))
-    g_clear_pointer(&out, dt_dev_buffer_unref);
+  const dt_iop_roi_t processed = dt_dev_plan_processed(run->plan, i, &rois[i + 1]);
+  dt_dev_buffer_t *out = _blend(node, in, _process_module(node, in, &processed, error), &rois[i + 1], error);
   const double seconds = (double)(g_get_monotonic_time() - begun) / G_USEC_PER_SEC;
   run->report.module_seconds += seconds;
-  dt_log(DT_LOG_PIPE | DT_LOG_PERF, "[pipe] %s on the CPU: %d × %d in %.3f s", piece->module->name,
+  dt_log(DT_LOG_PIPE | DT_LOG_PERF, "[pipe] %s on the CPU: %d × %d in %.3f s", node->piece.module->name,
          rois[i + 1].width, rois[i + 1].height, seconds);
   return out;
 }

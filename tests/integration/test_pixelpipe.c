@@ -5,6 +5,7 @@
 
 #include "common/conf.h"
 #include "develop/pixelpipe.h"
+#include "imageio/raw_internal.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -51,7 +52,7 @@ typedef struct _params_t
 
 static dt_dev_setting_t _exposure(const _params_t *params)
 {
-  return (dt_dev_setting_t){ dt_iop_find("exposure"), TRUE, params };
+  return (dt_dev_setting_t){ .module = dt_iop_find("exposure"), .enabled = TRUE, .params = params };
 }
 
 static dt_dev_pixelpipe_t *_open(dt_dev_input_t *input, const dt_dev_pixelpipe_opts_t *opts,
@@ -212,12 +213,100 @@ static void test_bad_requests(void **state)
   dt_dev_input_unref(input);
 }
 
+/* --- raws, masks, all modules at once --- */
+
+static dt_dev_input_t *_new_raw(int width, int height, int phase, uint64_t seed)
+{
+  test_random_t random = { seed };
+  test_photo_t photo;
+  test_photo_init(&photo, &random, DT_SENSOR_BAYER, phase, FALSE, width, height);
+  dt_raw_held_t *held = g_new0(dt_raw_held_t, 1);
+  dt_raw_t *raw = &held->raw;
+  held->release = g_free;
+  held->decoder = photo.samples;
+  raw->mosaic = photo.mosaic;
+  for(int c = 0; c < 4; c++) raw->neutral[c] = photo.image.neutral[c];
+  raw->iso = 800;
+  raw->crop_x = 3;
+  raw->crop_y = 2;
+  raw->crop_width = width - 8;
+  raw->crop_height = height - 6;
+  raw->orientation = 6;
+  raw->mosaic.samples = photo.samples;
+  g_free(photo.pixels);
+  return dt_dev_input_new_raw(raw);
+}
+
+static void _set_text(dt_dev_pixelpipe_t *pipe, const char *const *settings)
+{
+  GError *error = NULL;
+  dt_history_t *history = dt_history_create(NULL);
+  for(; *settings; settings++)
+  {
+    dt_history_set(history, *settings, NULL, &error);
+    assert_no_error(error);
+  }
+  dt_dev_pixelpipe_set_history(pipe, history, &error);
+  assert_no_error(error);
+  dt_history_free(history);
+}
+
+static const char *const _everything[] = { "denoiseprofile.scales=3",
+                                           "exposure.exposure=0.4",
+                                           "exposure.blend.opacity=0.7",
+                                           "exposure.blend.feather=9",
+                                           "exposure.blend.lightness_from=0.3",
+                                           "exposure.blend.lightness_full_from=0.4",
+                                           "clipping.angle=4",
+                                           "sharpen.amount=0.8",
+                                           "colorbalance.saturation=0.2",
+                                           NULL };
+
+/* A whole pipe with every module on: in parts and on a device, of raws of all phases. */
+static void test_everything(void **state)
+{
+  (void)state;
+  for(int phase = 0; phase < 4; phase++)
+  {
+    dt_dev_input_t *input = _new_raw(401, 299, phase, 9 + (uint64_t)phase);
+    const dt_dev_pixelpipe_opts_t opts = {
+      .type = DT_OPENCL_EXPORT, .width = 250, .height = 250, .for_screen = TRUE
+    };
+    dt_dev_pixelpipe_opts_t small = opts, device = opts;
+    small.memory = 9500000;
+    device.cl = _cl;
+    dt_dev_pixelpipe_t *pipes[3] = { dt_dev_pixelpipe_create(input, &opts),
+                                     dt_dev_pixelpipe_create(input, &small),
+                                     _cl ? dt_dev_pixelpipe_create(input, &device) : NULL };
+    float *results[3] = { NULL };
+    dt_dev_run_report_t reports[3];
+    int width = 0, height = 0;
+    for(int i = 0; i < 3 && pipes[i]; i++)
+    {
+      _set_text(pipes[i], _everything);
+      dt_dev_pixelpipe_size(pipes[i], &width, &height);
+      results[i] = _run(pipes[i], &reports[i]);
+    }
+    assert_true(MAX(width, height) == 250);
+    assert_true(reports[0].modules >= 12 && reports[1].tiles > 1);
+    assert_memory_equal(results[1], results[0], (size_t)width * (size_t)height * 4 * sizeof(float));
+    for(int i = 0; i < width * height * 4 && results[2]; i++)
+      assert_true(fabsf(results[2][i] - results[0][i]) <= 1.01f / 255.0f);
+    for(int i = 0; i < 3; i++)
+    {
+      g_free(results[i]);
+      dt_dev_pixelpipe_destroy(pipes[i]);
+    }
+    dt_dev_input_unref(input);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_parts),        cmocka_unit_test(test_memory_that_is_too_little),
     cmocka_unit_test(test_device),       cmocka_unit_test(test_cache),
-    cmocka_unit_test(test_bad_requests),
+    cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_everything),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);
 }
