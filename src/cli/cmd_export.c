@@ -257,29 +257,36 @@ static void _name(const char *input, GError **error)
     g_prefix_error(error, "%s: ", input);
 }
 
-/* Takes @p error over. */
-static void _count(_run_t *run, const char *input, const char *output, const dt_export_report_t *report,
-                   GError *error)
+/* With the lock. Takes @p error over. */
+static void _count_failure(_run_t *run, const char *input, GError *error)
 {
-  pthread_mutex_lock(&run->lock);
-  dt_cli_progress_end(&run->progress);
-  for(guint i = 0; report && report->remarks && i < report->remarks->len; i++)
-    dt_cli_say("%s: %s", input, (const char *)report->remarks->pdata[i]);
-  if(!error)
-  {
-    run->done++;
-    _print_result(run, input, output, report);
-  }
-  else if(!dt_cli_signal_exit_code())
+  if(!dt_cli_signal_exit_code())
   {
     run->failed++;
     run->code = dt_cli_exit_code(error);
     _name(input, &error);
     _print_failure(input, error);
   }
+  g_error_free(error);
+}
+
+/* Takes @p error over. */
+static void _count(_run_t *run, const char *input, const char *output, const dt_export_report_t *report,
+                   GError *error)
+{
+  pthread_mutex_lock(&run->lock);
+  dt_cli_progress_end(&run->progress);
+  for(guint i = 0; report->remarks && i < report->remarks->len; i++)
+    dt_cli_say("%s: %s", input, (const char *)report->remarks->pdata[i]);
+  if(error)
+    _count_failure(run, input, error);
+  else
+  {
+    run->done++;
+    _print_result(run, input, output, report);
+  }
   fflush(stdout);
   pthread_mutex_unlock(&run->lock);
-  g_clear_error(&error);
 }
 
 /* --- the work --- */
@@ -357,7 +364,7 @@ static int _run(_run_t *run)
   for(guint i = 0; i < run->batch->notes->len; i++)
     dt_cli_say("%s", (const char *)run->batch->notes->pdata[i]);
   for(guint i = 0; i < run->batch->problems->len; i++)
-    _count(run, NULL, NULL, NULL, g_error_copy(run->batch->problems->pdata[i]));
+    _count_failure(run, NULL, g_error_copy(run->batch->problems->pdata[i]));
   run->job.cl = dt_opencl_create(&(dt_opencl_opts_t){ .trace = _opt.trace }, &error);
   if(!run->job.cl) return dt_cli_fail(error);
   _share_out(run);
