@@ -19,7 +19,7 @@
 #define FLOATS (WIDTH * HEIGHT * 4)
 #define PATTERNS 8
 #define RADIUS 3
-#define MAX_RUNS 3000
+#define MAX_RUNS 4000
 #define PRIORITIES "*/!0,*/+1,0/*"
 
 static const float _taps[RADIUS + 1] = { 0.4f, 0.2f, 0.075f, 0.025f };
@@ -300,7 +300,7 @@ static void test_all_pipes(void **state)
                                             DT_OPENCL_EXPORT,  DT_OPENCL_THUMBNAIL, DT_OPENCL_THUMBNAIL };
   const int n_pipes = G_N_ELEMENTS(types);
   _pipe_t pipes[G_N_ELEMENTS(types)] = { 0 }, sum = { 0 };
-  for(int i = 0; i < n_pipes; i++) pipes[i] = (_pipe_t){ .cl = cl, .pipe = types[i], .runs = 250, .seed = i };
+  for(int i = 0; i < n_pipes; i++) pipes[i] = (_pipe_t){ .cl = cl, .pipe = types[i], .runs = 300, .seed = i };
   _run_all(pipes, n_pipes);
   for(int i = 0; i < n_pipes; i++)
   {
