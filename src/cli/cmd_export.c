@@ -2,6 +2,7 @@
 /* export: raws and pictures through the export pipe into files, several at a time. */
 #include "cli/cli.h"
 #include "common/conf.h"
+#include "common/cores.h"
 #include "libs/batch.h"
 #include "libs/export.h"
 #include "libs/output_template.h"
@@ -307,6 +308,7 @@ static void _export_one(_run_t *run, const dt_batch_item_t *item)
 static void *_work(void *data)
 {
   _run_t *run = data;
+  dt_cores_share(run->jobs);
   for(;;)
   {
     pthread_mutex_lock(&run->lock);
