@@ -13,6 +13,8 @@
 
 #define MAX_SIDE 100000
 #define MAX_JOBS 64
+/* while one is decoded or encoded, which takes one core, another is developed */
+#define LEAST_JOBS 2
 
 static struct
 {
@@ -46,7 +48,7 @@ static const GOptionEntry _entries[] = {
   { "history", 0, 0, G_OPTION_ARG_STRING, &_opt.history,
     "sidecar (default): the photograph's own; none: without it", "H" },
   { "jobs", 0, 0, G_OPTION_ARG_INT, &_opt.jobs,
-    "photographs at a time (default: one for each OpenCL device, else one)", "N" },
+    "photographs at a time (default: two, or one for each OpenCL device)", "N" },
   { "memory", 0, 0, G_OPTION_ARG_STRING, &_opt.memory, "for the pixels of all photographs together, e.g. 2G",
     "SIZE" },
   { "trace", 0, 0, G_OPTION_ARG_FILENAME, &_opt.trace, "write who used which device when, as JSON lines",
@@ -335,10 +337,10 @@ static int _count_devices(dt_opencl_t *cl)
   return n;
 }
 
-/* One photograph for each device, and no more of them than there are; memory is shared out. */
+/* A photograph for each device, two at least, and no more than there are; memory is shared out. */
 static void _share_out(_run_t *run)
 {
-  const int wanted = _opt.jobs ? _opt.jobs : CLAMP(_count_devices(run->job.cl), 1, MAX_JOBS);
+  const int wanted = _opt.jobs ? _opt.jobs : CLAMP(_count_devices(run->job.cl), LEAST_JOBS, MAX_JOBS);
   run->jobs = CLAMP(wanted, 1, (int)MAX(run->batch->items->len, 1));
   if(run->jobs == 1)
   {
