@@ -3,7 +3,9 @@
 #include "develop/input.h"
 
 #include "common/memory.h"
+#include "common/noise.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +19,17 @@ struct dt_dev_input_t
   dt_raw_t *raw;               /* or NULL */
   dt_imageio_reader_t *reader; /* of a picture from a file, for its metadata, or NULL */
   float *pixels;               /* of a picture, or NULL */
+  pthread_mutex_t lock;        /* of the next, and of the noise in the image */
+  gboolean has_noise;
 };
+
+static dt_dev_input_t *_new(void)
+{
+  dt_dev_input_t *input = g_new0(dt_dev_input_t, 1);
+  input->references = 1;
+  pthread_mutex_init(&input->lock, NULL);
+  return input;
+}
 
 /* linear Rec.709 to linear Rec.2020, both D65: ITU-R BT.2087-0, M2 */
 static const float _rec709_to_rec2020[9] = { 0.6274040f, 0.3292820f, 0.0433136f, 0.0690970f, 0.9195400f,
@@ -37,8 +49,7 @@ static void _multiply(const float *a, const float *b, int columns, float *out)
 
 dt_dev_input_t *dt_dev_input_new_raw(dt_raw_t *raw)
 {
-  dt_dev_input_t *input = g_new0(dt_dev_input_t, 1);
-  input->references = 1;
+  dt_dev_input_t *input = _new();
   input->raw = raw;
   dt_iop_image_t *image = &input->image;
   image->width = raw->mosaic.width;
@@ -68,8 +79,7 @@ static dt_dev_input_t *_open_raw(const char *path, GError **error)
 
 dt_dev_input_t *dt_dev_input_new_picture(float *pixels, int width, int height, int orientation)
 {
-  dt_dev_input_t *input = g_new0(dt_dev_input_t, 1);
-  input->references = 1;
+  dt_dev_input_t *input = _new();
   input->pixels = pixels;
   input->image = (dt_iop_image_t){ .width = width,
                                    .height = height,
@@ -151,6 +161,47 @@ dt_dev_input_t *dt_dev_input_open(const char *path, const char *assume_profile, 
                              : _open_picture(path, assume_profile, cancellable, error);
 }
 
+/* --- noise --- */
+
+/* Of the sites of one colour that stand at even distances, the first green one's: other sites have the same noise, and
+ * green has the most light. A sensor without a filter array has green in every pixel. */
+static gboolean _measure(const dt_mosaic_t *m, dt_noise_t *noise)
+{
+  const int per_pixel = m->sensor == DT_SENSOR_LINEAR ? 3 : 1;
+  int left = 0, top = 0;
+  while(per_pixel == 1 && dt_mosaic_colour(m, left, top) != DT_SITE_GREEN)
+    if(++left == m->period) left = 0, top++;
+  const int n = (m->width - left + m->period - 1) / m->period;
+  if(n < 1) return FALSE;
+  float *row = g_new(float, (gsize)m->width *(gsize)per_pixel), *sites = g_new(float, n);
+  dt_noise_estimator_t *estimator = dt_noise_estimator_new(n);
+  for(int y = top; y < m->height; y += m->period)
+  {
+    dt_mosaic_read(m, 0, y, m->width, row);
+    for(int i = 0; i < n; i++)
+      sites[i] = row[(left + i * m->period) * per_pixel + (per_pixel == 3 ? DT_SITE_GREEN : 0)];
+    dt_noise_estimator_push(estimator, sites);
+  }
+  const gboolean seen = dt_noise_estimator_get(estimator, noise);
+  dt_noise_estimator_free(estimator);
+  g_free(sites);
+  g_free(row);
+  return seen;
+}
+
+void dt_dev_input_measure_noise(dt_dev_input_t *input)
+{
+  dt_noise_t noise;
+  pthread_mutex_lock(&input->lock);
+  if(!input->has_noise && input->image.mosaic && _measure(input->image.mosaic, &noise))
+  {
+    input->image.noise_scale = noise.scale;
+    input->image.noise_offset = noise.offset;
+  }
+  input->has_noise = TRUE;
+  pthread_mutex_unlock(&input->lock);
+}
+
 /* --- life and questions --- */
 
 dt_dev_input_t *dt_dev_input_ref(dt_dev_input_t *input)
@@ -165,6 +216,7 @@ void dt_dev_input_unref(dt_dev_input_t *input)
   if(input->reader) dt_row_source_destroy(&input->reader->source);
   dt_raw_free(input->raw);
   free(input->pixels);
+  pthread_mutex_destroy(&input->lock);
   g_free(input);
 }
 

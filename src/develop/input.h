@@ -28,6 +28,9 @@ void dt_dev_input_unref(dt_dev_input_t *input);
 
 /** What modules may know of it (stays the input's). */
 const dt_iop_image_t *dt_dev_input_image(const dt_dev_input_t *input);
+/** Finds out how noisy a raw is, unless that is known: dt_iop_image_t.noise_scale and noise_offset. Before pieces that want
+ * to know are committed. */
+void dt_dev_input_measure_noise(dt_dev_input_t *input);
 /** Channels of what comes in: 1 of a raw with a filter array, else 4. */
 int dt_dev_input_channels(const dt_dev_input_t *input);
 /** The raw, or NULL. */

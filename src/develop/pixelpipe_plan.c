@@ -132,6 +132,7 @@ static gboolean _add(_maker_t *maker, const dt_iop_module_t *module, const _wish
   g_return_val_if_fail(plan->n < DT_DEV_MAX_NODES, FALSE);
   dt_dev_node_t node = { .piece = { .module = module, .enabled = TRUE } };
   _connect(plan, &node.piece);
+  if(module->flags & DT_IOP_NEEDS_NOISE) dt_dev_input_measure_noise(plan->input);
   node.hash = _hash(plan->n ? plan->nodes[plan->n - 1].hash : 0, module, wish);
   const gboolean fine = _commit(&node.piece, wish->params, error) && _commit_blend(maker, &node, wish, error);
   if(fine && node.piece.enabled)

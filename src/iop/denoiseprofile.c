@@ -630,6 +630,7 @@ const dt_iop_module_t dt_iop_denoiseprofile = {
   .name = "denoiseprofile",
   .title = "denoise (profiled)",
   .version = 1,
+  .flags = DT_IOP_NEEDS_NOISE,
   .params_size = sizeof(_params_t),
   .params = _params,
   .commit = _commit,

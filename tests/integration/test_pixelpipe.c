@@ -251,6 +251,22 @@ static void _set_text(dt_dev_pixelpipe_t *pipe, const char *const *settings)
   dt_history_free(history);
 }
 
+/* The scene's noise is even between -0.03 and 0.03: a variance of 0.0003. */
+static void test_noise(void **state)
+{
+  (void)state;
+  dt_dev_input_t *raw = _new_raw(400, 300, 1, 21), *picture = _new_picture(40, 30, 22);
+  dt_dev_input_measure_noise(raw);
+  const dt_iop_image_t *image = dt_dev_input_image(raw);
+  const double variance = image->noise_scale * 0.5 + image->noise_offset;
+  if(variance < 1e-4 || variance > 9e-4) fail_msg("the variance is %g", variance);
+  dt_dev_input_measure_noise(picture);
+  assert_true(dt_dev_input_image(picture)->noise_scale == 0.0
+              && dt_dev_input_image(picture)->noise_offset == 0.0);
+  dt_dev_input_unref(raw);
+  dt_dev_input_unref(picture);
+}
+
 static const char *const _everything[] = { "denoiseprofile.scales=3",
                                            "exposure.exposure=0.4",
                                            "exposure.blend.opacity=0.7",
@@ -307,6 +323,7 @@ int main(void)
     cmocka_unit_test(test_parts),        cmocka_unit_test(test_memory_that_is_too_little),
     cmocka_unit_test(test_device),       cmocka_unit_test(test_cache),
     cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_everything),
+    cmocka_unit_test(test_noise),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);
 }
