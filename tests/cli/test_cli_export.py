@@ -3,9 +3,24 @@
 import json
 import os
 import struct
+import zlib
 
 import harness
 from harness import CliTest
+
+
+def png(width, height, grey):
+    """A grey picture of 8 bits."""
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    rows = b"".join(b"\0" + bytes(grey(x, y) for x in range(width)) for y in range(height))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def pixels(path):
+    with open(path, "rb") as f:
+        return struct.unpack("<72f", f.read()[-288:])
 
 
 class Export(CliTest):
@@ -25,9 +40,7 @@ class Export(CliTest):
         out = self.path("out.pfm")
         result = self.assert_ok(self.export(self.picture, "-o", out))
         self.assertIn("6×4", result.out)
-        with open(self.picture, "rb") as a, open(out, "rb") as b:
-            wanted, got = a.read()[-288:], b.read()[-288:]
-        for x, y in zip(struct.unpack("<72f", wanted), struct.unpack("<72f", got)):
+        for x, y in zip(pixels(self.picture), pixels(out)):
             self.assertAlmostEqual(x, y, places=5)
 
     def test_json_and_module(self):
@@ -35,6 +48,17 @@ class Export(CliTest):
         result = self.assert_ok(self.export(self.picture, "-o", out, "--json", "--module", "exposure.exposure=1"))
         event = json.loads(result.out)
         self.assertEqual((event["event"], event["width"], event["height"], event["device"]), ("exported", 6, 4, None))
+
+    def test_a_mask(self):
+        """Exposure on the left half alone, half of it."""
+        mask = self.write("mask.png", png(6, 4, lambda x, y: 255 if x < 3 else 0))
+        out = self.path("out.pfm")
+        self.assert_ok(self.export(self.picture, "-o", out, "--module", "exposure.exposure=1", "--module",
+                                   "exposure.blend.mask=" + mask, "--module", "exposure.blend.opacity=0.5"))
+        for i, (x, y) in enumerate(zip(pixels(self.picture), pixels(out))):
+            self.assertAlmostEqual(x * (1.5 if i // 3 % 6 < 3 else 1), y, places=5)
+        self.assert_fails(self.export(self.picture, "-o", self.path("no.pfm"), "--module", "exposure.exposure=1", "--module",
+                                      "exposure.blend.mask=" + self.path("gone.png")), 3, "gone.png")
 
     def test_smaller(self):
         result = self.assert_ok(self.export(self.picture, "-o", self.path("small.png"), "--width", "3", "--json"))
