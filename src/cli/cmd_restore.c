@@ -188,10 +188,11 @@ static gboolean _is_same_result(_run_t *run, const char *input, const char *outp
 
 /* --- one file --- */
 
-/* A raw and its JPEG would have one name for their results: what is of the wrong kind is told so, and claims none. */
+/* A raw and its JPEG would have one name for their results: what is no raw where one is wanted is told so, and claims
+ * none. */
 static gboolean _check_kind(const _run_t *run, const char *input, GError **error)
 {
-  if(_is_stream(input) || dt_raw_is_raw(input) == _wants_raws(run)) return TRUE;
+  if(_is_stream(input) || dt_raw_is_raw(input) || !_wants_raws(run)) return TRUE;
   dt_restore_picture_t *picture = dt_restore_job_open(&run->r->job, input, error);
   const gboolean ok = picture != NULL;
   dt_restore_picture_close(picture);

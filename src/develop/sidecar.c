@@ -88,13 +88,24 @@ dt_history_t *dt_sidecar_read(const char *path, const dt_iop_module_t *const *mo
   return _parse(path, dt_sidecar_read_bytes(path, NULL, error), modules, remarks, error);
 }
 
+/* Nobody asked for the sidecar by name: who wants the photograph is told what to do about it. Takes @p reason over. */
+static void _advise(GError *reason, GError **error)
+{
+  g_set_error(error, reason->domain, reason->code,
+              "%s\nCorrect or remove it (export does without it: --history none).", reason->message);
+  g_error_free(reason);
+}
+
 dt_history_t *dt_sidecar_load(const char *photo, const dt_iop_module_t *const *modules, GPtrArray *remarks,
                               GError **error)
 {
   char *path = dt_sidecar_path(photo);
   gboolean missing;
-  GBytes *bytes = dt_sidecar_read_bytes(path, &missing, error);
-  dt_history_t *history = missing ? dt_history_create(modules) : _parse(path, bytes, modules, remarks, error);
+  GError *reason = NULL;
+  GBytes *bytes = dt_sidecar_read_bytes(path, &missing, &reason);
+  dt_history_t *history =
+      missing ? dt_history_create(modules) : _parse(path, bytes, modules, remarks, &reason);
+  if(!history) _advise(reason, error);
   g_free(path);
   return history;
 }

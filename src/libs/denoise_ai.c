@@ -4,6 +4,7 @@
 #include "libs/denoise_ai.h"
 #include "ai/restore_raw.h"
 #include "common/resample.h"
+#include "develop/developed.h"
 #include "libs/gpu_share.h"
 #include "libs/mask_source.h"
 #include "libs/rawdenoise_ai.h"
@@ -79,6 +80,13 @@ gboolean dt_restore_job_size(const dt_restore_job_t *job, int width, int height,
   return scale > 1 && w <= MAX_SIDE && h <= MAX_SIDE;
 }
 
+/* A raw is developed on the way: its preview would open as a picture, and nobody means that. */
+static dt_imageio_reader_t *_open_reader(const dt_restore_job_t *job, const char *path, GError **error)
+{
+  return dt_raw_is_raw(path) ? dt_developed_open(path, error)
+                             : dt_imageio_open(path, job->assume_profile, error);
+}
+
 /* dt_restore_job_size() of the picture @p in, with its name before what is wrong. */
 static gboolean _measure(const dt_restore_job_t *job, const dt_row_source_t *in, const char *input,
                          int *width, int *height, int *factor, GError **error)
@@ -93,7 +101,7 @@ gboolean dt_restore_job_factor(const dt_restore_job_t *job, const char *input, i
   int to_width, to_height;
   if(job->target.long_edge <= 0 && job->target.width <= 0)
     return dt_restore_job_size(job, 1000, 1000, &to_width, &to_height, factor, error); /* any will do */
-  dt_imageio_reader_t *in = input ? dt_imageio_open(input, job->assume_profile, error) : NULL;
+  dt_imageio_reader_t *in = input ? _open_reader(job, input, error) : NULL;
   if(!in) return FALSE;
   const gboolean ok = _measure(job, &in->source, input, &to_width, &to_height, factor, error);
   dt_row_source_destroy(&in->source);
@@ -356,19 +364,9 @@ static gboolean _open_raw(const dt_restore_job_t *job, dt_restore_picture_t *pic
   return picture->raw && _allows_repeat(job, picture->raw->xmp, picture->path, error);
 }
 
-/* A raw's preview would open as a picture, and nobody means that. */
 static gboolean _open_developed(const dt_restore_job_t *job, dt_restore_picture_t *picture, GError **error)
 {
-  if(dt_raw_is_raw(picture->path))
-  {
-    g_set_error(
-        error, DT_AI_ERROR, DT_AI_ERROR_INPUT,
-        "%s is a camera raw, and %s works on developed pictures. Use darktable-ai rawdenoise, or develop it "
-        "first.",
-        picture->path, _task(job));
-    return FALSE;
-  }
-  picture->reader = dt_imageio_open(picture->path, job->assume_profile, error);
+  picture->reader = _open_reader(job, picture->path, error);
   return picture->reader && _allows_repeat(job, picture->reader->metadata.xmp, picture->path, error);
 }
 

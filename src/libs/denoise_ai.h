@@ -70,13 +70,13 @@ const char *dt_restore_job_extension(const dt_restore_job_t *job);
 typedef struct dt_restore_picture_t
 {
   char *path;
-  dt_imageio_reader_t *reader; ///< NULL of a raw
+  dt_imageio_reader_t *reader; ///< NULL of a raw that stays one
   dt_raw_t *raw;               ///< or NULL
 } dt_restore_picture_t;
 
 /** Opens @p input for the job. What has been through the task already, by the stamp in its XMP
- * (imageio/provenance.h), is refused with DT_AI_ERROR_USAGE unless job->force is set; a raw where a picture is wanted and
- * the other way round with DT_AI_ERROR_INPUT.
+ * (imageio/provenance.h), is refused with DT_AI_ERROR_USAGE unless job->force is set; what is no raw where one is wanted with
+ * DT_AI_ERROR_INPUT. A raw where a picture is wanted is developed on the way (develop/developed.h).
  * @return transfer full: dt_restore_picture_close() */
 dt_restore_picture_t *dt_restore_job_open(const dt_restore_job_t *job, const char *input, GError **error);
 /** NULL is fine. */

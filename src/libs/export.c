@@ -51,23 +51,12 @@ static int _bits(const dt_export_job_t *job, dt_imageio_format_t format, const d
 
 /* --- the history --- */
 
-/* The photograph's own. */
-static dt_history_t *_load_sidecar(const char *input, GPtrArray *remarks, GError **error)
-{
-  GError *reason = NULL;
-  dt_history_t *history = dt_sidecar_load(input, NULL, remarks, &reason);
-  if(history) return history;
-  g_set_error(error, reason->domain, reason->code,
-              "%s\nCorrect or remove it, or leave it out (--history none).", reason->message);
-  g_error_free(reason);
-  return NULL;
-}
-
 /* The photograph's own, then the style, then what was said on top. */
 static dt_history_t *_load_history(const dt_export_job_t *job, const char *input, GPtrArray *remarks,
                                    GError **error)
 {
-  dt_history_t *history = job->no_sidecar ? dt_history_create(NULL) : _load_sidecar(input, remarks, error);
+  dt_history_t *history =
+      job->no_sidecar ? dt_history_create(NULL) : dt_sidecar_load(input, NULL, remarks, error);
   gboolean fine = history && (!job->style || dt_history_apply_style(history, job->style, remarks, error));
   for(char *const *setting = job->settings; fine && setting && *setting; setting++)
     fine = dt_history_set(history, *setting, NULL, error);

@@ -83,8 +83,8 @@ class BadInput(CliTest):
             with self.subTest(name=name):
                 self.check(self.write(name, data), "not a TIFF, PNG or JPEG")
 
-    def test_raws_are_pointed_to_rawdenoise(self):
-        self.check(self.write("r.cr3", b"\0\0\0\x18ftypcrx " + b"\0" * 99), "camera raw", "rawdenoise")
+    def test_damaged_raws(self):
+        self.check(self.write("r.cr3", b"\0\0\0\x18ftypcrx " + b"\0" * 99), "r.cr3", "this raw is cut off")
 
     def test_headers_alone(self):
         for name, data in (("h.tif", b"II*\0"), ("i.tif", b"II*\0\x08\0\0\0"), ("m.tif", b"MM\0*\0\0\0\x08"),
