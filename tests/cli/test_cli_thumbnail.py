@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import zlib
 
 import harness
 from harness import CliTest
@@ -63,6 +64,15 @@ class Thumbnail(CliTest):
         values = struct.unpack("<%df" % (64 * 48 * 3), self.read(out)[-64 * 48 * 12:])
         for value in (min(values), max(values)):
             self.assertAlmostEqual(value, 0.25, delta=0.01)
+
+    def test_transparent_is_white(self):
+        def chunk(name, data):
+            return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        png = self.write("clear.png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 6, 0, 0, 0))
+                         + chunk(b"IDAT", zlib.compress(b"\0" * (33 * 8))) + chunk(b"IEND", b""))
+        out = self.path("white.pfm")
+        self.assert_ok(self.run_cli("--conf", "opencl=FALSE", "export", self.event(png)["output"], "-o", out))
+        self.assertGreater(min(struct.unpack("<192f", self.read(out)[-768:])), 0.98)
 
     def test_reused_without_opening(self):
         first = self.event(self.picture)
