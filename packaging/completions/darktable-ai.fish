@@ -4,7 +4,7 @@
 # --output --output-kind --model --provider --sigma --memory --format --intent --no-dither --bit-depth --compression --quality --icc --assume-profile
 # --threads --force --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
-set -l commands denoise upscale rawdenoise mask export models providers runtime opencl cache prefs enable disable bench doctor
+set -l commands denoise upscale rawdenoise mask export thumbnail models providers runtime opencl cache prefs enable disable bench doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
@@ -46,6 +46,7 @@ complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a bench
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a export -d 'Develop raws and pictures into files'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a thumbnail -d 'Make thumbnails in the cache'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a opencl -d 'Show and test the OpenCL devices'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a cache -d 'Show and clear compiled graphs and verdicts'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a runtime -d 'Show, find, choose and install ONNX Runtime'
@@ -159,6 +160,12 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l recursive -d
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l overwrite -d 'Replace existing outputs'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l json -d 'Print one JSON object per photograph'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l progress -x -d 'As for denoise'
+
+# thumbnail
+complete -c darktable-ai -n '__fish_seen_subcommand_from thumbnail' -l size -x -d 'Longer side, 16 to 2560'
+complete -c darktable-ai -n '__fish_seen_subcommand_from thumbnail' -l jobs -x -d 'Photographs at a time'
+complete -c darktable-ai -n '__fish_seen_subcommand_from thumbnail' -l overwrite -d 'Make those anew that are there'
+complete -c darktable-ai -n '__fish_seen_subcommand_from thumbnail' -l json -d 'Print one JSON object per photograph'
 
 # models, providers, opencl, cache, prefs
 complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -a 'devices priorities test'

@@ -24,6 +24,7 @@ commands=(
   'providers:show which execution providers work here'
   'runtime:show, find, choose and install ONNX Runtime'
   'export:develop raws and pictures into files'
+  'thumbnail:make thumbnails in the cache'
   'opencl:show and test the OpenCL devices'
   'cache:show and clear compiled graphs and verdicts'
   'prefs:show and change settings'
@@ -233,6 +234,14 @@ case $state in
           '--overwrite[Replace existing outputs]' \
           '--json[Print one JSON object per photograph]' \
           '--progress=[As for denoise]:mode:' \
+          '*:photograph:_files'
+        ;;
+      thumbnail)
+        _arguments -S $global $help_options \
+          '--size=[Longer side, 16 to 2560]:pixels:' \
+          '--jobs=[Photographs at a time]:n:' \
+          '--overwrite[Make those anew that are there]' \
+          '--json[Print one JSON object per photograph]' \
           '*:photograph:_files'
         ;;
       opencl)

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* export: raws and pictures through the export pipe into files, several at a time. */
+#include "cli/batch_jobs.h"
 #include "cli/cli.h"
 #include "common/conf.h"
-#include "common/cores.h"
-#include "libs/batch.h"
 #include "libs/export.h"
 #include "libs/output_template.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_SIDE 100000
-#define MAX_JOBS 64
 /* while one is decoded or encoded, which takes one core, another is developed */
 #define LEAST_JOBS 2
 
@@ -64,13 +61,9 @@ static const GOptionEntry _entries[] = {
 typedef struct _run_t
 {
   dt_export_job_t job;
-  dt_batch_t *batch;
-  dt_cli_progress_t progress;
-  int jobs;
-  pthread_mutex_t lock; /* of printing and of everything below */
+  dt_cli_jobs_t jobs;
+  dt_cli_progress_t progress; /* with the lock of the jobs, as what follows */
   GHashTable *claimed;
-  guint next;
-  int done, failed, code; /* the last failure's */
 } _run_t;
 
 /* --- options --- */
@@ -116,7 +109,8 @@ static gboolean _check_numbers(GError **error)
     return _fail_usage(error, "--quality is a number from 1 to 100.");
   if(_opt.width < 0 || _opt.width > MAX_SIDE || _opt.height < 0 || _opt.height > MAX_SIDE)
     return _fail_usage(error, "--width and --height are numbers from 1 to 100000.");
-  if(_opt.jobs < 0 || _opt.jobs > MAX_JOBS) return _fail_usage(error, "--jobs is a number from 1 to 64.");
+  if(_opt.jobs < 0 || _opt.jobs > DT_CLI_MAX_JOBS)
+    return _fail_usage(error, "--jobs is a number from 1 to 64.");
   if(_opt.memory && !dt_conf_parse_size(_opt.memory))
     return _fail_usage(error, "--memory is a size such as 2G.");
   return TRUE;
@@ -193,9 +187,9 @@ static char *_get_output(const _run_t *run, const dt_batch_item_t *item)
 
 static gboolean _claim(_run_t *run, const char *output, GError **error)
 {
-  pthread_mutex_lock(&run->lock);
+  pthread_mutex_lock(&run->jobs.lock);
   const gboolean fresh = g_hash_table_add(run->claimed, g_canonicalize_filename(output, NULL));
-  pthread_mutex_unlock(&run->lock);
+  pthread_mutex_unlock(&run->jobs.lock);
   if(!fresh)
     g_set_error(
         error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
@@ -208,7 +202,7 @@ static gboolean _claim(_run_t *run, const char *output, GError **error)
 /* No input is replaced. */
 static gboolean _spare_inputs(const _run_t *run, const char *output, GError **error)
 {
-  if(strcmp(output, DT_IMAGEIO_STREAM) == 0 || !dt_batch_is_input(run->batch, output, NULL)) return TRUE;
+  if(strcmp(output, DT_IMAGEIO_STREAM) == 0 || !dt_batch_is_input(run->jobs.batch, output, NULL)) return TRUE;
   g_set_error(
       error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
       "%s: the output would replace an input, and these are never touched. Choose another name with -o.",
@@ -241,61 +235,30 @@ static void _print_result(const _run_t *run, const char *input, const char *outp
   puts("}");
 }
 
-static void _print_failure(const char *input, const GError *error)
-{
-  dt_cli_say("%s", error->message);
-  if(!_opt.json) return;
-  printf("{\"schema_version\":1,\"event\":\"error\",\"input\":");
-  dt_cli_print_json_string(input);
-  fputs(",\"message\":", stdout);
-  dt_cli_print_json_string(error->message);
-  printf(",\"code\":%d}\n", dt_cli_exit_code(error));
-}
-
-/* The pipe knows photographs, not their names. */
-static void _name(const char *input, GError **error)
-{
-  const int code = dt_cli_exit_code(*error);
-  if(input && (code == DT_EXIT_MEMORY || code == DT_EXIT_FAILED || code == DT_EXIT_USAGE))
-    g_prefix_error(error, "%s: ", input);
-}
-
-/* With the lock. Takes @p error over. */
-static void _count_failure(_run_t *run, const char *input, GError *error)
-{
-  if(!dt_cli_signal_exit_code())
-  {
-    run->failed++;
-    run->code = dt_cli_exit_code(error);
-    _name(input, &error);
-    _print_failure(input, error);
-  }
-  g_error_free(error);
-}
-
 /* Takes @p error over. */
 static void _count(_run_t *run, const char *input, const char *output, const dt_export_report_t *report,
                    GError *error)
 {
-  pthread_mutex_lock(&run->lock);
+  pthread_mutex_lock(&run->jobs.lock);
   dt_cli_progress_end(&run->progress);
   for(guint i = 0; report->remarks && i < report->remarks->len; i++)
     dt_cli_say("%s: %s", input, (const char *)report->remarks->pdata[i]);
   if(error)
-    _count_failure(run, input, error);
+    dt_cli_jobs_count_failure(&run->jobs, input, error);
   else
   {
-    run->done++;
+    run->jobs.done++;
     _print_result(run, input, output, report);
   }
   fflush(stdout);
-  pthread_mutex_unlock(&run->lock);
+  pthread_mutex_unlock(&run->jobs.lock);
 }
 
 /* --- the work --- */
 
-static void _export_one(_run_t *run, const dt_batch_item_t *item)
+static void _export_one(const dt_batch_item_t *item, void *user_data)
 {
+  _run_t *run = user_data;
   GError *error = NULL;
   dt_export_report_t report = { 0 };
   char *output = _get_output(run, item);
@@ -307,53 +270,25 @@ static void _export_one(_run_t *run, const dt_batch_item_t *item)
   g_free(output);
 }
 
-static void *_work(void *data)
+/* A photograph for each device, two at least, and no more than there are; memory is shared out.
+ * @return how many at a time */
+static int _share_out(_run_t *run)
 {
-  _run_t *run = data;
-  dt_cores_share(run->jobs);
-  for(;;)
-  {
-    pthread_mutex_lock(&run->lock);
-    const guint i = run->next++;
-    pthread_mutex_unlock(&run->lock);
-    if(i >= run->batch->items->len || dt_cli_signal_exit_code()) return NULL;
-    _export_one(run, run->batch->items->pdata[i]);
-  }
-}
-
-static void _export_all(_run_t *run)
-{
-  pthread_t threads[MAX_JOBS];
-  int n = 0;
-  while(n < run->jobs - 1 && pthread_create(&threads[n], NULL, _work, run) == 0) n++;
-  _work(run);
-  while(n > 0) pthread_join(threads[--n], NULL);
-}
-
-static int _count_devices(dt_opencl_t *cl)
-{
-  int n = 0;
-  while(dt_opencl_device(cl, n)) n++;
-  return n;
-}
-
-/* A photograph for each device, two at least, and no more than there are; memory is shared out. */
-static void _share_out(_run_t *run)
-{
-  const int wanted = _opt.jobs ? _opt.jobs : CLAMP(_count_devices(run->job.cl), LEAST_JOBS, MAX_JOBS);
-  run->jobs = CLAMP(wanted, 1, (int)MAX(run->batch->items->len, 1));
-  if(run->jobs == 1)
+  const int devices = MAX(LEAST_JOBS, dt_cli_jobs_count_devices(run->job.cl));
+  const int n = dt_cli_jobs_share(&run->jobs, _opt.jobs ? _opt.jobs : devices);
+  if(n == 1)
   {
     run->job.progress = dt_cli_progress_update;
     run->job.user_data = &run->progress;
     dt_cli_progress_begin(&run->progress, "export");
   }
-  run->job.memory = (_opt.memory ? dt_conf_parse_size(_opt.memory) : 0) / (guint64)run->jobs;
+  run->job.memory = (_opt.memory ? dt_conf_parse_size(_opt.memory) : 0) / (guint64)n;
+  return n;
 }
 
 static gboolean _check_output(const _run_t *run, GError **error)
 {
-  const gboolean several = run->batch->total > 1,
+  const gboolean several = run->jobs.batch->total > 1,
                  folder = run->job.output && g_file_test(run->job.output, G_FILE_TEST_IS_DIR);
   if(dt_output_template_is(run->job.output)) return dt_output_template_check(run->job.output, several, error);
   if(!several || !run->job.output || folder || g_str_has_suffix(run->job.output, G_DIR_SEPARATOR_S))
@@ -365,17 +300,12 @@ static int _run(_run_t *run)
 {
   GError *error = NULL;
   if(!_check_output(run, &error)) return dt_cli_fail(error);
-  for(guint i = 0; i < run->batch->notes->len; i++)
-    dt_cli_say("%s", (const char *)run->batch->notes->pdata[i]);
-  for(guint i = 0; i < run->batch->problems->len; i++)
-    _count_failure(run, NULL, g_error_copy(run->batch->problems->pdata[i]));
+  dt_cli_jobs_report_problems(&run->jobs);
   run->job.cl = dt_opencl_create(&(dt_opencl_opts_t){ .trace = _opt.trace }, &error);
   if(!run->job.cl) return dt_cli_fail(error);
-  _share_out(run);
-  _export_all(run);
+  dt_cli_jobs_work(&run->jobs, _share_out(run), _export_one, run);
   dt_opencl_destroy(run->job.cl);
-  if(dt_cli_signal_exit_code()) return dt_cli_signal_exit_code();
-  return run->failed && run->done + run->failed > 1 ? DT_EXIT_PARTIAL : run->code;
+  return dt_cli_jobs_exit_code(&run->jobs);
 }
 
 static int _export(int argc, char **argv)
@@ -398,14 +328,12 @@ static int _export(int argc, char **argv)
   }
   if(_opt.output && strcmp(_opt.output, DT_IMAGEIO_STREAM) == 0) run.job.stream = dt_cli_take_stdout();
   run.job.cancellable = dt_cli_catch_signals();
-  pthread_mutex_init(&run.lock, NULL);
   run.claimed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   const dt_batch_opts_t opts = { .raws = TRUE, .recursive = _opt.recursive, .output = _opt.output };
-  run.batch = dt_batch_collect(argv + 1, argc - 1, &opts);
+  dt_cli_jobs_init(&run.jobs, argv + 1, argc - 1, &opts, _opt.json);
   code = _run(&run);
-  dt_batch_free(run.batch);
+  dt_cli_jobs_clear(&run.jobs);
   g_hash_table_unref(run.claimed);
-  pthread_mutex_destroy(&run.lock);
   return code;
 }
 

@@ -55,6 +55,7 @@ static int _bits(const dt_export_job_t *job, dt_imageio_format_t format, const d
 static dt_history_t *_load_history(const dt_export_job_t *job, const char *input, GPtrArray *remarks,
                                    GError **error)
 {
+  if(job->history) return dt_history_copy(job->history);
   dt_history_t *history =
       job->no_sidecar ? dt_history_create(NULL) : dt_sidecar_load(input, NULL, remarks, error);
   gboolean fine = history && (!job->style || dt_history_apply_style(history, job->style, remarks, error));
@@ -73,16 +74,16 @@ static void _add_remarks(GPtrArray *remarks, GPtrArray *more)
 /* --- the file --- */
 
 /* Alpha goes along where the picture had it. */
-static int _channels(const dt_dev_input_t *input)
+static int _channels(const dt_export_job_t *job, const dt_dev_input_t *input)
 {
-  return dt_dev_input_has_alpha(input) ? DT_ROW_RGBA : DT_ROW_RGB;
+  return dt_dev_input_has_alpha(input) && !job->thumbnail ? DT_ROW_RGBA : DT_ROW_RGB;
 }
 
 /* The photograph's, which is upright from now on. */
-static dt_metadata_t _metadata(const dt_dev_input_t *input)
+static dt_metadata_t _metadata(const dt_export_job_t *job, const dt_dev_input_t *input)
 {
   dt_metadata_t metadata = { 0 };
-  dt_dev_input_copy_metadata(input, &metadata);
+  if(!job->thumbnail) dt_dev_input_copy_metadata(input, &metadata);
   metadata.orientation = 1;
   return metadata;
 }
@@ -91,7 +92,7 @@ static dt_row_sink_t *_create(const dt_export_job_t *job, const dt_dev_input_t *
                               int width, int height, char **note, GError **error)
 {
   const dt_imageio_format_t format = _format(job, output);
-  const dt_metadata_t metadata = _metadata(input);
+  const dt_metadata_t metadata = _metadata(job, input);
   const dt_imageio_write_opts_t opts = { .format = format,
                                          .bits = _bits(job, format, input),
                                          .compression = job->compression,
@@ -103,9 +104,16 @@ static dt_row_sink_t *_create(const dt_export_job_t *job, const dt_dev_input_t *
                                          .overwrite = job->overwrite,
                                          .stream = job->stream,
                                          .note = note };
-  dt_row_sink_t *out = dt_imageio_create(output, width, height, _channels(input), &opts, error);
+  dt_row_sink_t *out = dt_imageio_create(output, width, height, _channels(job, input), &opts, error);
   dt_metadata_clear((dt_metadata_t *)&metadata);
   return out;
+}
+
+/* Puts the pixels on white. */
+static void _flatten(float *rows, gsize pixels)
+{
+  for(gsize i = 0; i < 4 * pixels; i += 4)
+    for(gsize c = 0; c < 3; c++) rows[i + c] = rows[i + 3] * rows[i + c] + (1.0f - rows[i + 3]);
 }
 
 /* Drops the fourth channel in place. */
@@ -115,8 +123,8 @@ static void _drop_alpha(float *rows, gsize pixels)
     for(gsize c = 0; c < 3; c++) rows[3 * i + c] = rows[4 * i + c];
 }
 
-static gboolean _copy_rows(const dt_export_job_t *job, dt_row_source_t *in, dt_row_sink_t *out, int channels,
-                           GError **error)
+static gboolean _copy_rows(const dt_export_job_t *job, dt_row_source_t *in, dt_row_sink_t *out,
+                           const dt_dev_input_t *input, GError **error)
 {
   float *rows = g_try_malloc_n((gsize)in->width * ROWS * 4, sizeof(float));
   gboolean fine = rows != NULL;
@@ -125,7 +133,8 @@ static gboolean _copy_rows(const dt_export_job_t *job, dt_row_source_t *in, dt_r
   {
     const int n = MIN(ROWS, in->height - y);
     fine = in->read(in, y, n, rows, error);
-    if(fine && channels == DT_ROW_RGB) _drop_alpha(rows, (gsize)n * (gsize)in->width);
+    if(fine && job->thumbnail && dt_dev_input_has_alpha(input)) _flatten(rows, (gsize)n * (gsize)in->width);
+    if(fine && _channels(job, input) == DT_ROW_RGB) _drop_alpha(rows, (gsize)n * (gsize)in->width);
     fine = fine && out->write(out, y, n, rows, error);
     if(fine && job->progress)
       job->progress((double)(y + n) / in->height, 1e-6 * in->width * in->height, job->user_data);
@@ -142,7 +151,7 @@ static gboolean _write(const dt_export_job_t *job, const dt_dev_input_t *input, 
   dt_row_sink_t *out = _create(job, input, output, report->width, report->height, &note, error);
   if(!out) return FALSE;
   dt_row_source_t *in = dt_dev_pixelpipe_rows(pipe, job->cancellable);
-  gboolean fine = _copy_rows(job, in, out, _channels(input), error);
+  gboolean fine = _copy_rows(job, in, out, input, error);
   dt_dev_run_report_t run;
   dt_dev_pixelpipe_rows_report(in, &run);
   report->device = run.device;
@@ -161,7 +170,7 @@ static gboolean _write(const dt_export_job_t *job, const dt_dev_input_t *input, 
 static gboolean _develop(const dt_export_job_t *job, dt_dev_input_t *input, const dt_history_t *history,
                          const char *name, const char *output, dt_export_report_t *report, GError **error)
 {
-  const dt_dev_pixelpipe_opts_t opts = { .type = DT_OPENCL_EXPORT,
+  const dt_dev_pixelpipe_opts_t opts = { .type = job->thumbnail ? DT_OPENCL_THUMBNAIL : DT_OPENCL_EXPORT,
                                          .cl = job->cl,
                                          .name = name,
                                          .width = job->width,

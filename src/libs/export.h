@@ -21,14 +21,16 @@ typedef struct dt_export_job_t
   const char *assume_profile; ///< a picture's instead of the embedded one
   dt_imageio_intent_t intent;
   gboolean no_dither, overwrite;
-  int stream;                ///< where the output `-` goes; 0: the standard output
-  int width, height;         ///< the result fits into this; 0: as large as it is
-  guint64 memory;            ///< bytes for pixels; 0: a quarter of what is available
-  dt_opencl_t *cl;           ///< or NULL: the CPU
-  gboolean no_sidecar;       ///< the photograph's history is left alone
-  const char *style;         ///< file that is applied on top, or NULL
-  char *const *settings;     ///< "exposure.exposure=1", applied last, NULL-terminated, or NULL
-  GCancellable *cancellable; ///< or NULL
+  int stream;                  ///< where the output `-` goes; 0: the standard output
+  int width, height;           ///< the result fits into this; 0: as large as it is
+  guint64 memory;              ///< bytes for pixels; 0: a quarter of what is available
+  dt_opencl_t *cl;             ///< or NULL: the CPU
+  gboolean no_sidecar;         ///< the photograph's history is left alone
+  const char *style;           ///< file that is applied on top, or NULL
+  char *const *settings;       ///< "exposure.exposure=1", applied last, NULL-terminated, or NULL
+  const dt_history_t *history; ///< instead of what the three above say, or NULL
+  gboolean thumbnail;          ///< through a thumbnail pipe; without metadata, what shines through on white
+  GCancellable *cancellable;   ///< or NULL
   void (*progress)(double fraction, double megapixels, void *user_data); ///< or NULL
   void *user_data;
 } dt_export_job_t;

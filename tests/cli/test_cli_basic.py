@@ -11,8 +11,8 @@ import unittest
 import harness
 from harness import CliTest, open_bug
 
-COMMANDS = ("denoise", "upscale", "rawdenoise", "mask", "export", "models", "providers", "runtime", "opencl", "cache", "prefs",
-            "enable", "disable", "bench", "doctor")
+COMMANDS = ("denoise", "upscale", "rawdenoise", "mask", "export", "thumbnail", "models", "providers", "runtime", "opencl", "cache",
+            "prefs", "enable", "disable", "bench", "doctor")
 OFF = "AI features are switched off. Switch them on with: darktable-ai enable"
 
 
