@@ -105,7 +105,7 @@ dt_history_t *dt_sidecar_load(const char *photo, const dt_iop_module_t *const *m
   GBytes *bytes = dt_sidecar_read_bytes(path, &missing, &reason);
   dt_history_t *history =
       missing ? dt_history_create(modules) : _parse(path, bytes, modules, remarks, &reason);
-  if(!history) _advise(reason, error);
+  if(reason) _advise(reason, error);
   g_free(path);
   return history;
 }
