@@ -125,7 +125,6 @@ struct dt_iop_module_t
   const dt_iop_param_t *params; ///< ended by one without a name
 
   /** Makes the piece's data of the parameters; values are within their limits. May clear piece->enabled.
-   * @param scale  of what comes in
    * @return FALSE with @p error when the picture and the parameters do not go together */
   gboolean (*commit)(dt_iop_piece_t *piece, const void *params, GError **error);
   /** Frees the piece's data. NULL: it is one block of g_malloc(), or nothing. */

@@ -10,24 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
-
 /* A piece whose output has the size of its input. */
 static dt_iop_piece_t _piece(int width, int height, double scale)
 {
@@ -506,7 +488,7 @@ static void _compute_cl(_job_t *job)
 {
   GError *error = NULL;
   dt_opencl_run_t *run =
-      dt_opencl_run_begin(_cl, &(dt_opencl_run_opts_t){ .pipe = DT_OPENCL_EXPORT }, &error);
+      dt_opencl_run_begin(test_iop_cl, &(dt_opencl_run_opts_t){ .pipe = DT_OPENCL_EXPORT }, &error);
   assert_no_error(error);
   dt_opencl_run_perform(run, _work, job, NULL, &error);
   assert_no_error(error);
@@ -589,7 +571,7 @@ static void test_rectangles_and_device(void **state)
       roi.y = test_random_int(&random, 0, height - roi.height);
       if(k == 0) roi = all;
       _check(blend, &piece, a.pixels, b.pixels, whole, &roi, FALSE);
-      if(_cl && k < 3) _check(blend, &piece, a.pixels, b.pixels, whole, &roi, TRUE);
+      if(test_iop_cl && k < 3) _check(blend, &piece, a.pixels, b.pixels, whole, &roi, TRUE);
     }
     assert_true(dt_blend_memory(blend, &all) >= (gsize)width * (gsize)height * 4);
     g_free(whole);
@@ -615,5 +597,5 @@ int main(void)
     cmocka_unit_test(test_feather),
     cmocka_unit_test(test_rectangles_and_device),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

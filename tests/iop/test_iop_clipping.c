@@ -10,24 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
-
 /* A picture of which the camera shows all but @p margin pixels on each side. */
 static test_photo_t _photo(test_random_t *random, int width, int height, int margin)
 {
@@ -125,7 +107,7 @@ static void test_orientations(void **state)
     test_piece_clear(&piece);
     piece = _piece(&photo, (const char *[]){ "angle=-90", NULL });
     _check_equal(&piece, photo.pixels, &more);
-    test_piece_check(&piece, photo.pixels, _cl, &random);
+    test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
     test_piece_clear(&piece);
     test_image_free(&wanted);
     test_image_free(&more);
@@ -326,7 +308,7 @@ static void test_no_fit(void **state)
   for(int i = 0; i < n; i++) sum += out[4 * i];
   assert_true(out[0] == 0 && out[4 * n - 4] == 0);
   assert_true(fabs(sum - 120 * 80) < 20);
-  test_piece_check(&piece, photo.pixels, _cl, &random);
+  test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
   g_free(out);
   test_piece_clear(&piece);
   test_photo_clear(&photo);
@@ -373,7 +355,7 @@ static void test_rectangles_and_device(void **state)
         &photo, "clipping",
         (const char *[]){ i == 13 ? "angle=180" : angle, left, fits[i % 2], flips[i / 2 % 2], NULL }, 4,
         width, height, scale);
-    test_piece_check(&piece, photo.pixels, _cl, &random);
+    test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
     test_piece_clear(&piece);
     test_photo_clear(&photo);
   }
@@ -484,5 +466,5 @@ int main(void)
     cmocka_unit_test(test_crops_of_nothing),
     cmocka_unit_test(test_affine),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

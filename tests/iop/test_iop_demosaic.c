@@ -7,25 +7,7 @@
 
 #include <math.h>
 
-static dt_opencl_t *_cl;
-
 static const char *const _best[] = { NULL }, *const _bilinear[] = { "method=bilinear", NULL };
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
 
 /* Codes become light: what comes in, and the mosaic of it in floating point for the source of rows. */
 static void _init(test_photo_t *photo, test_random_t *random, dt_sensor_t sensor, int phase, int width,
@@ -77,7 +59,7 @@ static void _check(dt_sensor_t sensor, int phase, dt_demosaic_method_t method, i
   float *out = test_piece_run(&piece, photo.pixels);
   _check_against_source(&photo, method, out);
   g_free(out);
-  test_piece_check(&piece, photo.pixels, _cl, random);
+  test_piece_check(&piece, photo.pixels, test_iop_cl, random);
   test_piece_clear(&piece);
   test_photo_clear(&photo);
 }
@@ -213,5 +195,5 @@ int main(void)
     cmocka_unit_test(test_large),  cmocka_unit_test(test_reach),  cmocka_unit_test(test_levels),
     cmocka_unit_test(test_linear),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

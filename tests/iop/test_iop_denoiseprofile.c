@@ -10,24 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
-
 /* --- pictures --- */
 
 /* Normally distributed (Box and Muller). */
@@ -243,7 +225,7 @@ static void test_rectangles_and_device(void **state)
     photo.mosaic.sensor = i % 2 ? DT_SENSOR_BAYER : DT_SENSOR_XTRANS;
     dt_iop_piece_t piece =
         _piece(&photo, i % 4 ? 2e-3 : 0.0, 1e-4, settings[i % 5], width, height, sizes[i % 3]);
-    if(piece.enabled) test_piece_check(&piece, photo.pixels, _cl, &random);
+    if(piece.enabled) test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
     test_piece_clear(&piece);
     test_photo_clear(&photo);
   }
@@ -613,7 +595,7 @@ static void test_extremes(void **state)
     dt_iop_piece_t piece =
         _piece(&photo, noises[i % 7], noises[i / 7 % 7], settings[i / 49], 30, 20, i % 2 ? 1.0 : 0.3);
     float *out = test_piece_run(&piece, photo.pixels), *there = NULL;
-    if(_cl && i % 10 == 0) there = test_piece_run_cl(&piece, photo.pixels, _cl);
+    if(test_iop_cl && i % 10 == 0) there = test_piece_run_cl(&piece, photo.pixels, test_iop_cl);
     for(int k = 0; k < 4 * 30 * 20; k++)
     {
       if(!isfinite(out[k])) fail_msg("noise %g, %g: %g", noises[i % 7], noises[i / 7 % 7], out[k]);
@@ -683,5 +665,5 @@ int main(void)
     cmocka_unit_test(test_neutral),   cmocka_unit_test(test_extremes),
     cmocka_unit_test(test_constant),  cmocka_unit_test(test_speed),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

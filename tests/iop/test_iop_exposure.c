@@ -5,24 +5,6 @@
 
 #include <math.h>
 
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
-
 static void test_formula(void **state)
 {
   (void)state;
@@ -54,7 +36,7 @@ static void test_rectangles_and_device(void **state)
     test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, TRUE, width, height);
     dt_iop_piece_t piece =
         test_piece_new(&photo, "exposure", (const char *[]){ "exposure=-0.7", NULL }, 4, width, height, 1.0);
-    test_piece_check(&piece, photo.pixels, _cl, &random);
+    test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
     test_piece_clear(&piece);
     test_photo_clear(&photo);
   }
@@ -84,5 +66,5 @@ int main(void)
     cmocka_unit_test(test_rectangles_and_device),
     cmocka_unit_test(test_neutral),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

@@ -6,8 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static dt_opencl_t *_cl;
-
 static const struct
 {
   dt_sensor_t sensor;
@@ -18,22 +16,6 @@ static const struct
 
 /* As an ordinary camera's in daylight. */
 static const float _saturation[4] = { 2.0f, 1.0f, 1.5f, 1.2f };
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
 
 static int _colour(const test_photo_t *photo, int i)
 {
@@ -213,14 +195,14 @@ static void _check(dt_sensor_t sensor, int phase, float clip, test_random_t *ran
   char *setting = g_strdup_printf("clip=%d.%d", (int)clip, (int)(clip * 10 + 0.5f) % 10);
   const char *const settings[] = { setting, NULL }, *const cut[] = { setting, "mode=clip", NULL };
   dt_iop_piece_t piece = test_piece_new(&photo, "highlights", settings, photo.channels, width, height, 1.0);
-  test_piece_check(&piece, photo.pixels, _cl, random);
+  test_piece_check(&piece, photo.pixels, test_iop_cl, random);
   float *out = test_piece_run(&piece, photo.pixels);
   _check_bounds(&photo, out, clip);
   g_free(out);
   test_piece_clear(&piece);
 
   piece = test_piece_new(&photo, "highlights", cut, photo.channels, width, height, 1.0);
-  test_piece_check(&piece, photo.pixels, _cl, random);
+  test_piece_check(&piece, photo.pixels, test_iop_cl, random);
   out = test_piece_run(&piece, photo.pixels);
   for(int i = 0; i < _values(&photo); i++)
     assert_true(out[i] == (_is_light(&photo, i) ? MIN(photo.pixels[i], clip) : photo.pixels[i]));
@@ -272,5 +254,5 @@ int main(void)
     cmocka_unit_test(test_rectangles_and_device),
     cmocka_unit_test(test_odd),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

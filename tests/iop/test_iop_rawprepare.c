@@ -6,24 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
-
 /* Every site has levels of its own. */
 static void _vary_levels(test_photo_t *photo, test_random_t *random)
 {
@@ -75,7 +57,7 @@ static void _check(dt_sensor_t sensor, int phase, gboolean is_float, int width, 
   float *out = test_piece_run(&piece, photo.pixels);
   _check_against_reader(&photo, out);
   g_free(out);
-  test_piece_check(&piece, photo.pixels, _cl, random);
+  test_piece_check(&piece, photo.pixels, test_iop_cl, random);
   test_piece_clear(&piece);
   test_photo_clear(&photo);
 }
@@ -151,5 +133,5 @@ int main(void)
     cmocka_unit_test(test_levels),
     cmocka_unit_test(test_bad_levels),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

@@ -7,24 +7,6 @@
 
 #include <math.h>
 
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
-
 static test_photo_t _photo(test_random_t *random, int width, int height)
 {
   test_photo_t photo;
@@ -169,7 +151,7 @@ static void test_rectangles_and_device(void **state)
     test_photo_t photo = _photo(&random, width, height);
     dt_iop_piece_t piece = _piece(&photo, i == 1 ? 1 : test_random_int(&random, 1, 120),
                                   i == 2 ? 1 : test_random_int(&random, 1, 100), scales[i % 3]);
-    test_piece_check(&piece, photo.pixels, _cl, &random);
+    test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
     test_piece_clear(&piece);
     test_photo_clear(&photo);
   }
@@ -202,5 +184,5 @@ int main(void)
     cmocka_unit_test(test_rectangles_and_device),
     cmocka_unit_test(test_size),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

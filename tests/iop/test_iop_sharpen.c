@@ -7,24 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
-
 static double _luminance(const float *pixel)
 {
   return 0.2627 * pixel[0] + 0.678 * pixel[1] + 0.0593 * pixel[2];
@@ -107,7 +89,7 @@ static void test_rectangles_and_device(void **state)
     test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, TRUE, width, height);
     dt_iop_piece_t piece =
         test_piece_new(&photo, "sharpen", settings[i % 4], 4, width, height, scales[i % 3]);
-    if(piece.enabled) test_piece_check(&piece, photo.pixels, _cl, &random);
+    if(piece.enabled) test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
     test_piece_clear(&piece);
     test_photo_clear(&photo);
   }
@@ -231,7 +213,7 @@ static void test_extremes(void **state)
   {
     dt_iop_piece_t piece = test_piece_new(&photo, "sharpen", settings[i], 4, 30, 20, 1);
     float *out = test_piece_run(&piece, photo.pixels);
-    float *there = _cl ? test_piece_run_cl(&piece, photo.pixels, _cl) : NULL;
+    float *there = test_iop_cl ? test_piece_run_cl(&piece, photo.pixels, test_iop_cl) : NULL;
     for(int k = 0; k < 4 * 30 * 20; k++)
     {
       assert_true(isfinite(out[k]) && (!there || isfinite(there[k])));
@@ -284,5 +266,5 @@ int main(void)
     cmocka_unit_test(test_neutral), cmocka_unit_test(test_extremes),
     cmocka_unit_test(test_speed),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

@@ -6,24 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
-
 static const char *const _user[] = { "mode=user", "red=1.7", "green=0.9", "blue=2.3", "fourth=1.3", NULL };
 static const double _user_balance[4] = { 1.7, 0.9, 2.3, 1.3 };
 
@@ -62,7 +44,7 @@ static void _check(dt_sensor_t sensor, int phase, gboolean user, int width, int 
   float *out = test_piece_run(&piece, photo.pixels);
   _check_formula(&photo, balance, out);
   g_free(out);
-  test_piece_check(&piece, photo.pixels, _cl, random);
+  test_piece_check(&piece, photo.pixels, test_iop_cl, random);
   test_piece_clear(&piece);
   test_photo_clear(&photo);
 }
@@ -128,5 +110,5 @@ int main(void)
     cmocka_unit_test(test_white),
     cmocka_unit_test(test_neutral),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

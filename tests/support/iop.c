@@ -339,3 +339,21 @@ dt_opencl_t *test_iop_opencl(void)
   assert_no_error(error);
   return cl;
 }
+
+dt_opencl_t *test_iop_cl;
+
+int test_iop_set_up(void **state)
+{
+  (void)state;
+  test_pocl_world();
+  test_iop_cl = test_iop_opencl();
+  return 0;
+}
+
+int test_iop_tear_down(void **state)
+{
+  (void)state;
+  dt_opencl_destroy(test_iop_cl);
+  test_world_destroy();
+  return 0;
+}
