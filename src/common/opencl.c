@@ -57,6 +57,7 @@ struct dt_opencl_run_t
   int device;  /* where it goes on; -1: the CPU */
   int granted; /* what it was given */
   gint64 waited, begun;
+  gint64 left; /* when its device failed; 0: it did not */
   int tiles;
   gboolean failed;
   char *reason; /* the clause for people, or NULL */
@@ -492,6 +493,8 @@ static void _fail(dt_opencl_run_t *run, const GError *why)
 {
   dt_opencl_t *cl = run->cl;
   const gboolean hung = dt_opencl_worker_is_lost(cl->workers[run->device]);
+  /* before the scheduler can give the device to the next one */
+  run->left = dt_opencl_trace_now(cl->trace);
   pthread_mutex_lock(&cl->lock);
   dt_opencl_scheduler_fall_back(cl->scheduler, g_get_monotonic_time(), run->ticket,
                                 hung ? DT_OPENCL_HUNG : DT_OPENCL_FAILED);
@@ -537,6 +540,7 @@ static void _release(dt_opencl_run_t *run)
 static void _trace(const dt_opencl_run_t *run)
 {
   const dt_opencl_t *cl = run->cl;
+  const gint64 now = dt_opencl_trace_now(cl->trace), left = run->left ? run->left : now;
   const dt_opencl_event_t event = { .run = run->number,
                                     .pipe = run->pipe,
                                     .image = run->image,
@@ -545,7 +549,8 @@ static void _trace(const dt_opencl_run_t *run)
                                     .nested = run->nested,
                                     .begun = run->begun,
                                     .waited = run->waited,
-                                    .ran = dt_opencl_trace_now(cl->trace) - run->begun,
+                                    .ran = now - run->begun,
+                                    .held = run->granted >= 0 ? left - run->begun : 0,
                                     .tiles = run->tiles,
                                     .failed = run->failed,
                                     .reason = run->reason };

@@ -13,7 +13,7 @@
 typedef struct _counter_t
 {
   guint64 runs, failed;
-  gint64 ran, waited;
+  gint64 busy, waited;
 } _counter_t;
 
 struct dt_opencl_trace_t
@@ -93,6 +93,7 @@ static char *_write_event(const dt_opencl_event_t *event)
   _add_number(builder, "begun_us", event->begun);
   _add_number(builder, "waited_us", event->waited);
   _add_number(builder, "ran_us", event->ran);
+  _add_number(builder, "held_us", event->held);
   _add_number(builder, "tiles", event->tiles);
   _add_bool(builder, "failed", event->failed);
   _add_text(builder, "reason", event->reason);
@@ -110,7 +111,7 @@ static void _count(dt_opencl_trace_t *trace, const dt_opencl_event_t *event)
   _counter_t *counter = &trace->counters[at];
   counter->runs++;
   counter->failed += event->failed ? 1 : 0;
-  counter->ran += event->ran;
+  counter->busy += at < trace->devices ? event->held : event->ran;
   counter->waited += event->waited;
 }
 
@@ -156,7 +157,7 @@ static void _summarize(const char *who, int number, const _counter_t *counter)
     dt_log(DT_LOG_OPENCL,
            "[opencl_summary_statistics] device '%s' id=%d: %" G_GUINT64_FORMAT " runs, %" G_GUINT64_FORMAT
            " failed, %.3f s busy, %.3f s waited for",
-           who, number, counter->runs, counter->failed, (double)counter->ran / 1e6,
+           who, number, counter->runs, counter->failed, (double)counter->busy / 1e6,
            (double)counter->waited / 1e6);
 }
 

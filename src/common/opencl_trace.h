@@ -20,6 +20,7 @@ typedef struct dt_opencl_event_t
   gboolean nested;         ///< on the device of the run it belongs to
   gint64 begun;            ///< since the trace was opened
   gint64 waited, ran;
+  gint64 held;        ///< how long it had the device; less than it ran where the device failed
   int tiles;          ///< 1 and more
   gboolean failed;    ///< the device did not do it to the end
   const char *reason; ///< why it ran, or ended, on the CPU, or NULL

@@ -308,7 +308,7 @@ class Priorities(OpenclTest):
         self.assertNotIn("opencl_priorities", self.assert_ok(self.run_fake("", "-d", "opencl")).err)
 
 
-TRACE = ["schema_version", "run", "pipe", "image", "device", "device_name", "nested", "begun_us", "waited_us", "ran_us",
+TRACE = ["schema_version", "run", "pipe", "image", "device", "device_name", "nested", "begun_us", "waited_us", "ran_us", "held_us",
          "tiles", "failed", "reason"]
 QUICK = ["--megapixels", "0.1", "--rounds", "1"]
 
@@ -462,7 +462,7 @@ class Pocl(OpenclTest):
             self.assertEqual(list(line), TRACE)
             self.assertEqual((line["pipe"], line["failed"], line["reason"]), ("claim", False, None))
             self.assertGreaterEqual(line["begun_us"], end)
-            end = line["begun_us"] + line["ran_us"]
+            end = line["begun_us"] + line["held_us"]
 
     def test_suggestion_is_understood(self):
         for devices in ("basic pthread", "pthread pthread", "pthread"):

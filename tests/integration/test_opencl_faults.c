@@ -772,7 +772,7 @@ static int _read_trace(const char *path, int device, _line_t *lines, int most)
     if(!json_object_get_null_member(o, "device") && json_object_get_int_member(o, "device") == device)
     {
       lines[n].begun = json_object_get_int_member(o, "begun_us");
-      lines[n].ended = lines[n].begun + json_object_get_int_member(o, "ran_us");
+      lines[n].ended = lines[n].begun + json_object_get_int_member(o, "held_us");
       n++;
     }
     json_node_unref(root);
