@@ -113,12 +113,18 @@ class Program:
         self.call(task, "--format", "pfm", "-o", outside, *options, *paths)
         return [read_pfm(path) for path in sorted(glob.glob(os.path.join(outside, "*")))]
 
+    def has(self, model):
+        return model in self.call("models", "list")
+
+    def reported(self, task, *arguments):
+        """Seconds of the program's own clock, for one file."""
+        return json.loads(self.call(task, "--json", *arguments).splitlines()[-1])["seconds"]
+
     def seconds(self, task, path, *options):
-        """Of the program's own clock, for one file."""
+        """The same, from a picture to an uncompressed TIFF."""
         out = os.path.join(self.home, "timed.tif")
-        printed = self.call(task, "--json", "--overwrite", "--bit-depth", "16", "--compression", "none", "-o",
-                            out, *options, path)
-        return json.loads(printed.splitlines()[-1])["seconds"]
+        return self.reported(task, "--overwrite", "--bit-depth", "16", "--compression", "none", "-o", out,
+                             *options, path)
 
 
 def row(*cells):

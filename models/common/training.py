@@ -50,13 +50,13 @@ class Tiles:
 
 def orthogonal(g, steps=5):
     """The nearest matrix with equal singular values, about, by Newton and Schulz's iteration."""
-    x = g / (g.norm() + 1e-7)
+    x = (g / (g.norm() + 1e-7)).bfloat16()
     turned = x.shape[0] > x.shape[1]
     x = x.T if turned else x
     for _ in range(steps):
         a = x @ x.T
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x.T if turned else x
+    return (x.T if turned else x).float()
 
 
 class Muon(torch.optim.Optimizer):
