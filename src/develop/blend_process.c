@@ -4,28 +4,14 @@
 
 #include "common/errors.h"
 #include "common/memory.h"
+#include "common/power.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* chroma from which a colour has all of its hue */
 #define HUE_CHROMA 0.02f
 
 /* --- colours: sums, products and whole numbers only, which no device rounds otherwise --- */
-
-static inline float _float_of(gint32 bits)
-{
-  float value;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-static inline gint32 _bits_of(float value)
-{
-  gint32 bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
 
 static inline float _absolute(float x)
 {
@@ -36,7 +22,7 @@ static inline float _absolute(float x)
 static inline float _cube_root(float x)
 {
   const float a = _absolute(x);
-  float y = _float_of(0x54A2FA8C - _bits_of(a) / 3);
+  float y = dt_power_float(0x54A2FA8C - dt_power_bits(a) / 3);
   for(int i = 0; i < 3; i++) y = y * (1.33333333f - 0.333333333f * (a * y * y * y));
   const float root = a * y * y;
   return x < 0 ? -root : root;
@@ -45,7 +31,7 @@ static inline float _cube_root(float x)
 /* The same for x^(-1/2), of x >= 0. */
 static inline float _square_root(float x)
 {
-  float y = _float_of(0x5F375A86 - (_bits_of(x) >> 1));
+  float y = dt_power_float(0x5F375A86 - (dt_power_bits(x) >> 1));
   for(int i = 0; i < 3; i++) y = y * (1.5f - 0.5f * x * y * y);
   return x * y;
 }
@@ -53,7 +39,7 @@ static inline float _square_root(float x)
 /* And for 1/x, of x > 0. */
 static inline float _reciprocal(float x)
 {
-  float y = _float_of(0x7EF311C3 - _bits_of(x));
+  float y = dt_power_float(0x7EF311C3 - dt_power_bits(x));
   for(int i = 0; i < 3; i++) y = y * (2.0f - x * y);
   return y;
 }
@@ -109,7 +95,7 @@ static inline float _pass_hue(const dt_blend_ranges_t *r, float a, float b, floa
 }
 
 /* Multiplies the mask of @p n pixels by how far they are within the ranges. */
-static void _apply_ranges(const dt_blend_t *blend, const float *pixels, int n, float *mask)
+DT_WIDE_VECTORS static void _apply_ranges(const dt_blend_t *blend, const float *pixels, int n, float *mask)
 {
   const dt_blend_ranges_t r = blend->ranges;
   const int flags = blend->flags;

@@ -173,6 +173,21 @@ char *dt_iop_get_param(const dt_iop_param_t *param, const void *params);
 /** Grows @p out by @p by pixels to all sides. */
 void dt_iop_roi_grow(const dt_iop_roi_t *out, int by, dt_iop_roi_t *in);
 
+/** Computes @p width pixels of four floats from @p in to @p out, which do not overlap, with the piece's @p data. */
+typedef void (*dt_iop_row_t)(const void *data, const float *in, float *out, gsize width);
+/** Puts all rows of @p roi through @p row, shared among the cores. Input and output are the same rectangle. */
+void dt_iop_for_rows(dt_iop_row_t row, const dt_iop_piece_t *piece, const float *in, float *out,
+                     const dt_iop_roi_t *roi);
+
+/** Most arguments of dt_iop_enqueue_pixels(). */
+#define DT_IOP_MOST_ARGS 12
+/** Enqueues the kernel @p name of data/kernels/<program>.cl for each pixel of @p roi. Its arguments are @p in, @p out, the
+ * rectangle's width and height, and then @p args.
+ * @return FALSE with @p error as dt_opencl_check() sets it */
+gboolean dt_iop_enqueue_pixels(dt_opencl_queue_t *queue, const char *program, const char *name, cl_mem in,
+                               cl_mem out, const dt_iop_roi_t *roi, const dt_opencl_arg_t *args, int n_args,
+                               GError **error);
+
 G_END_DECLS
 
 #endif
