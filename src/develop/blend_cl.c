@@ -121,8 +121,8 @@ static gboolean _enqueue_mix(const dt_blend_t *blend, dt_opencl_queue_t *queue, 
                                    DT_OPENCL_ARG(out),
                                    DT_OPENCL_ARG(roi_out->width),
                                    DT_OPENCL_ARG(roi_out->height) };
-  return dt_opencl_launch(queue, "blend", "blend_mix", args, G_N_ELEMENTS(args), roi_out->width,
-                          roi_out->height, error);
+  return dt_opencl_launch(queue, "blend", blend->channels == 1 ? "blend_mix_sites" : "blend_mix", args,
+                          G_N_ELEMENTS(args), roi_out->width, roi_out->height, error);
 }
 
 gboolean dt_blend_process_cl(const dt_blend_t *blend, dt_opencl_queue_t *queue, cl_mem in,

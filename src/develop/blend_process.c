@@ -140,12 +140,14 @@ static void _sample_row(const dt_blend_t *blend, int x, int y, int n, float *mas
 typedef struct _pixels_t
 {
   const float *pixels;
+  int channels;
   const dt_iop_roi_t *roi;
 } _pixels_t;
 
 static const float *_at(const _pixels_t *p, int x, int y)
 {
-  return p->pixels + 4 * ((gsize)(y - p->roi->y) * (gsize)p->roi->width + (gsize)(x - p->roi->x));
+  return p->pixels
+         + (gsize)p->channels * ((gsize)(y - p->roi->y) * (gsize)p->roi->width + (gsize)(x - p->roi->x));
 }
 
 /* One row of @p plane: what lies beyond the picture's edges is as the pixel at them. */
@@ -190,18 +192,22 @@ static void _feather(const dt_blend_t *blend, const dt_blend_plane_t *plane, flo
           mask + (gsize)y * (gsize)width);
 }
 
-/* @p out may be @p processed. */
-static void _mix(const float *in, const float *processed, const float *mask, float opacity, int n, float *out)
+static inline float _mix(float before, float after, float m)
 {
-  for(int i = 0; i < n; i++)
-  {
-    const float m = mask[i] * opacity;
-    for(int c = 0; c < 4; c++)
-    {
-      const float p = processed[4 * i + c], before = in[4 * i + c];
-      out[4 * i + c] = m < 1.0f ? before + (p - before) * m : p;
-    }
-  }
+  return m < 1.0f ? before + (after - before) * m : after;
+}
+
+/* Of @p n pixels; @p out may be @p processed. */
+static void _mix_row(const float *in, const float *processed, const float *mask, const dt_blend_t *blend,
+                     int n, float *out)
+{
+  const float opacity = blend->opacity;
+  if(blend->channels == 1)
+    for(int i = 0; i < n; i++) out[i] = _mix(in[i], processed[i], mask[i] * opacity);
+  else
+    for(int i = 0; i < n; i++)
+      for(int c = 0; c < 4; c++)
+        out[4 * i + c] = _mix(in[4 * i + c], processed[4 * i + c], mask[i] * opacity);
 }
 
 gboolean dt_blend_process(const dt_blend_t *blend, const float *in, const dt_iop_roi_t *roi_in,
@@ -209,7 +215,8 @@ gboolean dt_blend_process(const dt_blend_t *blend, const float *in, const dt_iop
                           const dt_iop_roi_t *roi_out, GError **error)
 {
   const dt_blend_plane_t plane = dt_blend_plane(blend, roi_out);
-  const _pixels_t before = { in, roi_in }, after = { processed, roi_processed };
+  const _pixels_t before = { in, blend->channels, roi_in },
+                  after = { processed, blend->channels, roi_processed };
   const gsize size = (gsize)plane.width * (gsize)plane.height;
   float *mask = dt_memory_try_large(size + (blend->radius ? (gsize)roi_out->width * (gsize)plane.height : 0),
                                     sizeof(float));
@@ -226,9 +233,9 @@ gboolean dt_blend_process(const dt_blend_t *blend, const float *in, const dt_iop
   if(blend->radius) _feather(blend, &plane, mask, mask + size);
 #pragma omp parallel for
   for(int y = 0; y < roi_out->height; y++)
-    _mix(_at(&before, roi_out->x, roi_out->y + y), _at(&after, roi_out->x, roi_out->y + y),
-         mask + (gsize)y * (gsize)roi_out->width, blend->opacity, roi_out->width,
-         out + 4 * (gsize)y * (gsize)roi_out->width);
+    _mix_row(_at(&before, roi_out->x, roi_out->y + y), _at(&after, roi_out->x, roi_out->y + y),
+             mask + (gsize)y * (gsize)roi_out->width, blend, roi_out->width,
+             out + (gsize)blend->channels * (gsize)y * (gsize)roi_out->width);
   free(mask);
   return TRUE;
 }

@@ -94,7 +94,8 @@ static void _clear_ready(gpointer data)
   dt_dev_mask_unref(ready->setting.mask);
 }
 
-/* "mask" names a picture file; everything else is a parameter. */
+/* "mask" names a picture file; everything else is a parameter, and not used when it is none, or none of its values: the
+ * history says so. */
 static gboolean _read_blend_value(_ready_t *ready, const dt_history_value_t *value, GError **error)
 {
   if(strcmp(value->name, "mask") == 0)
@@ -105,11 +106,9 @@ static gboolean _read_blend_value(_ready_t *ready, const dt_history_value_t *val
     ready->setting.mask = plane ? dt_dev_mask_new(plane, width, height) : NULL;
     return plane != NULL;
   }
-  const dt_iop_param_t *param = dt_iop_find_param(&dt_blend_table, value->name);
-  if(param) return dt_iop_set_param(&dt_blend_table, param, ready->blend, value->text, error);
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "There is no blending parameter \"%s\" (of %s).",
-              value->name, ready->setting.module->name);
-  return FALSE;
+  const dt_iop_param_t *param = dt_blend_find_param(ready->setting.module, value->name, NULL);
+  if(param) dt_iop_set_param(&dt_blend_table, param, ready->blend, value->text, NULL);
+  return TRUE;
 }
 
 static gboolean _read_item(const dt_history_t *history, const dt_iop_module_t *module, _ready_t *ready,

@@ -105,14 +105,14 @@ typedef struct dt_iop_piece_t
 
 typedef enum dt_iop_flags_t
 {
-  DT_IOP_RAW = 1 << 0,         ///< only for raws: passed over for other pictures
-  DT_IOP_ON = 1 << 1,          ///< on unless the history says otherwise
-  DT_IOP_HIDDEN = 1 << 2,      ///< belongs to the pipe: no history, no parameters of the user's
-  DT_IOP_NO_BLEND = 1 << 3,    ///< its output is no changed input: masks make no sense
-  DT_IOP_ALWAYS = 1 << 5,      ///< cannot be switched off: without it what comes behind would be nonsense
-  DT_IOP_NEEDS_NOISE = 1 << 6, ///< commit() wants the picture's noise, which takes a look at all of it
+  DT_IOP_RAW = 1 << 0, ///< only for raws: passed over for other pictures; its masks take no ranges of colours
+  DT_IOP_ON = 1 << 1,  ///< on unless the history says otherwise
+  DT_IOP_HIDDEN = 1 << 2,   ///< belongs to the pipe: no history, no parameters of the user's
+  DT_IOP_NO_BLEND = 1 << 3, ///< its output is no changed input: masks make no sense
   DT_IOP_ON_RAW =
       1 << 4, ///< like DT_IOP_ON for raws; for other pictures off unless the history says otherwise
+  DT_IOP_ALWAYS = 1 << 5,      ///< cannot be switched off: without it what comes behind would be nonsense
+  DT_IOP_NEEDS_NOISE = 1 << 6, ///< commit() wants the picture's noise, which takes a look at all of it
 } dt_iop_flags_t;
 
 struct dt_iop_module_t

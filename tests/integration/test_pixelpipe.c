@@ -237,15 +237,19 @@ static dt_dev_input_t *_new_raw(int width, int height, int phase, uint64_t seed)
   return dt_dev_input_new_raw(raw);
 }
 
+/* A setting behind a + is kept though it is not understood. */
 static void _set_text(dt_dev_pixelpipe_t *pipe, const char *const *settings)
 {
   GError *error = NULL;
+  GPtrArray *unheard = g_ptr_array_new_with_free_func(g_free);
   dt_history_t *history = dt_history_create(NULL);
   for(; *settings; settings++)
   {
-    dt_history_set(history, *settings, NULL, &error);
+    const gboolean keeps = **settings == '+';
+    dt_history_set(history, *settings + keeps, keeps ? unheard : NULL, &error);
     assert_no_error(error);
   }
+  g_ptr_array_unref(unheard);
   dt_dev_pixelpipe_set_history(pipe, history, &error);
   assert_no_error(error);
   dt_history_free(history);
@@ -317,13 +321,96 @@ static void test_everything(void **state)
   }
 }
 
+/* What is seen of it to 0 is off; half of a white balance is that of half the coefficients, to where the sensor is full. */
+static void test_half_a_white_balance(void **state)
+{
+  (void)state;
+  static const char *const pairs[][2][5] = {
+    { { "temperature.blend.opacity=0" }, { "temperature=off" } },
+    { { "temperature.blend.opacity=0.5" },
+      { "temperature.mode=user", "temperature.red=1.5", "temperature.blue=1.26923077" } },
+    { { "highlights.clip=0.6", "highlights.blend.opacity=0" }, { "highlights=off" } },
+    /* what is not understood is not used */
+    { { "exposure.exposure=1", "+exposure.blend.opacity=7", "+exposure.blend.later=1" },
+      { "exposure.exposure=1" } },
+  };
+  dt_dev_input_t *input = _new_raw(120, 90, 1, 31);
+  for(size_t i = 0; i < G_N_ELEMENTS(pairs); i++)
+  {
+    dt_dev_pixelpipe_t *pipe =
+        dt_dev_pixelpipe_create(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT });
+    _set_text(pipe, pairs[i][0]);
+    int width, height;
+    dt_dev_pixelpipe_size(pipe, &width, &height);
+    float *got = _run(pipe, NULL);
+    _set_text(pipe, pairs[i][1]);
+    float *wanted = _run(pipe, NULL);
+    for(int k = 0; k < width * height * 4; k++)
+      if(!(fabs((double)got[k] - (double)wanted[k]) <= (i == 1 ? 2e-5 : 0.0)))
+        fail_msg("pair %zu, %d: %.9g instead of %.9g", i, k, (double)got[k], (double)wanted[k]);
+    g_free(got);
+    g_free(wanted);
+    dt_dev_pixelpipe_destroy(pipe);
+  }
+  dt_dev_input_unref(input);
+}
+
+/* Object masks on the sites of raws: the same in parts, and on a device. */
+static void test_masks_of_raws(void **state)
+{
+  (void)state;
+  float *plane = g_new(float, 20 * 15);
+  for(int i = 0; i < 20 * 15; i++) plane[i] = (float)(i % 20) / 19.0f;
+  dt_dev_mask_t *mask = dt_dev_mask_new(plane, 20, 15);
+  dt_blend_params_t *feathered = dt_iop_standard_params(&dt_blend_table), inverted = *feathered;
+  feathered->feather = 9;
+  feathered->opacity = 0.8f;
+  inverted.invert = TRUE;
+  const dt_dev_setting_t settings[] = {
+    { .module = dt_iop_find("temperature"), .enabled = TRUE, .blend = feathered, .mask = mask },
+    { .module = dt_iop_find("highlights"), .enabled = TRUE, .blend = &inverted, .mask = mask },
+  };
+  const guint64 memory[] = { 0, 9500000, 0 };
+  for(int phase = 0; phase < 4; phase += 3)
+  {
+    dt_dev_input_t *input = _new_raw(401, 299, phase, 40 + (uint64_t)phase);
+    float *results[4] = { NULL };
+    int width = 0, height = 0;
+    for(int i = 0; i < 4; i++)
+    {
+      GError *error = NULL;
+      dt_dev_run_report_t report;
+      dt_dev_pixelpipe_t *pipe = dt_dev_pixelpipe_create(
+          input, &(dt_dev_pixelpipe_opts_t){
+                     .type = DT_OPENCL_EXPORT, .memory = memory[i % 3], .cl = i == 2 ? _cl : NULL });
+      dt_dev_pixelpipe_set(pipe, settings, i == 3 ? 0 : 2, &error);
+      assert_no_error(error);
+      dt_dev_pixelpipe_size(pipe, &width, &height);
+      results[i] = _run(pipe, &report);
+      if(i == 1) assert_true(report.tiles > 1);
+      if(i == 2 && _cl) assert_true(report.device >= 0);
+      dt_dev_pixelpipe_destroy(pipe);
+    }
+    const size_t bytes = (size_t)width * (size_t)height * 4 * sizeof(float);
+    assert_memory_equal(results[1], results[0], bytes);
+    assert_memory_not_equal(results[3], results[0], bytes);
+    for(int k = 0; k < width * height * 4; k++)
+      assert_true(fabsf(results[2][k] - results[0][k]) <= 1e-4f * fmaxf(1.0f, fabsf(results[0][k])));
+    for(int i = 0; i < 4; i++) g_free(results[i]);
+    dt_dev_input_unref(input);
+  }
+  g_free(feathered);
+  dt_dev_mask_unref(mask);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_parts),        cmocka_unit_test(test_memory_that_is_too_little),
-    cmocka_unit_test(test_device),       cmocka_unit_test(test_cache),
-    cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_everything),
-    cmocka_unit_test(test_noise),
+    cmocka_unit_test(test_parts),         cmocka_unit_test(test_memory_that_is_too_little),
+    cmocka_unit_test(test_device),        cmocka_unit_test(test_cache),
+    cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_everything),
+    cmocka_unit_test(test_noise),         cmocka_unit_test(test_half_a_white_balance),
+    cmocka_unit_test(test_masks_of_raws),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);
 }
