@@ -164,7 +164,7 @@ _darktable_ai()
     runtime) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_runtime" ;;
     providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
     opencl) options="$_darktable_ai_global $_darktable_ai_help --json --explain --megapixels --rounds --trace devices priorities test" ;;
-    cache) options="$_darktable_ai_global $_darktable_ai_help --json list clear" ;;
+    cache) options="$_darktable_ai_global $_darktable_ai_help --json list clear mask opencl thumbnail" ;;
     prefs) options="$_darktable_ai_global $_darktable_ai_help --json list get set reset" ;;
     enable | disable) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
     *) options="$_darktable_ai_global $_darktable_ai_help" ;;

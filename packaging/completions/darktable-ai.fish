@@ -184,7 +184,7 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l explain -x -
 complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l megapixels -x -d 'test: size of the picture'
 complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l rounds -x -d 'test: how often to measure'
 complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l trace -r -d 'test: write who used which device when'
-complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear'
+complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear mask opencl thumbnail'
 complete -c darktable-ai -n '__fish_seen_subcommand_from models providers runtime opencl cache prefs enable disable' -l json -d 'Print JSON'
 complete -c darktable-ai -n "__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info update remove activate verify' -a '(__darktable_ai_installed)'

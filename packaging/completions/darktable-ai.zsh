@@ -266,7 +266,7 @@ case $state in
           '1:what:(devices priorities test)'
         ;;
       cache)
-        _arguments -S $global $help_options '--json[print one JSON object per entry]' '1:what:(list clear)' '2:provider or model:'
+        _arguments -S $global $help_options '--json[print one JSON object per entry]' '1:what:(list clear)' '2:provider, model, mask, opencl or thumbnail:(mask opencl thumbnail)'
         ;;
       prefs)
         _arguments -S $global $help_options '--json[print one JSON object per setting]' \
