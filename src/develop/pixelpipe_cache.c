@@ -106,10 +106,25 @@ guint64 dt_dev_cache_bytes(const dt_dev_cache_t *cache)
   return cache->bytes;
 }
 
-static gboolean _is_same(const dt_iop_roi_t *a, const dt_iop_roi_t *b)
+static gboolean _covers(const dt_iop_roi_t *a, const dt_iop_roi_t *b)
 {
-  return a->x == b->x && a->y == b->y && a->width == b->width && a->height == b->height
-         && a->scale == b->scale;
+  return a->scale == b->scale && a->x <= b->x && a->y <= b->y && a->x + a->width >= b->x + b->width
+         && a->y + a->height >= b->y + b->height;
+}
+
+/* The part @p roi of @p whole, or NULL when there is no memory for it. */
+static dt_dev_buffer_t *_cut(dt_dev_buffer_t *whole, const dt_iop_roi_t *roi)
+{
+  const dt_iop_roi_t *all = &whole->roi;
+  const gsize channels = (gsize)whole->channels, n = (gsize)roi->width * channels;
+  if(roi->width == all->width && roi->height == all->height) return dt_dev_buffer_ref(whole);
+  dt_dev_buffer_t *part = dt_dev_buffer_new(roi, whole->channels, NULL);
+  for(int y = 0; y < roi->height && part; y++)
+  {
+    const gsize row = (gsize)(roi->y - all->y + y) * (gsize)all->width + (gsize)(roi->x - all->x);
+    memcpy(part->data + (gsize)y * n, whole->data + row * channels, n * sizeof(float));
+  }
+  return part;
 }
 
 dt_dev_buffer_t *dt_dev_cache_find(dt_dev_cache_t *cache, guint64 hash, const dt_iop_roi_t *roi)
@@ -117,10 +132,10 @@ dt_dev_buffer_t *dt_dev_cache_find(dt_dev_cache_t *cache, guint64 hash, const dt
   for(GList *link = cache->lines.head; link; link = link->next)
   {
     const _line_t *line = link->data;
-    if(line->hash != hash || !_is_same(&line->buffer->roi, roi)) continue;
+    if(line->hash != hash || !_covers(&line->buffer->roi, roi)) continue;
     g_queue_unlink(&cache->lines, link);
     g_queue_push_head_link(&cache->lines, link);
-    return dt_dev_buffer_ref(line->buffer);
+    return _cut(line->buffer, roi);
   }
   return NULL;
 }

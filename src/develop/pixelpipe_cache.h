@@ -34,7 +34,7 @@ void dt_dev_cache_destroy(dt_dev_cache_t *cache);
 void dt_dev_cache_prefer(dt_dev_cache_t *cache, const guint64 hashes[DT_DEV_CACHE_PREFERRED]);
 /** Bytes that are kept. */
 guint64 dt_dev_cache_bytes(const dt_dev_cache_t *cache);
-/** What was kept for this hash and rectangle (transfer full), or NULL. */
+/** What was kept for this hash and rectangle, also as a part of a larger one (transfer full), or NULL. */
 dt_dev_buffer_t *dt_dev_cache_find(dt_dev_cache_t *cache, guint64 hash, const dt_iop_roi_t *roi);
 /** Keeps it where there is room, and gives up for it what was used longest ago. */
 void dt_dev_cache_keep(dt_dev_cache_t *cache, guint64 hash, dt_dev_buffer_t *buffer);
