@@ -21,38 +21,57 @@ struct dt_dev_cache_t
   GQueue lines;                              /* of _line_t * */
 };
 
+static gsize _bytes(const dt_iop_roi_t *roi, int channels)
+{
+  return (gsize)roi->width * (gsize)roi->height * (gsize)channels * sizeof(float);
+}
+
+static dt_dev_buffer_t *_new(const dt_iop_roi_t *roi, int channels, float *data, gboolean borrowed)
+{
+  dt_dev_buffer_t *buffer = g_new(dt_dev_buffer_t, 1);
+  *buffer = (dt_dev_buffer_t){ 1, *roi, channels, data, _bytes(roi, channels), borrowed };
+  return buffer;
+}
+
 dt_dev_buffer_t *dt_dev_buffer_new(const dt_iop_roi_t *roi, int channels, GError **error)
 {
-  float *data = dt_memory_try_large((gsize)roi->width * (gsize)roi->height, (gsize)channels * sizeof(float));
-  if(!data)
+  float *data = dt_memory_try_large(_bytes(roi, channels), 1);
+  if(data) return _new(roi, channels, data, FALSE);
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for %d × %d pixels.", roi->width,
+              roi->height);
+  return NULL;
+}
+
+dt_dev_buffer_t *dt_dev_buffer_new_over(const dt_iop_roi_t *roi, int channels, float *data)
+{
+  return _new(roi, channels, data, TRUE);
+}
+
+dt_dev_buffer_t *dt_dev_buffer_reuse(dt_dev_buffer_t *buffer, const dt_iop_roi_t *roi, int channels)
+{
+  const gsize bytes = _bytes(roi, channels);
+  if(buffer && !buffer->borrowed && g_atomic_int_get(&buffer->references) == 1 && bytes <= buffer->bytes
+     && buffer->bytes <= bytes + bytes / 8)
   {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for %d × %d pixels.", roi->width,
-                roi->height);
-    return NULL;
+    buffer->roi = *roi;
+    buffer->channels = channels;
+    return buffer;
   }
-  dt_dev_buffer_t *buffer = g_atomic_rc_box_new(dt_dev_buffer_t);
-  *buffer = (dt_dev_buffer_t){ *roi, channels, data };
-  return buffer;
+  dt_dev_buffer_unref(buffer);
+  return NULL;
 }
 
 dt_dev_buffer_t *dt_dev_buffer_ref(dt_dev_buffer_t *buffer)
 {
-  return g_atomic_rc_box_acquire(buffer);
-}
-
-static void _clear_buffer(gpointer data)
-{
-  free(((dt_dev_buffer_t *)data)->data);
+  g_atomic_int_inc(&buffer->references);
+  return buffer;
 }
 
 void dt_dev_buffer_unref(dt_dev_buffer_t *buffer)
 {
-  if(buffer) g_atomic_rc_box_release_full(buffer, _clear_buffer);
-}
-
-guint64 dt_dev_buffer_bytes(const dt_dev_buffer_t *buffer)
-{
-  return (guint64)buffer->roi.width * (guint64)buffer->roi.height * (guint64)buffer->channels * sizeof(float);
+  if(!buffer || !g_atomic_int_dec_and_test(&buffer->references)) return;
+  if(!buffer->borrowed) free(buffer->data);
+  g_free(buffer);
 }
 
 dt_dev_cache_t *dt_dev_cache_create(guint64 limit)
@@ -74,7 +93,7 @@ static void _give_up(dt_dev_cache_t *cache, GList *link)
 {
   _line_t *line = link->data;
   g_queue_delete_link(&cache->lines, link);
-  cache->bytes -= dt_dev_buffer_bytes(line->buffer);
+  cache->bytes -= line->buffer->bytes;
   dt_dev_buffer_unref(line->buffer);
   g_free(line);
 }
@@ -142,7 +161,7 @@ dt_dev_buffer_t *dt_dev_cache_find(dt_dev_cache_t *cache, guint64 hash, const dt
 
 void dt_dev_cache_keep(dt_dev_cache_t *cache, guint64 hash, dt_dev_buffer_t *buffer)
 {
-  const guint64 bytes = dt_dev_buffer_bytes(buffer);
+  const guint64 bytes = buffer->bytes;
   if(bytes > cache->limit) return;
   _shrink(cache, cache->limit - bytes, FALSE);
   if(_is_preferred(cache, hash)) _shrink(cache, cache->limit - bytes, TRUE);

@@ -10,17 +10,25 @@
 
 typedef struct dt_dev_buffer_t
 {
+  gint references;
   dt_iop_roi_t roi;
   int channels;
   float *data;
+  gsize bytes;       ///< that data has; of a buffer that was used before they may be more than it needs
+  gboolean borrowed; ///< data is the caller's
 } dt_dev_buffer_t;
 
 /** Pixels that are not set. NULL with DT_AI_ERROR_MEMORY. */
 dt_dev_buffer_t *dt_dev_buffer_new(const dt_iop_roi_t *roi, int channels, GError **error);
+/** One over memory of the caller's, who sees that it outlives it. */
+dt_dev_buffer_t *dt_dev_buffer_new_over(const dt_iop_roi_t *roi, int channels, float *data);
+/** A buffer that nobody else holds becomes another one, when its memory is about right for it. Else it is dropped. NULL is
+ * fine.
+ * @return transfer full, or NULL */
+dt_dev_buffer_t *dt_dev_buffer_reuse(dt_dev_buffer_t *buffer, const dt_iop_roi_t *roi, int channels);
 dt_dev_buffer_t *dt_dev_buffer_ref(dt_dev_buffer_t *buffer);
 /** NULL is fine. References may be dropped by any thread. */
 void dt_dev_buffer_unref(dt_dev_buffer_t *buffer);
-guint64 dt_dev_buffer_bytes(const dt_dev_buffer_t *buffer);
 
 typedef struct dt_dev_cache_t dt_dev_cache_t;
 
