@@ -2,6 +2,7 @@
 /* export: raws and pictures through the export pipe into files, several at a time. */
 #include "cli/batch_jobs.h"
 #include "cli/cli.h"
+#include "cli/module_options.h"
 #include "common/conf.h"
 #include "libs/export.h"
 #include "libs/output_template.h"
@@ -116,42 +117,6 @@ static gboolean _check_numbers(GError **error)
   return TRUE;
 }
 
-/* What could have been said in the place of @p setting: modules, or the parameters of the one it names. */
-static char *_list_choices(const char *setting)
-{
-  char *name = g_strndup(setting, strcspn(setting, ".="));
-  const dt_iop_module_t *named = dt_iop_find(name);
-  GString *text = g_string_new("Choose from:");
-  for(const dt_iop_param_t *param = named ? named->params : NULL; param && param->name; param++)
-    g_string_append_printf(text, " %s.%s", named->name, param->name);
-  for(const dt_iop_module_t *const *module = dt_iop_modules; !named && *module; module++)
-    if(!((*module)->flags & DT_IOP_HIDDEN)) g_string_append_printf(text, " %s", (*module)->name);
-  g_free(name);
-  return g_string_free(text, FALSE);
-}
-
-static gboolean _check_setting(dt_history_t *history, const char *setting, GError **error)
-{
-  GError *reason = NULL;
-  if(dt_history_set(history, setting, NULL, &reason)) return TRUE;
-  char *choices = _list_choices(setting);
-  g_set_error(error, reason->domain, reason->code, "%s %s", reason->message, choices);
-  g_free(choices);
-  g_error_free(reason);
-  return FALSE;
-}
-
-/* Settings that no photograph could take are told before the first. */
-static gboolean _check_settings(GError **error)
-{
-  dt_history_t *history = dt_history_create(NULL);
-  gboolean fine = TRUE;
-  for(char **setting = _opt.modules; fine && setting && *setting; setting++)
-    fine = _check_setting(history, *setting, error);
-  dt_history_free(history);
-  return fine;
-}
-
 static gboolean _fill_job(dt_export_job_t *job, dt_cli_progress_t *progress, GError **error)
 {
   *job = (dt_export_job_t){ .output = _opt.output,
@@ -167,7 +132,8 @@ static gboolean _fill_job(dt_export_job_t *job, dt_cli_progress_t *progress, GEr
                             .settings = _opt.modules };
   if(_opt.progress && !dt_cli_progress_mode(_opt.progress, &progress->mode))
     return _fail_usage(error, "--progress is auto, bar, plain, json or none.");
-  return _parse_words(job, error) && _check_numbers(error) && _check_settings(error);
+  return _parse_words(job, error) && _check_numbers(error) && dt_cli_check_settings(_opt.modules, error)
+         && dt_cli_check_style(_opt.style, error);
 }
 
 /* --- names --- */

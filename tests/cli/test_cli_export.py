@@ -67,7 +67,8 @@ class Export(CliTest):
 
     def test_usage(self):
         for args, words in ((["--module", "nonsense.x=1"], "nonsense"), (["--module", "exposure.exposure=99"], "18"),
-                            (["--module", "exposure.exposure=nan"], "exposure"), (["--bit-depth", "9"], "--bit-depth"),
+                            (["--module", "exposure.exposure=nan"], "exposure"),
+                            (["--module", "exposure.blend.opacity=2"], "opacity"), (["--bit-depth", "9"], "--bit-depth"),
                             (["--width", "-3"], "--width"), (["--history", "x"], "--history"),
                             (["--format", "gif"], "--format"), (["--memory", "x"], "--memory")):
             with self.subTest(args=args):
@@ -100,6 +101,11 @@ class Export(CliTest):
         self.assert_ok(self.export(self.picture, "-o", self.path("out.png"), "--history", "none"))
         with open(sidecar) as f:
             self.assertEqual(f.read(), "this is no XMP")
+
+    def test_a_style_that_cannot_be_read(self):
+        """Told once, before the first photograph."""
+        self.assert_fails(self.export(self.picture, self.picture, "-o", self.path("out.png"), "--style", self.path("gone")),
+                          3, "gone", "--style")
 
     def test_a_real_raw(self):
         raw = os.path.join(harness.SOURCE, "..", "shared", "data", "raw", "colorchart.dng")
