@@ -240,6 +240,7 @@ const GArray *dt_history_blend(const dt_history_t *history, const dt_iop_module_
 gboolean dt_history_is_enabled(const dt_history_t *history, const dt_iop_module_t *module)
 {
   const dt_history_item_t *item = _find_usable(history, module);
+  if(module->flags & DT_IOP_ALWAYS) return TRUE;
   return item ? item->enabled : (module->flags & DT_IOP_ON) != 0;
 }
 
@@ -328,6 +329,13 @@ static gboolean _check_blend(const dt_iop_module_t *module, const char *name, co
   return param && (is_file || _check_text(&dt_blend_table, param, text, error));
 }
 
+static gboolean _check_switch(const dt_iop_module_t *module, gboolean on, GError **error)
+{
+  if(on || !(module->flags & DT_IOP_ALWAYS)) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s cannot be switched off.", module->name);
+  return FALSE;
+}
+
 static gboolean _check_module(const dt_history_t *history, const char *name, const dt_iop_module_t **module,
                               GError **error)
 {
@@ -384,6 +392,7 @@ static void _check_item(const dt_history_t *history, guint i, GPtrArray *remarks
   {
     _check_values(module, item->params, _check_value, where, remarks);
     _check_values(module, item->blend, _check_blend, where, remarks);
+    _check_switch(module, item->enabled, &error);
   }
   _remark(remarks, where, &error);
   g_free(where);
@@ -511,8 +520,9 @@ static gboolean _parse_setting(const char *setting, _setting_t *s, GError **erro
 static gboolean _check_setting(const dt_history_t *history, const _setting_t *s, GError **error)
 {
   const dt_iop_module_t *module;
-  return _check_module(history, s->module, &module, error)
-         && (!s->name || (s->blend ? _check_blend : _check_value)(module, s->name, s->text, error));
+  if(!_check_module(history, s->module, &module, error)) return FALSE;
+  if(!s->name) return _check_switch(module, s->on, error);
+  return (s->blend ? _check_blend : _check_value)(module, s->name, s->text, error);
 }
 
 static void _fill_standard(const dt_history_t *history, dt_history_item_t *item)
