@@ -166,6 +166,16 @@ gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height
   return known;
 }
 
+GPtrArray *dt_dev_pixelpipe_modules(dt_dev_pixelpipe_t *pipe)
+{
+  GPtrArray *modules = g_ptr_array_new();
+  pthread_mutex_lock(&pipe->lock);
+  for(int i = 0; pipe->plan && i < pipe->plan->n; i++)
+    g_ptr_array_add(modules, (gpointer)pipe->plan->nodes[i].piece.module);
+  pthread_mutex_unlock(&pipe->lock);
+  return modules;
+}
+
 /* --- a rectangle --- */
 
 static gboolean _check_roi(const dt_dev_plan_t *plan, const dt_iop_roi_t *roi, GError **error)

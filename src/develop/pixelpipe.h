@@ -77,6 +77,10 @@ gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history
 /** The size of the whole result. FALSE before the first plan. Thread-safe. */
 gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height);
 
+/** The modules of the plan, in the order in which pixels pass them: those that change something (transfer container, of
+ * const dt_iop_module_t *); empty before the first plan. Thread-safe. */
+GPtrArray *dt_dev_pixelpipe_modules(dt_dev_pixelpipe_t *pipe);
+
 /** What a run did. */
 typedef struct dt_dev_run_report_t
 {
