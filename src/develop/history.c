@@ -244,6 +244,26 @@ gboolean dt_history_is_enabled(const dt_history_t *history, const dt_iop_module_
   return item ? item->enabled : (module->flags & DT_IOP_ON) != 0;
 }
 
+dt_history_item_t *dt_history_difference(const dt_history_t *history, const dt_iop_module_t *module)
+{
+  dt_history_item_t *item =
+      dt_history_item_new(module->name, module->version, dt_history_is_enabled(history, module));
+  const GArray *blend = dt_history_blend(history, module);
+  void *params = dt_history_params(history, module), *standard = dt_iop_standard_params(module);
+  for(const dt_iop_param_t *param = module->params; params && param->name; param++)
+  {
+    char *text = dt_iop_get_param(param, params), *usual = dt_iop_get_param(param, standard);
+    if(strcmp(text, usual) != 0) dt_history_set_value(item->params, param->name, text);
+    g_free(usual);
+    g_free(text);
+  }
+  for(guint i = 0; blend && i < blend->len; i++)
+    dt_history_set_value(item->blend, _value(blend, i)->name, _value(blend, i)->text);
+  g_free(standard);
+  g_free(params);
+  return item;
+}
+
 /* --- the hash --- */
 
 static int _compare_names(const void *a, const void *b)

@@ -251,7 +251,7 @@ void dt_dev_input_copy_metadata(const dt_dev_input_t *input, dt_metadata_t *meta
 
 /* --- rectangles --- */
 
-DT_FOR_WIDE_VECTORS static void _widen(const guint16 *restrict in, int n, float *restrict out)
+DT_WIDE_VECTORS static void _widen(const guint16 *restrict in, int n, float *restrict out)
 {
   for(int i = 0; i < n; i++) out[i] = in[i];
 }

@@ -184,6 +184,16 @@ gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height
   return known;
 }
 
+GPtrArray *dt_dev_pixelpipe_modules(dt_dev_pixelpipe_t *pipe)
+{
+  GPtrArray *modules = g_ptr_array_new();
+  pthread_mutex_lock(&pipe->lock);
+  for(int i = 0; pipe->plan && i < pipe->plan->n; i++)
+    g_ptr_array_add(modules, (gpointer)pipe->plan->nodes[i].piece.module);
+  pthread_mutex_unlock(&pipe->lock);
+  return modules;
+}
+
 /* --- a rectangle --- */
 
 static gboolean _check_roi(const dt_dev_plan_t *plan, const dt_iop_roi_t *roi, GError **error)
@@ -253,6 +263,7 @@ static gboolean _begin_rows(_rows_t *self, GError **error)
     dt_dev_run_end(&self->run);
     return FALSE;
   }
+  if(self->pixels) return TRUE;
   self->band = _choose_band(&self->run);
   self->pixels = malloc((gsize)self->band * (gsize)self->source.width * 4 * sizeof(float));
   if(self->pixels) return TRUE;
@@ -260,13 +271,21 @@ static gboolean _begin_rows(_rows_t *self, GError **error)
   return FALSE;
 }
 
+static void _end_rows(_rows_t *self)
+{
+  if(self->begun) dt_dev_run_end(&self->run);
+  self->begun = FALSE;
+}
+
 static gboolean _compute_band(_rows_t *self, int y, GError **error)
 {
+  if(!_begin_rows(self, error)) return FALSE;
   const dt_iop_roi_t roi = { 0, y, self->source.width, MIN(self->band, self->source.height - y), 1.0 };
   self->y = y;
   self->n = 0;
   if(!dt_dev_run_part(&self->run, &roi, self->pixels, (gsize)roi.width * 4, error)) return FALSE;
   self->n = roi.height;
+  if(self->pipe->opts.yields) _end_rows(self);
   return TRUE;
 }
 
@@ -274,7 +293,6 @@ static gboolean _read_rows(dt_row_source_t *source, int y, int n, float *rows, G
 {
   _rows_t *self = (_rows_t *)source;
   const gsize stride = (gsize)source->width * 4;
-  if(!_begin_rows(self, error)) return FALSE;
   for(int i = 0; i < n; i++)
   {
     const int row = y + i;
@@ -287,7 +305,7 @@ static gboolean _read_rows(dt_row_source_t *source, int y, int n, float *rows, G
 static void _destroy_rows(dt_row_source_t *source)
 {
   _rows_t *self = (_rows_t *)source;
-  if(self->begun) dt_dev_run_end(&self->run);
+  _end_rows(self);
   g_clear_object(&self->cancellable);
   free(self->pixels);
   g_free(self);
