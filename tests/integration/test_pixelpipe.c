@@ -157,7 +157,7 @@ static void test_yielding(void **state)
 {
   (void)state;
   if(!_cl) skip();
-  dt_dev_input_t *input = _new_picture(80, 60, 5);
+  dt_dev_input_t *input = test_pipe_new_picture(80, 60, 5);
   dt_dev_pixelpipe_t *whole =
       _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT }, &_brighter);
   dt_dev_run_report_t report;
