@@ -7,8 +7,8 @@
  * two drivers offer is used through the first of them that can be used.
  *
  * What drivers say is not trusted: strings are short valid UTF-8 without control characters, a device whose driver fails to
- * answer is not used and the reason says which question it was. A driver that crashes or hangs when it is asked is met with
- * nothing but `opencl=FALSE`. Everything here may be called from any thread.
+ * answer is not used and the reason says which question it was. A driver that crashes or hangs when it is asked does so in a
+ * child process first (common/opencl_guard.h). Everything here may be called from any thread.
  */
 #ifndef DT_COMMON_OPENCL_DEVICE_H
 #define DT_COMMON_OPENCL_DEVICE_H

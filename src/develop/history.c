@@ -245,7 +245,28 @@ gboolean dt_history_has(const dt_history_t *history, const dt_iop_module_t *modu
 gboolean dt_history_is_enabled(const dt_history_t *history, const dt_iop_module_t *module)
 {
   const dt_history_item_t *item = _find_usable(history, module);
+  if(module->flags & DT_IOP_ALWAYS) return TRUE;
   return item ? item->enabled : (module->flags & DT_IOP_ON) != 0;
+}
+
+dt_history_item_t *dt_history_difference(const dt_history_t *history, const dt_iop_module_t *module)
+{
+  dt_history_item_t *item =
+      dt_history_item_new(module->name, module->version, dt_history_is_enabled(history, module));
+  const GArray *blend = dt_history_blend(history, module);
+  void *params = dt_history_params(history, module), *standard = dt_iop_standard_params(module);
+  for(const dt_iop_param_t *param = module->params; params && param->name; param++)
+  {
+    char *text = dt_iop_get_param(param, params), *usual = dt_iop_get_param(param, standard);
+    if(strcmp(text, usual) != 0) dt_history_set_value(item->params, param->name, text);
+    g_free(usual);
+    g_free(text);
+  }
+  for(guint i = 0; blend && i < blend->len; i++)
+    dt_history_set_value(item->blend, _value(blend, i)->name, _value(blend, i)->text);
+  g_free(standard);
+  g_free(params);
+  return item;
 }
 
 /* --- the hash --- */
@@ -334,6 +355,13 @@ static gboolean _check_blend(const dt_iop_module_t *module, const char *name, co
   return param && (is_file || _check_text(&dt_blend_table, param, text, error));
 }
 
+static gboolean _check_switch(const dt_iop_module_t *module, gboolean on, GError **error)
+{
+  if(on || !(module->flags & DT_IOP_ALWAYS)) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s cannot be switched off.", module->name);
+  return FALSE;
+}
+
 static gboolean _check_module(const dt_history_t *history, const char *name, const dt_iop_module_t **module,
                               GError **error)
 {
@@ -390,6 +418,7 @@ static void _check_item(const dt_history_t *history, guint i, GPtrArray *remarks
   {
     _check_values(module, item->params, _check_value, where, remarks);
     _check_values(module, item->blend, _check_blend, where, remarks);
+    _check_switch(module, item->enabled, &error);
   }
   _remark(remarks, where, &error);
   g_free(where);
@@ -517,8 +546,9 @@ static gboolean _parse_setting(const char *setting, _setting_t *s, GError **erro
 static gboolean _check_setting(const dt_history_t *history, const _setting_t *s, GError **error)
 {
   const dt_iop_module_t *module;
-  return _check_module(history, s->module, &module, error)
-         && (!s->name || (s->blend ? _check_blend : _check_value)(module, s->name, s->text, error));
+  if(!_check_module(history, s->module, &module, error)) return FALSE;
+  if(!s->name) return _check_switch(module, s->on, error);
+  return (s->blend ? _check_blend : _check_value)(module, s->name, s->text, error);
 }
 
 static void _fill_standard(const dt_history_t *history, dt_history_item_t *item)

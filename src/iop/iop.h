@@ -20,6 +20,7 @@
 #ifndef DT_IOP_IOP_H
 #define DT_IOP_IOP_H
 
+#include "common/camera_colour.h"
 #include "common/mosaic.h"
 #include "common/opencl_launch.h"
 
@@ -55,8 +56,8 @@ typedef struct dt_iop_image_t
   int width, height;         ///< of what comes in: the sensor's visible area, or the picture
   const dt_mosaic_t *mosaic; ///< of a raw; NULL: a picture in linear light that needs no raw module
   double neutral[4];         ///< response to white of a raw's colours, green 1
-  float to_working[12]; ///< 3x3 (four colours: 3x4), row by row: camera colours, balanced, to linear Rec.2020
-  double iso;           ///< 0: not known
+  dt_camera_colour_t colour; ///< of a raw: what its colours are
+  double iso;                ///< 0: not known
   /** Noise of the sensor's samples before anything is done to them, as common/noise.h and DNG's NoiseProfile have it, of
    * the colours' mean: variance = noise_scale x + noise_offset, x from 0 (black) to 1 (saturated). Of a picture that is no
    * raw: of its linear light. Both 0: not known. */
@@ -98,8 +99,8 @@ typedef struct dt_iop_piece_t
   int in_width, in_height;       ///< of the whole input picture, at its scale
   int out_width, out_height;     ///< of the whole output picture
   double in_scale, out_scale;
-  /** Of a raw: where the sensor is full, by colour. The pipe begins with 1 and hands on, in both, what went out of
-   * the last piece that is on; what goes out is changed by commit(). */
+  /** Of a raw: where the sensor is full, by colour, which is what white balance has multiplied them by. The pipe begins
+   * with 1 and hands on, in both, what went out of the last piece that is on; what goes out is changed by commit(). */
   float saturation_in[4], saturation_out[4];
 } dt_iop_piece_t;
 

@@ -70,8 +70,10 @@ static void test_parts(void **state)
   const gsize bytes = (gsize)width * (gsize)height * 4 * sizeof(float);
   for(guint64 memory = 600000; memory > 40000; memory /= 2)
   {
-    dt_dev_pixelpipe_t *pipe =
-        _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .memory = memory }, &_brighter);
+    dt_dev_pixelpipe_t *pipe = _open(
+        input,
+        &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .memory = memory, .yields = memory < 300000 },
+        &_brighter);
     float *got = test_pipe_run(pipe, &report);
     if(memory < 200000) assert_true(report.tiles > 1);
     assert_memory_equal(got, wanted, bytes);
@@ -128,6 +130,45 @@ static void test_device(void **state)
 }
 
 /* The same again is not computed again; other parameters are. */
+/* Whether device 0 can be had between two rows of such a pipe. */
+static gboolean _is_free_between_rows(dt_dev_input_t *input, gboolean yields, const float *wanted)
+{
+  GError *error = NULL;
+  dt_dev_pixelpipe_t *pipe = _open(
+      input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .cl = _cl, .yields = yields }, &_brighter);
+  dt_row_source_t *rows = dt_dev_pixelpipe_rows(pipe, NULL);
+  const gsize n = (gsize)rows->width * (gsize)rows->height * 4;
+  float *got = g_new0(float, n);
+  assert_true(rows->read(rows, 0, 1, got, &error));
+  dt_opencl_run_t *claim = dt_opencl_claim_device(_cl, 0, NULL);
+  const gboolean is_free = claim != NULL;
+  dt_opencl_run_end(claim);
+  assert_true(rows->read(rows, 0, rows->height, got, &error));
+  assert_no_error(error);
+  for(gsize i = 0; i < n; i++) assert_true(fabsf(got[i] - wanted[i]) <= 1e-4f);
+  dt_row_source_destroy(rows);
+  dt_dev_pixelpipe_destroy(pipe);
+  g_free(got);
+  return is_free;
+}
+
+/* Rows keep their device until they are over, unless they are told to yield. */
+static void test_yielding(void **state)
+{
+  (void)state;
+  if(!_cl) skip();
+  dt_dev_input_t *input = test_pipe_new_picture(80, 60, 5);
+  dt_dev_pixelpipe_t *whole =
+      _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT }, &_brighter);
+  dt_dev_run_report_t report;
+  float *wanted = test_pipe_run(whole, &report);
+  assert_true(_is_free_between_rows(input, TRUE, wanted));
+  assert_false(_is_free_between_rows(input, FALSE, wanted));
+  g_free(wanted);
+  dt_dev_pixelpipe_destroy(whole);
+  dt_dev_input_unref(input);
+}
+
 static void test_cache(void **state)
 {
   (void)state;
@@ -495,11 +536,17 @@ static void test_masks_of_raws(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_parts),         cmocka_unit_test(test_memory_that_is_too_little),
-    cmocka_unit_test(test_device),        cmocka_unit_test(test_cache),
-    cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_whole_pipe),
-    cmocka_unit_test(test_noise),         cmocka_unit_test(test_half_a_white_balance),
-    cmocka_unit_test(test_masks_of_raws), cmocka_unit_test(test_item_of_a_later_version),
+    cmocka_unit_test(test_parts),
+    cmocka_unit_test(test_memory_that_is_too_little),
+    cmocka_unit_test(test_device),
+    cmocka_unit_test(test_cache),
+    cmocka_unit_test(test_yielding),
+    cmocka_unit_test(test_bad_requests),
+    cmocka_unit_test(test_whole_pipe),
+    cmocka_unit_test(test_noise),
+    cmocka_unit_test(test_half_a_white_balance),
+    cmocka_unit_test(test_masks_of_raws),
+    cmocka_unit_test(test_item_of_a_later_version),
     cmocka_unit_test(test_fits),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);

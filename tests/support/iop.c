@@ -78,15 +78,19 @@ void test_photo_init(test_photo_t *photo, test_random_t *random, dt_sensor_t sen
   photo->pixels = g_new0(float, (gsize)width *(gsize)height *(gsize)photo->channels);
   photo->mosaic.width = width;
   photo->mosaic.height = height;
-  photo->image =
-      (dt_iop_image_t){ .width = width,
-                        .height = height,
-                        .neutral = { 0.5, 1.0, 0.65, 1.0 },
-                        .to_working = { 0.9f, 0.15f, -0.05f, -0.1f, 1.2f, -0.1f, 0.02f, -0.2f, 1.18f },
-                        .iso = 800,
-                        .crop_width = width,
-                        .crop_height = height,
-                        .orientation = 1 };
+  photo->image = (dt_iop_image_t){ .width = width,
+                                   .height = height,
+                                   .neutral = { 0.5, 1.0, 0.65, 1.0 },
+                                   .colour = { .colours = sensor == DT_SENSOR_FOUR ? 4 : 3,
+                                               .lights = 1,
+                                               .light = { { .matrix = { { 0.69, -0.12, -0.09 },
+                                                                        { -0.38, 1.16, 0.25 },
+                                                                        { -0.04, 0.15, 0.60 },
+                                                                        { -0.2, 0.7, 0.5 } } } } },
+                                   .iso = 800,
+                                   .crop_width = width,
+                                   .crop_height = height,
+                                   .orientation = 1 };
   _fill_mosaic(&photo->mosaic, sensor, phase);
   if(!picture)
   {

@@ -337,6 +337,35 @@ static void _test_items_that_cannot_count(void **state)
   dt_history_free(h);
 }
 
+/* What is always on is so, with its parameters, whatever the history says; and that is said. */
+static void _test_always_on(void **state)
+{
+  (void)state;
+  dt_history_t *h = _new();
+  GPtrArray *remarks = g_ptr_array_new_with_free_func(g_free);
+  assert_true(dt_history_is_enabled(h, &_test_firm));
+  _refuse(h, "firm=off", "firm cannot be switched off");
+  _set(h, "firm=on");
+  assert_true(dt_history_set(h, "firm=off", remarks, NULL));
+  _expect_remark(remarks, "firm: firm cannot be switched off. It is kept but not used.");
+  g_ptr_array_unref(remarks);
+  assert_true(dt_history_is_enabled(h, &_test_firm));
+  assert_false(dt_history_find(h, "firm")->enabled); /* kept */
+  const guint64 before = dt_history_hash(h, NULL);
+  dt_history_item_t *item = dt_history_item_copy(dt_history_find(h, "firm"));
+  dt_history_set_value(item->params, "steps", "7");
+  dt_history_set_value(item->params, "tint", "7");
+  dt_history_push(h, item);
+  assert_true(dt_history_hash(h, NULL) != before);
+  remarks = dt_history_check(h);
+  _expect_remark(remarks, "item 1 (firm): firm cannot be switched off. It is kept but not used.");
+  _expect_remark(remarks, "item 2 (firm): firm cannot be switched off. It is kept but not used.");
+  _expect_remark(remarks, "item 2 (firm): firm.tint is");
+  assert_int_equal(remarks->len, 3);
+  g_ptr_array_unref(remarks);
+  dt_history_free(h);
+}
+
 static void _test_remarks_are_fit_to_print(void **state)
 {
   (void)state;
@@ -472,6 +501,7 @@ int main(void)
     cmocka_unit_test(_test_kept_as_text),
     cmocka_unit_test(_test_versions),
     cmocka_unit_test(_test_items_that_cannot_count),
+    cmocka_unit_test(_test_always_on),
     cmocka_unit_test(_test_remarks_are_fit_to_print),
     cmocka_unit_test(_test_hash),
     cmocka_unit_test(_test_hash_of_what_is_off),
