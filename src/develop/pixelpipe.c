@@ -113,7 +113,8 @@ static void _clear_ready(gpointer data)
   dt_dev_mask_unref(ready->setting.mask);
 }
 
-/* "mask" names a picture file; everything else is a parameter. */
+/* "mask" names a picture file; everything else is a parameter, and not used when it is none, or none of its values: the
+ * history says so. */
 static gboolean _read_blend_value(_ready_t *ready, const dt_history_value_t *value, GError **error)
 {
   if(strcmp(value->name, "mask") == 0)
@@ -124,11 +125,9 @@ static gboolean _read_blend_value(_ready_t *ready, const dt_history_value_t *val
     ready->setting.mask = plane ? dt_dev_mask_new(plane, width, height) : NULL;
     return plane != NULL;
   }
-  const dt_iop_param_t *param = dt_iop_find_param(&dt_blend_table, value->name);
-  if(param) return dt_iop_set_param(&dt_blend_table, param, ready->blend, value->text, error);
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "There is no blending parameter \"%s\" (of %s).",
-              value->name, ready->setting.module->name);
-  return FALSE;
+  const dt_iop_param_t *param = dt_blend_find_param(ready->setting.module, value->name, NULL);
+  if(param) dt_iop_set_param(&dt_blend_table, param, ready->blend, value->text, NULL);
+  return TRUE;
 }
 
 static gboolean _read_item(const dt_history_t *history, const dt_iop_module_t *module, _ready_t *ready,
@@ -183,6 +182,16 @@ gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height
   }
   pthread_mutex_unlock(&pipe->lock);
   return known;
+}
+
+GPtrArray *dt_dev_pixelpipe_modules(dt_dev_pixelpipe_t *pipe)
+{
+  GPtrArray *modules = g_ptr_array_new();
+  pthread_mutex_lock(&pipe->lock);
+  for(int i = 0; pipe->plan && i < pipe->plan->n; i++)
+    g_ptr_array_add(modules, (gpointer)pipe->plan->nodes[i].piece.module);
+  pthread_mutex_unlock(&pipe->lock);
+  return modules;
 }
 
 /* --- a rectangle --- */
@@ -254,6 +263,7 @@ static gboolean _begin_rows(_rows_t *self, GError **error)
     dt_dev_run_end(&self->run);
     return FALSE;
   }
+  if(self->pixels) return TRUE;
   self->band = _choose_band(&self->run);
   self->pixels = malloc((gsize)self->band * (gsize)self->source.width * 4 * sizeof(float));
   if(self->pixels) return TRUE;
@@ -261,13 +271,21 @@ static gboolean _begin_rows(_rows_t *self, GError **error)
   return FALSE;
 }
 
+static void _end_rows(_rows_t *self)
+{
+  if(self->begun) dt_dev_run_end(&self->run);
+  self->begun = FALSE;
+}
+
 static gboolean _compute_band(_rows_t *self, int y, GError **error)
 {
+  if(!_begin_rows(self, error)) return FALSE;
   const dt_iop_roi_t roi = { 0, y, self->source.width, MIN(self->band, self->source.height - y), 1.0 };
   self->y = y;
   self->n = 0;
   if(!dt_dev_run_part(&self->run, &roi, self->pixels, (gsize)roi.width * 4, error)) return FALSE;
   self->n = roi.height;
+  if(self->pipe->opts.yields) _end_rows(self);
   return TRUE;
 }
 
@@ -275,7 +293,6 @@ static gboolean _read_rows(dt_row_source_t *source, int y, int n, float *rows, G
 {
   _rows_t *self = (_rows_t *)source;
   const gsize stride = (gsize)source->width * 4;
-  if(!_begin_rows(self, error)) return FALSE;
   for(int i = 0; i < n; i++)
   {
     const int row = y + i;
@@ -288,7 +305,7 @@ static gboolean _read_rows(dt_row_source_t *source, int y, int n, float *rows, G
 static void _destroy_rows(dt_row_source_t *source)
 {
   _rows_t *self = (_rows_t *)source;
-  if(self->begun) dt_dev_run_end(&self->run);
+  _end_rows(self);
   g_clear_object(&self->cancellable);
   free(self->pixels);
   g_free(self);

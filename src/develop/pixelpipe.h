@@ -57,6 +57,7 @@ typedef struct dt_dev_pixelpipe_opts_t
   int width, height;     ///< the result fits into this; 0: it is as large as it is
   gboolean for_screen;   ///< sRGB of 8 bits (as k / 255) at the end, instead of linear Rec.709
   guint64 memory;        ///< bytes for pixels in a run; 0: a quarter of what is available
+  gboolean yields;       ///< rows give the device back after each band, and ask for one anew
   guint64 cache;         ///< bytes that are kept between runs; 0: of full and preview 256 MiB, of others none
 } dt_dev_pixelpipe_opts_t;
 
@@ -77,6 +78,10 @@ gboolean dt_dev_pixelpipe_set(dt_dev_pixelpipe_t *pipe, const dt_dev_setting_t *
 gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history_t *history, GError **error);
 /** The size of the whole result. FALSE before the first plan. Thread-safe. */
 gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height);
+
+/** The modules of the plan, in the order in which pixels pass them: those that change something (transfer container, of
+ * const dt_iop_module_t *); empty before the first plan. Thread-safe. */
+GPtrArray *dt_dev_pixelpipe_modules(dt_dev_pixelpipe_t *pipe);
 
 /** What a run did. */
 typedef struct dt_dev_run_report_t
@@ -102,7 +107,7 @@ gboolean dt_dev_pixelpipe_run(dt_dev_pixelpipe_t *pipe, const dt_iop_roi_t *roi,
 /** The result as rows, linear Rec.709 with alpha: computed band by band as they are read, within the pipe's memory.
  * @return transfer full; the pipe is borrowed and does nothing else meanwhile */
 dt_row_source_t *dt_dev_pixelpipe_rows(dt_dev_pixelpipe_t *pipe, GCancellable *cancellable);
-/** What those rows took so far. */
+/** What those rows took so far; of a pipe that yields what the last band took. */
 void dt_dev_pixelpipe_rows_report(const dt_row_source_t *rows, dt_dev_run_report_t *report);
 
 #endif

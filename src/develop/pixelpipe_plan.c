@@ -103,6 +103,18 @@ static gboolean _commit(dt_iop_piece_t *piece, const void *params, GError **erro
   return FALSE;
 }
 
+/* Half of a white balance leaves the sensor full at half the way. Where a mask is not the same everywhere there is no such
+ * level; that of the whole module is as good as any. */
+static void _mix_saturation(dt_dev_node_t *node)
+{
+  dt_iop_piece_t *piece = &node->piece;
+  float strength;
+  if(!dt_blend_is_even(node->blend, &strength)) return;
+  for(int c = 0; c < 4; c++)
+    piece->saturation_out[c] =
+        piece->saturation_in[c] + (piece->saturation_out[c] - piece->saturation_in[c]) * strength;
+}
+
 /* The mask, when it would change anything. */
 static gboolean _commit_blend(const _maker_t *maker, dt_dev_node_t *node, const _wish_t *wish, GError **error)
 {
@@ -114,6 +126,7 @@ static gboolean _commit_blend(const _maker_t *maker, dt_dev_node_t *node, const 
   if(!wish->blend || !node->piece.enabled || dt_blend_is_neutral(wish->blend, masked)) return TRUE;
   node->blend = dt_blend_new(&node->piece, wish->blend, masked, error);
   if(node->blend && wish->mask) node->mask = dt_dev_mask_ref(wish->mask);
+  if(node->blend) _mix_saturation(node);
   return node->blend != NULL;
 }
 
@@ -349,7 +362,8 @@ static guint64 _memory_of(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *
   guint64 bytes = memory ? memory(&node->piece, &rois[i], &processed) : 0;
   if(node->blend)
     bytes += dt_blend_memory(node->blend, &rois[i + 1])
-             + (guint64)processed.width * (guint64)processed.height * 4 * sizeof(float);
+             + (guint64)processed.width * (guint64)processed.height * (guint64)node->piece.channels_out
+                   * sizeof(float);
   return bytes;
 }
 
