@@ -156,7 +156,7 @@ _darktable_ai()
       ;;
     rawdenoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_restore $_darktable_ai_rawdenoise" ;;
     mask) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_mask" ;;
-    export) options="$_darktable_ai_global $_darktable_ai_help -o --output --format --bit-depth --compression --quality --profile --assume-profile --intent --no-dither --width --height --module --style --history --jobs --memory --trace --recursive --overwrite --json --progress" ;;
+    export) options="$_darktable_ai_global $_darktable_ai_help -o --output --format --bit-depth --compression --quality --profile --assume-profile --intent --no-dither --width --height --module --style --history --jobs --memory --trace --recursive --overwrite --dry-run --json --progress" ;;
     history) options="$_darktable_ai_global $_darktable_ai_help --module --style --steps --force --recursive --dry-run --json show set reset undo redo" ;;
     thumbnail) options="$_darktable_ai_global $_darktable_ai_help --size --jobs --overwrite --json" ;;
     bench) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_bench" ;;

@@ -159,6 +159,7 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l memory -x -d
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l trace -r -d 'Write who used which device when, one JSON object a line'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l recursive -d 'Look into directories below'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l overwrite -d 'Replace existing outputs'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l dry-run -d 'Print what would be written where, and write nothing'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l json -d 'Print one JSON object per photograph'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l progress -x -d 'As for denoise'
 

@@ -233,6 +233,7 @@ case $state in
           '--trace=[Write who used which device when, one JSON object a line]:file:_files' \
           '--recursive[Look into directories below]' \
           '--overwrite[Replace existing outputs]' \
+          '--dry-run[Print what would be written where, and write nothing]' \
           '--json[Print one JSON object per photograph]' \
           '--progress=[As for denoise]:mode:' \
           '*:photograph:_files'

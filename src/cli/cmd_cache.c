@@ -76,14 +76,14 @@ static void _print_masks(void)
 typedef struct _folder_t
 {
   const char *name; /* for clear, and in JSON */
-  const char *what; /* one of them */
+  const char *one, *many;
   char *(*path)(void);
   const char *limit; /* key of the setting, or NULL */
 } _folder_t;
 
 static const _folder_t _folders[] = {
-  { "opencl", "compiled program", dt_opencl_program_cache, NULL },
-  { "thumbnail", "thumbnail", dt_thumbnails_folder, DT_CONF_THUMBNAIL_CACHE_LIMIT },
+  { "opencl", "program or verdict", "programs and verdicts", dt_opencl_program_cache, NULL },
+  { "thumbnail", "thumbnail", "thumbnails", dt_thumbnails_folder, DT_CONF_THUMBNAIL_CACHE_LIMIT },
 };
 
 static void _print_folder(const _folder_t *folder)
@@ -102,7 +102,7 @@ static void _print_folder(const _folder_t *folder)
   }
   else if(files > 0)
   {
-    char *words = g_strdup_printf("%d %s%s", files, folder->what, files == 1 ? "" : "s");
+    char *words = g_strdup_printf("%d %s", files, files == 1 ? folder->one : folder->many);
     char *limit = folder->limit ? dt_conf_get_string(folder->limit) : NULL;
     printf("%-10s %-8s %-28s %9.1f MiB", folder->name, "", words, (double)bytes / 1048576);
     if(limit && dt_conf_parse_size(limit)) printf("  of at most %s", limit);

@@ -20,7 +20,7 @@ static struct
       *progress;
   char **modules;
   int bits, quality, width, height, jobs;
-  gboolean no_dither, overwrite, recursive, json;
+  gboolean no_dither, overwrite, recursive, dry_run, json;
 } _opt;
 
 static const GOptionEntry _entries[] = {
@@ -53,6 +53,8 @@ static const GOptionEntry _entries[] = {
     "FILE" },
   { "recursive", 0, 0, G_OPTION_ARG_NONE, &_opt.recursive, "look into directories below", NULL },
   { "overwrite", 0, 0, G_OPTION_ARG_NONE, &_opt.overwrite, "replace existing outputs", NULL },
+  { "dry-run", 0, 0, G_OPTION_ARG_NONE, &_opt.dry_run, "print what would be written where, and write nothing",
+    NULL },
   { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print one JSON object per photograph", NULL },
   { "progress", 0, 0, G_OPTION_ARG_STRING, &_opt.progress, "auto, bar, plain, json or none", "MODE" },
   { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -201,6 +203,94 @@ static void _print_result(const _run_t *run, const char *input, const char *outp
   puts("}");
 }
 
+/* --- plans --- */
+
+/* Which devices, in words: "Tahiti, GeForce; else the CPU" (transfer full). */
+static char *_describe_devices(const dt_opencl_t *cl)
+{
+  const char *why = "";
+  const dt_opencl_priorities_t *priorities = dt_opencl_priorities(cl, &why);
+  const dt_opencl_order_t *order = &priorities->orders[DT_OPENCL_EXPORT];
+  if(dt_opencl_absence(cl)) return g_strdup_printf("the CPU: %s", dt_opencl_absence(cl));
+  GString *text = g_string_new(NULL);
+  for(int i = 0; i < order->n; i++)
+    g_string_append_printf(text, "%s, ", dt_opencl_device(cl, order->devices[i])->name);
+  if(order->n > 0) g_string_append(text, order->mandatory ? "which is waited for; else " : "else ");
+  g_string_append_printf(text, "the CPU; priorities \"%s\", %s", priorities->text, why);
+  return g_string_free(text, FALSE);
+}
+
+static void _print_plan_words(const _run_t *run, const char *input, const char *output,
+                              const dt_export_plan_t *plan)
+{
+  char *size = g_format_size(plan->bytes), *devices = _describe_devices(run->job.cl);
+  printf("%s -> %s\n  result    %d×%d, %d bits, at most %s\n  device    %s\n", input, output, plan->width,
+         plan->height, plan->bits, size, devices);
+  for(guint i = 0; i < plan->modules->len; i++)
+  {
+    const dt_history_item_t *item = plan->modules->pdata[i];
+    GString *line = g_string_new(NULL);
+    dt_cli_append_values(line, item);
+    printf("  %s%s%s\n", i == 0 ? "modules   " : "          ", item->module, line->str);
+    g_string_free(line, TRUE);
+  }
+  g_free(devices);
+  g_free(size);
+}
+
+static void _print_plan_json(const _run_t *run, const char *input, const char *output,
+                             const dt_export_plan_t *plan)
+{
+  const dt_opencl_order_t *order = &dt_opencl_priorities(run->job.cl, NULL)->orders[DT_OPENCL_EXPORT];
+  fputs("{\"schema_version\":1,\"event\":\"plan\",\"input\":", stdout);
+  dt_cli_print_json_string(input);
+  fputs(",\"output\":", stdout);
+  dt_cli_print_json_string(output);
+  printf(",\"output_width\":%d,\"output_height\":%d,\"bits\":%d,\"output_bytes\":%" G_GUINT64_FORMAT
+         ",\"priority\":",
+         plan->width, plan->height, plan->bits, plan->bytes);
+  dt_cli_print_json_string(dt_opencl_priorities(run->job.cl, NULL)->text);
+  fputs(",\"devices\":[", stdout);
+  for(int i = 0; i < order->n; i++)
+  {
+    if(i > 0) putchar(',');
+    dt_cli_print_json_string(dt_opencl_device(run->job.cl, order->devices[i])->name);
+  }
+  fputs("],\"modules\":[", stdout);
+  for(guint i = 0; i < plan->modules->len; i++)
+  {
+    const dt_history_item_t *item = plan->modules->pdata[i];
+    fputs(i > 0 ? ",{\"module\":" : "{\"module\":", stdout);
+    dt_cli_print_json_string(item->module);
+    dt_cli_print_values("params", item->params);
+    dt_cli_print_values("blend", item->blend);
+    putchar('}');
+  }
+  puts("]}");
+}
+
+/* Takes @p error over. */
+static void _count_plan(_run_t *run, const char *input, const char *output, const dt_export_plan_t *plan,
+                        GError *error)
+{
+  pthread_mutex_lock(&run->jobs.lock);
+  for(guint i = 0; plan->remarks && i < plan->remarks->len; i++)
+    dt_cli_say("%s: %s", input, (const char *)plan->remarks->pdata[i]);
+  if(error)
+  {
+    g_prefix_error(&error, "would fail: ");
+    dt_cli_jobs_count_failure(&run->jobs, input, error);
+  }
+  else
+  {
+    run->jobs.done++;
+    (_opt.json ? _print_plan_json : _print_plan_words)(run, input, output, plan);
+  }
+  pthread_mutex_unlock(&run->jobs.lock);
+}
+
+/* --- results, counted --- */
+
 /* Takes @p error over. */
 static void _count(_run_t *run, const char *input, const char *output, const dt_export_report_t *report,
                    GError *error)
@@ -221,6 +311,20 @@ static void _count(_run_t *run, const char *input, const char *output, const dt_
 }
 
 /* --- the work --- */
+
+static void _foresee_one(const dt_batch_item_t *item, void *user_data)
+{
+  _run_t *run = user_data;
+  GError *error = NULL;
+  dt_export_plan_t plan = { 0 };
+  char *output = _get_output(run, item);
+  if(_spare_inputs(run, output, &error) && _claim(run, output, &error)
+     && dt_batch_foresee(output, run->job.overwrite, dt_output_template_is(run->job.output), &error))
+    dt_export_foresee(&run->job, item->path, output, &plan, &error);
+  _count_plan(run, item->path, output, &plan, error);
+  dt_export_plan_clear(&plan);
+  g_free(output);
+}
 
 static void _export_one(const dt_batch_item_t *item, void *user_data)
 {
@@ -267,9 +371,12 @@ static int _run(_run_t *run)
   GError *error = NULL;
   if(!_check_output(run, &error)) return dt_cli_fail(error);
   dt_cli_jobs_report_problems(&run->jobs);
-  run->job.cl = dt_opencl_create(&(dt_opencl_opts_t){ .trace = _opt.trace }, &error);
+  run->job.cl = dt_opencl_create(&(dt_opencl_opts_t){ .trace = _opt.dry_run ? NULL : _opt.trace }, &error);
   if(!run->job.cl) return dt_cli_fail(error);
-  dt_cli_jobs_work(&run->jobs, _share_out(run), _export_one, run);
+  if(_opt.dry_run)
+    dt_cli_jobs_work(&run->jobs, 1, _foresee_one, run);
+  else
+    dt_cli_jobs_work(&run->jobs, _share_out(run), _export_one, run);
   dt_opencl_destroy(run->job.cl);
   return dt_cli_jobs_exit_code(&run->jobs);
 }
@@ -292,7 +399,8 @@ static int _export(int argc, char **argv)
     dt_cli_say("say which photographs. See: darktable-ai export --help");
     return DT_EXIT_USAGE;
   }
-  if(_opt.output && strcmp(_opt.output, DT_IMAGEIO_STREAM) == 0) run.job.stream = dt_cli_take_stdout();
+  if(_opt.output && strcmp(_opt.output, DT_IMAGEIO_STREAM) == 0 && !_opt.dry_run)
+    run.job.stream = dt_cli_take_stdout();
   run.job.cancellable = dt_cli_catch_signals();
   run.claimed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   const dt_batch_opts_t opts = { .raws = TRUE, .recursive = _opt.recursive, .output = _opt.output };

@@ -4,11 +4,15 @@
 #include "cli/batch_jobs.h"
 #include "cli/cli.h"
 #include "cli/module_options.h"
+#include "common/ai_manifest.h"
 #include "develop/sidecar.h"
 #include "develop/style.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/** Characters of a name that somebody else may have written. */
+#define MAX_SHOWN 100
 
 static struct
 {
@@ -85,39 +89,15 @@ typedef struct _run_t
 
 /* --- words --- */
 
-static const dt_history_value_t *_value(const GArray *values, guint i)
-{
-  return &g_array_index(values, dt_history_value_t, i);
-}
-
-/* Whether a parameter has its standard value. What is not understood has none. */
-static gboolean _is_standard(const dt_iop_module_t *module, const dt_history_value_t *value)
-{
-  const dt_iop_param_t *param = module ? dt_iop_find_param(module, value->name) : NULL;
-  if(!param) return FALSE;
-  void *standard = dt_iop_standard_params(module), *own = dt_iop_standard_params(module);
-  const gboolean same = dt_iop_set_param(module, param, own, value->text, NULL)
-                        && memcmp(standard, own, module->params_size) == 0;
-  g_free(standard);
-  g_free(own);
-  return same;
-}
-
 static void _print_step(const dt_history_item_t *item, guint number, gboolean in_force)
 {
-  const dt_iop_module_t *module = dt_iop_find(item->module);
   GString *line = g_string_new(NULL);
-  g_string_append_printf(line, "%4u  %-15s %-3s", number, item->module, item->enabled ? "on" : "off");
-  for(guint i = 0; i < item->params->len; i++)
-    if(!_is_standard(module, _value(item->params, i)))
-      g_string_append_printf(line, "  %s=%s", _value(item->params, i)->name, _value(item->params, i)->text);
-  for(guint i = 0; i < item->blend->len; i++)
-    g_string_append_printf(line, "  blend.%s=%s", _value(item->blend, i)->name, _value(item->blend, i)->text);
+  char *name = dt_manifest_printable(item->module, MAX_SHOWN);
+  g_string_append_printf(line, "%4u  %-15s %-3s", number, name, item->enabled ? "on" : "off");
+  dt_cli_append_values(line, item);
   if(!in_force) g_string_append(line, "  (undone)");
-  /* somebody else may have written the sidecar, and a terminal obeys control characters */
-  for(char *c = line->str; *c; c++)
-    if(g_ascii_iscntrl(*c)) *c = '?';
   puts(line->str);
+  g_free(name);
   g_string_free(line, TRUE);
 }
 
@@ -136,27 +116,14 @@ static void _print_words(const char *photo, const dt_history_t *history, gboolea
 
 /* --- JSON --- */
 
-static void _print_values(const char *key, const GArray *values)
-{
-  printf(",\"%s\":{", key);
-  for(guint i = 0; i < values->len; i++)
-  {
-    if(i > 0) putchar(',');
-    dt_cli_print_json_string(_value(values, i)->name);
-    putchar(':');
-    dt_cli_print_json_string(_value(values, i)->text);
-  }
-  putchar('}');
-}
-
 static void _print_step_json(const dt_history_item_t *item, gboolean in_force)
 {
   fputs("{\"module\":", stdout);
   dt_cli_print_json_string(item->module);
   printf(",\"version\":%d,\"enabled\":%s,\"in_force\":%s", item->version, item->enabled ? "true" : "false",
          in_force ? "true" : "false");
-  _print_values("params", item->params);
-  _print_values("blend", item->blend);
+  dt_cli_print_values("params", item->params);
+  dt_cli_print_values("blend", item->blend);
   putchar('}');
 }
 

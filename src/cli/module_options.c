@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Settings of modules from the command line: checked before the first photograph is opened. */
+/* Settings of modules from the command line, checked before the first photograph is opened, and in words. */
 #include "cli/module_options.h"
 
+#include "cli/cli.h"
+#include "common/ai_manifest.h"
 #include "common/errors.h"
 #include "develop/blend.h"
 #include "develop/style.h"
 
+#include <stdio.h>
 #include <string.h>
 
+/** Characters of a name or a value that somebody else may have written. */
+#define MAX_SHOWN 300
 #define BLEND ".blend."
 #define MASK "mask" /* names a file, and is no number of the table */
 
@@ -122,4 +127,55 @@ gboolean dt_cli_apply_settings(dt_history_t *history, char *const *settings, GEr
     g_free(setting);
   }
   return fine;
+}
+
+/* --- in words --- */
+
+static const dt_history_value_t *_value(const GArray *values, guint i)
+{
+  return &g_array_index(values, dt_history_value_t, i);
+}
+
+/* Whether a parameter has its standard value. What is not understood has none. */
+static gboolean _is_standard(const dt_iop_module_t *module, const dt_history_value_t *value)
+{
+  const dt_iop_param_t *param = module ? dt_iop_find_param(module, value->name) : NULL;
+  if(!param) return FALSE;
+  void *standard = dt_iop_standard_params(module), *own = dt_iop_standard_params(module);
+  const gboolean same = dt_iop_set_param(module, param, own, value->text, NULL)
+                        && memcmp(standard, own, module->params_size) == 0;
+  g_free(standard);
+  g_free(own);
+  return same;
+}
+
+/* Somebody else may have written the sidecar, and a terminal obeys control characters. */
+static void _append_value(GString *line, const char *prefix, const dt_history_value_t *value)
+{
+  char *name = dt_manifest_printable(value->name, MAX_SHOWN),
+       *text = dt_manifest_printable(value->text, MAX_SHOWN);
+  g_string_append_printf(line, "  %s%s=%s", prefix, name, text);
+  g_free(text);
+  g_free(name);
+}
+
+void dt_cli_append_values(GString *line, const dt_history_item_t *item)
+{
+  const dt_iop_module_t *module = dt_iop_find(item->module);
+  for(guint i = 0; i < item->params->len; i++)
+    if(!_is_standard(module, _value(item->params, i))) _append_value(line, "", _value(item->params, i));
+  for(guint i = 0; i < item->blend->len; i++) _append_value(line, "blend.", _value(item->blend, i));
+}
+
+void dt_cli_print_values(const char *key, const GArray *values)
+{
+  printf(",\"%s\":{", key);
+  for(guint i = 0; i < values->len; i++)
+  {
+    if(i > 0) putchar(',');
+    dt_cli_print_json_string(_value(values, i)->name);
+    putchar(':');
+    dt_cli_print_json_string(_value(values, i)->text);
+  }
+  putchar('}');
 }

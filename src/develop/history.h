@@ -75,6 +75,9 @@ void *dt_history_params(const dt_history_t *history, const dt_iop_module_t *modu
 /** The blending in force, of dt_history_value_t (transfer none); NULL: none. */
 const GArray *dt_history_blend(const dt_history_t *history, const dt_iop_module_t *module);
 gboolean dt_history_is_enabled(const dt_history_t *history, const dt_iop_module_t *module);
+/** What is in force of a module, with those parameters alone that differ from its standard (transfer full:
+ * dt_history_item_free()). */
+dt_history_item_t *dt_history_difference(const dt_history_t *history, const dt_iop_module_t *module);
 /** A number for what counts, from the first module of the pipe up to and with @p last (NULL: all of them): the same for
  * the same effect, however it was reached. Parameters of modules that are off have no effect. */
 guint64 dt_history_hash(const dt_history_t *history, const dt_iop_module_t *last);

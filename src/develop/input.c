@@ -4,6 +4,7 @@
 
 #include "common/memory.h"
 #include "common/noise.h"
+#include "common/wide_vectors.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -250,14 +251,19 @@ void dt_dev_input_copy_metadata(const dt_dev_input_t *input, dt_metadata_t *meta
 
 /* --- rectangles --- */
 
-/* @p n samples from column @p x of row @p y on, each @p step samples from the last, as they are stored. */
+DT_WIDE_VECTORS static void _widen(const guint16 *restrict in, int n, float *restrict out)
+{
+  for(int i = 0; i < n; i++) out[i] = in[i];
+}
+
+/* @p n samples from column @p x of row @p y on, as they are stored, one behind the other. */
 static void _read_codes(const dt_mosaic_t *m, int x, int y, int n, float *out)
 {
-  const size_t start = (size_t)y * m->stride + (size_t)x * m->step;
+  const size_t start = (size_t)y * m->stride + (size_t)x;
   if(m->is_float)
-    for(int i = 0; i < n; i++) out[i] = ((const float *)m->samples)[start + (size_t)i * m->step];
+    memcpy(out, (const float *)m->samples + start, (size_t)n * sizeof(float));
   else
-    for(int i = 0; i < n; i++) out[i] = ((const guint16 *)m->samples)[start + (size_t)i * m->step];
+    _widen((const guint16 *)m->samples + start, n, out);
 }
 
 /* Three samples of each pixel, and a fourth that is 0. */

@@ -72,7 +72,7 @@ static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_
   (void)roi_in;
   (void)error;
   const _data_t *d = piece->data;
-  dt_working_rows(d->four ? _row_of_four : _row, d, in, out, roi_out);
+  dt_iop_for_rows(d->four ? _row_of_four : _row, piece, in, out, roi_out);
   return TRUE;
 }
 
@@ -82,18 +82,9 @@ static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queu
 {
   (void)roi_in;
   const _data_t *d = piece->data;
-  cl_kernel kernel = dt_opencl_kernel(queue, "colour", "colorin", error);
-  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
-                                   DT_OPENCL_ARG(out),
-                                   DT_OPENCL_ARG(roi_out->width),
-                                   DT_OPENCL_ARG(roi_out->height),
-                                   DT_OPENCL_ARG(d->matrix.row[0]),
-                                   DT_OPENCL_ARG(d->matrix.row[1]),
-                                   DT_OPENCL_ARG(d->matrix.row[2]),
-                                   DT_OPENCL_ARG(d->four) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(d->matrix.row[0]), DT_OPENCL_ARG(d->matrix.row[1]),
+                                   DT_OPENCL_ARG(d->matrix.row[2]), DT_OPENCL_ARG(d->four) };
+  return dt_iop_enqueue_pixels(queue, "colour", "colorin", in, out, roi_out, args, G_N_ELEMENTS(args), error);
 }
 
 const dt_iop_module_t dt_iop_colorin = {

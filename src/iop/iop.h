@@ -106,14 +106,14 @@ typedef struct dt_iop_piece_t
 
 typedef enum dt_iop_flags_t
 {
-  DT_IOP_RAW = 1 << 0,         ///< only for raws: passed over for other pictures
-  DT_IOP_ON = 1 << 1,          ///< on unless the history says otherwise
-  DT_IOP_HIDDEN = 1 << 2,      ///< belongs to the pipe: no history, no parameters of the user's
-  DT_IOP_NO_BLEND = 1 << 3,    ///< its output is no changed input: masks make no sense
-  DT_IOP_ALWAYS = 1 << 5,      ///< cannot be switched off: without it what comes behind would be nonsense
-  DT_IOP_NEEDS_NOISE = 1 << 6, ///< commit() wants the picture's noise, which takes a look at all of it
+  DT_IOP_RAW = 1 << 0, ///< only for raws: passed over for other pictures; its masks take no ranges of colours
+  DT_IOP_ON = 1 << 1,  ///< on unless the history says otherwise
+  DT_IOP_HIDDEN = 1 << 2,   ///< belongs to the pipe: no history, no parameters of the user's
+  DT_IOP_NO_BLEND = 1 << 3, ///< its output is no changed input: masks make no sense
   DT_IOP_ON_RAW =
       1 << 4, ///< like DT_IOP_ON for raws; for other pictures off unless the history says otherwise
+  DT_IOP_ALWAYS = 1 << 5,      ///< cannot be switched off: without it what comes behind would be nonsense
+  DT_IOP_NEEDS_NOISE = 1 << 6, ///< commit() wants the picture's noise, which takes a look at all of it
 } dt_iop_flags_t;
 
 struct dt_iop_module_t
@@ -175,6 +175,21 @@ char *dt_iop_get_param(const dt_iop_param_t *param, const void *params);
 
 /** Grows @p out by @p by pixels to all sides. */
 void dt_iop_roi_grow(const dt_iop_roi_t *out, int by, dt_iop_roi_t *in);
+
+/** Computes @p width pixels of four floats from @p in to @p out, which do not overlap, with the piece's @p data. */
+typedef void (*dt_iop_row_t)(const void *data, const float *in, float *out, gsize width);
+/** Puts all rows of @p roi through @p row, shared among the cores. Input and output are the same rectangle. */
+void dt_iop_for_rows(dt_iop_row_t row, const dt_iop_piece_t *piece, const float *in, float *out,
+                     const dt_iop_roi_t *roi);
+
+/** Most arguments of dt_iop_enqueue_pixels(). */
+#define DT_IOP_MOST_ARGS 12
+/** Enqueues the kernel @p name of data/kernels/<program>.cl for each pixel of @p roi. Its arguments are @p in, @p out, the
+ * rectangle's width and height, and then @p args.
+ * @return FALSE with @p error as dt_opencl_check() sets it */
+gboolean dt_iop_enqueue_pixels(dt_opencl_queue_t *queue, const char *program, const char *name, cl_mem in,
+                               cl_mem out, const dt_iop_roi_t *roi, const dt_opencl_arg_t *args, int n_args,
+                               GError **error);
 
 G_END_DECLS
 

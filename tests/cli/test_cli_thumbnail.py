@@ -180,7 +180,7 @@ class Thumbnail(CliTest):
                     f.write(b"12345")
                 text = self.assert_ok(self.run_cli("--conf", "plugins/ai/thumbnail_cache_limit=7M", "cache", "list")).out
                 self.assertRegex(text, r"(?m)^thumbnail +1 thumbnail +0\.0 MiB  of at most 7M$")
-                self.assertRegex(text, r"(?m)^opencl +1 compiled program +0\.0 MiB$")
+                self.assertRegex(text, r"(?m)^opencl +1 program or verdict +0\.0 MiB$")
                 entries = {e.get("kind"): e for e in map(json.loads, self.assert_ok(
                     self.run_cli("cache", "list", "--json")).out.splitlines())}
                 self.assertEqual((entries["opencl"]["files"], entries["opencl"]["bytes"], entries["opencl"]["path"]),

@@ -76,7 +76,7 @@ static void _check_raw(dt_sensor_t sensor, uint64_t seed)
     for(int k = 0; k < 3; k++) assert_true(fabs(out[4 * i + k] - wanted[k]) < 3e-6);
     assert_true(out[4 * i + 3] == (columns == 4 ? 0.0f : photo.pixels[4 * i + 3]));
   }
-  test_piece_check(&piece, photo.pixels, test_colour_cl, &random);
+  test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
   g_free(out);
   test_piece_clear(&piece);
   test_photo_clear(&photo);
@@ -116,7 +116,7 @@ static void test_no_matrix(void **state)
 static void test_sizes(void **state)
 {
   (void)state;
-  test_colour_sizes("colorin", _standard, 8);
+  test_module_sizes("colorin", _standard, 8);
 }
 
 static void test_extremes(void **state)
@@ -133,5 +133,5 @@ int main(void)
     cmocka_unit_test(test_no_matrix),  cmocka_unit_test(test_sizes),
     cmocka_unit_test(test_extremes),
   };
-  return cmocka_run_group_tests(tests, test_colour_set_up, test_colour_tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }
