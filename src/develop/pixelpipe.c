@@ -45,7 +45,9 @@ dt_dev_pixelpipe_t *dt_dev_pixelpipe_create(dt_dev_input_t *input, const dt_dev_
   pipe->name = g_strdup(opts->name);
   pipe->opts.name = NULL;
   pipe->input = dt_dev_input_ref(input);
-  pipe->cache = dt_dev_cache_create(opts->cache ? opts->cache : _standard_cache(opts->type));
+  const guint64 cache = opts->cache ? opts->cache : _standard_cache(opts->type);
+  pipe->keeps = cache > 0;
+  pipe->cache = dt_dev_cache_create(cache);
   pipe->generation = g_atomic_rc_box_new0(gint);
   pthread_mutex_init(&pipe->lock, NULL);
   return pipe;
@@ -70,7 +72,7 @@ gboolean dt_dev_pixelpipe_set(dt_dev_pixelpipe_t *pipe, const dt_dev_setting_t *
   if(!plan) return FALSE;
   pthread_mutex_lock(&pipe->lock);
   dt_dev_plan_t *before = pipe->plan;
-  dt_dev_plan_set_focus(plan, before);
+  if(pipe->keeps) dt_dev_plan_set_focus(plan, before);
   pipe->plan = plan;
   g_atomic_int_inc(pipe->generation);
   pthread_mutex_unlock(&pipe->lock);
@@ -227,13 +229,12 @@ static int _choose_band(const dt_dev_run_t *run)
   int band = run->plan->height;
   for(;; band = (band + 1) / 2)
   {
-    guint64 largest;
     dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1];
     /* in the middle, where margins are whole */
     const dt_iop_roi_t roi = { 0, (run->plan->height - band) / 2, run->plan->width, band, 1.0 };
     dt_dev_plan_rois(run->plan, &roi, rois);
     const guint64 rows = (guint64)band * (guint64)run->plan->width * 4 * sizeof(float);
-    if(band == 1 || rows + dt_dev_plan_memory(run->plan, rois, 0, &largest) <= run->memory) return band;
+    if(band == 1 || rows + dt_dev_plan_memory(run->plan, rois) <= run->memory) return band;
   }
 }
 

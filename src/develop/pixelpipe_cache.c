@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A short list, the last used first. */
+/* A short list, the last used first. On a large screen only a few pictures fit: those from which the next change can begin
+ * stay, while the others pass by. */
 #include "develop/pixelpipe_cache.h"
 
 #include "common/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct _line_t
 {
@@ -15,7 +17,8 @@ typedef struct _line_t
 struct dt_dev_cache_t
 {
   guint64 limit, bytes;
-  GQueue lines; /* of _line_t * */
+  guint64 preferred[DT_DEV_CACHE_PREFERRED]; /* hashes, or 0 */
+  GQueue lines;                              /* of _line_t * */
 };
 
 dt_dev_buffer_t *dt_dev_buffer_new(const dt_iop_roi_t *roi, int channels, GError **error)
@@ -60,23 +63,47 @@ dt_dev_cache_t *dt_dev_cache_create(guint64 limit)
   return cache;
 }
 
-/* Gives the last lines up until @p bytes are kept. */
-static void _shrink(dt_dev_cache_t *cache, guint64 bytes)
+static gboolean _is_preferred(const dt_dev_cache_t *cache, guint64 hash)
 {
-  while(cache->bytes > bytes)
+  for(int i = 0; i < DT_DEV_CACHE_PREFERRED; i++)
+    if(cache->preferred[i] && cache->preferred[i] == hash) return TRUE;
+  return FALSE;
+}
+
+static void _give_up(dt_dev_cache_t *cache, GList *link)
+{
+  _line_t *line = link->data;
+  g_queue_delete_link(&cache->lines, link);
+  cache->bytes -= dt_dev_buffer_bytes(line->buffer);
+  dt_dev_buffer_unref(line->buffer);
+  g_free(line);
+}
+
+/* Gives the last lines up until @p bytes are kept, the preferred ones only when @p all may go. */
+static void _shrink(dt_dev_cache_t *cache, guint64 bytes, gboolean all)
+{
+  for(GList *link = cache->lines.tail, *before; link && cache->bytes > bytes; link = before)
   {
-    _line_t *line = g_queue_pop_tail(&cache->lines);
-    cache->bytes -= dt_dev_buffer_bytes(line->buffer);
-    dt_dev_buffer_unref(line->buffer);
-    g_free(line);
+    before = link->prev;
+    if(all || !_is_preferred(cache, ((const _line_t *)link->data)->hash)) _give_up(cache, link);
   }
 }
 
 void dt_dev_cache_destroy(dt_dev_cache_t *cache)
 {
   if(!cache) return;
-  _shrink(cache, 0);
+  _shrink(cache, 0, TRUE);
   g_free(cache);
+}
+
+void dt_dev_cache_prefer(dt_dev_cache_t *cache, const guint64 hashes[DT_DEV_CACHE_PREFERRED])
+{
+  memcpy(cache->preferred, hashes, sizeof(cache->preferred));
+}
+
+guint64 dt_dev_cache_bytes(const dt_dev_cache_t *cache)
+{
+  return cache->bytes;
 }
 
 static gboolean _is_same(const dt_iop_roi_t *a, const dt_iop_roi_t *b)
@@ -102,7 +129,9 @@ void dt_dev_cache_keep(dt_dev_cache_t *cache, guint64 hash, dt_dev_buffer_t *buf
 {
   const guint64 bytes = dt_dev_buffer_bytes(buffer);
   if(bytes > cache->limit) return;
-  _shrink(cache, cache->limit - bytes);
+  _shrink(cache, cache->limit - bytes, FALSE);
+  if(_is_preferred(cache, hash)) _shrink(cache, cache->limit - bytes, TRUE);
+  if(cache->bytes > cache->limit - bytes) return;
   _line_t *line = g_new(_line_t, 1);
   *line = (_line_t){ hash, dt_dev_buffer_ref(buffer) };
   g_queue_push_head(&cache->lines, line);

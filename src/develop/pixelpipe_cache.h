@@ -24,12 +24,19 @@ guint64 dt_dev_buffer_bytes(const dt_dev_buffer_t *buffer);
 
 typedef struct dt_dev_cache_t dt_dev_cache_t;
 
+/** What is worth more than the rest at a time. */
+#define DT_DEV_CACHE_PREFERRED 2
+
 /** Keeps at most @p limit bytes; 0: nothing. For one thread at a time. */
 dt_dev_cache_t *dt_dev_cache_create(guint64 limit);
 void dt_dev_cache_destroy(dt_dev_cache_t *cache);
+/** What has one of these hashes is not given up for what has another; 0: none. Instead of those preferred before. */
+void dt_dev_cache_prefer(dt_dev_cache_t *cache, const guint64 hashes[DT_DEV_CACHE_PREFERRED]);
+/** Bytes that are kept. */
+guint64 dt_dev_cache_bytes(const dt_dev_cache_t *cache);
 /** What was kept for this hash and rectangle (transfer full), or NULL. */
 dt_dev_buffer_t *dt_dev_cache_find(dt_dev_cache_t *cache, guint64 hash, const dt_iop_roi_t *roi);
-/** Keeps it, and gives up what was used longest ago. */
+/** Keeps it where there is room, and gives up for it what was used longest ago. */
 void dt_dev_cache_keep(dt_dev_cache_t *cache, guint64 hash, dt_dev_buffer_t *buffer);
 
 #endif

@@ -16,6 +16,7 @@ struct dt_dev_pixelpipe_t
   char *name;
   dt_dev_input_t *input;
   dt_dev_cache_t *cache; ///< of the thread that runs
+  gboolean keeps;        ///< anything in it
   pthread_mutex_t lock;  ///< of the two below
   dt_dev_plan_t *plan;
   gint *generation; ///< counts plans; shared with what may be left behind on a device (g_atomic_rc_box)
@@ -31,6 +32,7 @@ typedef struct dt_dev_run_t
   GCancellable *cancellable;
   dt_opencl_run_t *cl; ///< or NULL
   guint64 memory;
+  int refused; ///< how often in a row the device had too little memory
   dt_dev_run_report_t report;
 } dt_dev_run_t;
 

@@ -190,13 +190,20 @@ static gboolean _is_place_of_scale(const _maker_t *maker, const dt_iop_module_t 
   return strcmp(module->name, early ? "demosaic" : _scale) == 0;
 }
 
+static gboolean _is_for_screen(dt_opencl_pipe_t type)
+{
+  return type != DT_OPENCL_EXPORT && type != DT_OPENCL_THUMBNAIL;
+}
+
 static gboolean _add_all(_maker_t *maker, GError **error)
 {
   maker->to_input = dt_iop_affine_identity;
   for(const dt_iop_module_t *const *module = dt_iop_modules; *module; module++)
   {
     if(_is_wanted(maker, *module) && !_add_user(maker, *module, error)) return FALSE;
-    if(_is_place_of_scale(maker, *module) && !_add_scale(maker, error)) return FALSE;
+    if(!_is_place_of_scale(maker, *module)) continue;
+    if(!_add_scale(maker, error)) return FALSE;
+    if(_is_for_screen(maker->opts->type)) maker->plan->small = maker->plan->n;
   }
   return TRUE;
 }
@@ -236,6 +243,7 @@ dt_dev_plan_t *dt_dev_plan_new(dt_dev_input_t *input, const dt_dev_pixelpipe_opt
 {
   dt_dev_plan_t *plan = g_atomic_rc_box_new0(dt_dev_plan_t);
   plan->input = dt_dev_input_ref(input);
+  plan->focus = plan->small = -1;
   _maker_t maker = { plan, opts, settings, n, 1.0, dt_iop_affine_identity };
   if(_make(&maker, error)) return plan;
   dt_dev_plan_unref(plan);
@@ -246,7 +254,15 @@ void dt_dev_plan_set_focus(dt_dev_plan_t *plan, const dt_dev_plan_t *before)
 {
   int i = 0;
   while(before && i < plan->n && i < before->n && plan->nodes[i].hash == before->nodes[i].hash) i++;
-  plan->focus = before && i < plan->n ? i : -1;
+  if(before && i == plan->n && i == before->n)
+    plan->focus = before->focus;
+  else
+    plan->focus = before && i < plan->n ? i : -1;
+}
+
+gboolean dt_dev_plan_is_worth_keeping(const dt_dev_plan_t *plan, int i)
+{
+  return i > 0 && (i == plan->focus || i == plan->small);
 }
 
 dt_dev_plan_t *dt_dev_plan_ref(dt_dev_plan_t *plan)
@@ -318,30 +334,44 @@ int dt_dev_plan_channels(const dt_dev_plan_t *plan, int i)
   return i == 0 ? dt_dev_input_channels(plan->input) : plan->nodes[i - 1].piece.channels_out;
 }
 
+static guint64 _pixels_of(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *rois)
+{
+  return (guint64)rois[i].width * (guint64)rois[i].height * (guint64)dt_dev_plan_channels(plan, i)
+         * sizeof(float);
+}
+
 /* What node @p i takes besides its input and its output. */
-static guint64 _memory_of(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *rois)
+static guint64 _memory_of(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *rois, gboolean on_device)
 {
   const dt_dev_node_t *node = &plan->nodes[i];
   const dt_iop_roi_t processed = dt_dev_plan_processed(plan, i, &rois[i + 1]);
   const dt_iop_module_t *module = node->piece.module;
-  guint64 bytes = module->memory ? module->memory(&node->piece, &rois[i], &processed) : 0;
+  gsize (*memory)(const dt_iop_piece_t *, const dt_iop_roi_t *, const dt_iop_roi_t *) =
+      on_device ? module->memory_cl : module->memory;
+  guint64 bytes = memory ? memory(&node->piece, &rois[i], &processed) : 0;
   if(node->blend)
     bytes += dt_blend_memory(node->blend, &rois[i + 1])
              + (guint64)processed.width * (guint64)processed.height * 4 * sizeof(float);
   return bytes;
 }
 
-guint64 dt_dev_plan_memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, int first, guint64 *largest)
+static guint64 _memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, gboolean on_device)
 {
-  guint64 most = 0, before = 0;
-  *largest = 0;
-  for(int i = first; i <= plan->n; i++)
-  {
-    const guint64 bytes = (guint64)rois[i].width * (guint64)rois[i].height
-                          * (guint64)dt_dev_plan_channels(plan, i) * sizeof(float);
-    most = MAX(most, before + bytes + (i > first ? _memory_of(plan, i - 1, rois) : 0));
-    *largest = MAX(*largest, bytes);
-    before = bytes;
-  }
+  guint64 most = _pixels_of(plan, 0, rois);
+  for(int i = 0; i < plan->n; i++)
+    most = MAX(most, _pixels_of(plan, i, rois) + _pixels_of(plan, i + 1, rois)
+                         + _memory_of(plan, i, rois, on_device));
   return most;
+}
+
+guint64 dt_dev_plan_memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois)
+{
+  return _memory(plan, rois, FALSE);
+}
+
+guint64 dt_dev_plan_memory_cl(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, guint64 *largest)
+{
+  *largest = 0;
+  for(int i = 0; i <= plan->n; i++) *largest = MAX(*largest, _pixels_of(plan, i, rois));
+  return _memory(plan, rois, TRUE);
 }

@@ -12,6 +12,8 @@
 #define LEAST_SIDE 16
 /* of a device's memory: others use it too */
 #define SHARE_OF_DEVICE 0.7
+/* a device that has too little memory is asked so often in a row, for less and less */
+#define MOST_REFUSALS 4
 
 gboolean dt_dev_check_wanted(const gint *generation, gint mine, GCancellable *cancellable, GError **error)
 {
@@ -36,6 +38,15 @@ static gboolean _take_plan(dt_dev_run_t *run, dt_dev_pixelpipe_t *pipe)
   return run->plan != NULL;
 }
 
+static void _prefer(const dt_dev_run_t *run)
+{
+  guint64 hashes[DT_DEV_CACHE_PREFERRED] = { 0 };
+  int n = 0;
+  for(int i = 1; i < run->plan->n && n < DT_DEV_CACHE_PREFERRED; i++)
+    if(dt_dev_plan_is_worth_keeping(run->plan, i)) hashes[n++] = run->plan->nodes[i - 1].hash;
+  dt_dev_cache_prefer(run->pipe->cache, hashes);
+}
+
 gboolean dt_dev_run_begin(dt_dev_run_t *run, dt_dev_pixelpipe_t *pipe, GCancellable *cancellable,
                           GError **error)
 {
@@ -46,6 +57,7 @@ gboolean dt_dev_run_begin(dt_dev_run_t *run, dt_dev_pixelpipe_t *pipe, GCancella
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "The pipe has no modules yet.");
     return FALSE;
   }
+  _prefer(run);
   if(!pipe->opts.cl) return TRUE;
   run->cl = dt_opencl_run_begin(
       pipe->opts.cl,
@@ -67,7 +79,7 @@ void dt_dev_run_end(dt_dev_run_t *run)
 
 static gboolean _has_device(const dt_dev_run_t *run)
 {
-  return run->cl && dt_opencl_run_device(run->cl) >= 0;
+  return run->cl && run->refused < MOST_REFUSALS && dt_opencl_run_device(run->cl) >= 0;
 }
 
 /* --- one part --- */
@@ -112,13 +124,14 @@ static dt_dev_buffer_t *_process(dt_dev_run_t *run, int i, const dt_iop_roi_t *r
   return out;
 }
 
-/* The end of those modules from @p first on that a device can do one after the other. Where a parameter has just changed
- * the pixels come back in between, so that the next change finds them. */
+/* The end of those modules from @p first on that a device can do one after the other. Where the next change of a parameter
+ * is likely to begin the pixels come back in between. */
 static int _end_on_device(const dt_dev_run_t *run, int first)
 {
   int last = first;
   do last++;
-  while(last < run->plan->n && last != run->plan->focus && run->plan->nodes[last].piece.module->process_cl);
+  while(last < run->plan->n && !dt_dev_plan_is_worth_keeping(run->plan, last)
+        && run->plan->nodes[last].piece.module->process_cl);
   return run->plan->nodes[first].piece.module->process_cl ? last : first;
 }
 
@@ -130,7 +143,10 @@ static dt_dev_buffer_t *_try_device(dt_dev_run_t *run, int first, int last, cons
   const int device = dt_opencl_run_device(run->cl);
   dt_dev_buffer_t *out = dt_dev_run_on_device(run, first, last, rois, in, &why);
   if(out)
+  {
     run->report.device = device;
+    run->refused = 0;
+  }
   else if(g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_CANCELLED)
           || g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_MEMORY))
     g_propagate_error(error, g_steal_pointer(&why));
@@ -198,15 +214,14 @@ static dt_dev_buffer_t *_compute(dt_dev_run_t *run, const dt_iop_roi_t *rois, gb
 
 static gboolean _fits(const dt_dev_run_t *run, const dt_iop_roi_t *rois)
 {
-  guint64 largest;
-  return dt_dev_plan_memory(run->plan, rois, 0, &largest) <= run->memory;
+  return dt_dev_plan_memory(run->plan, rois) <= run->memory;
 }
 
 static gboolean _fits_device(const dt_dev_run_t *run, const dt_iop_roi_t *rois)
 {
   guint64 largest;
   const dt_opencl_device_t *device = dt_opencl_device(run->pipe->opts.cl, dt_opencl_run_device(run->cl));
-  const guint64 all = dt_dev_plan_memory(run->plan, rois, 0, &largest);
+  const guint64 all = dt_dev_plan_memory_cl(run->plan, rois, &largest);
   return (double)all <= (double)device->memory * SHARE_OF_DEVICE && largest <= device->max_alloc;
 }
 
@@ -249,7 +264,7 @@ static void _copy(const dt_dev_buffer_t *from, float *pixels, gsize stride)
     memcpy(pixels + (gsize)y * stride, from->data + (gsize)y * n, n * sizeof(float));
 }
 
-/* A part that fits here. When it turns out that it does not fit on the device: FALSE with DT_AI_ERROR_MEMORY. */
+/* A part that fits here. @return FALSE with DT_AI_ERROR_MEMORY: it turns out that it does not */
 static gboolean _run_whole(dt_dev_run_t *run, const dt_iop_roi_t *rois, gboolean use_device, float *pixels,
                            gsize stride, GError **error)
 {
@@ -261,16 +276,26 @@ static gboolean _run_whole(dt_dev_run_t *run, const dt_iop_roi_t *rois, gboolean
   return TRUE;
 }
 
+/* Memory was short after all. A device that has too little of it even for small parts is left alone by this run. */
+static void _note_shortage(dt_dev_run_t *run, const dt_iop_roi_t *roi, gboolean device, gboolean can_halve,
+                           const char *why)
+{
+  dt_log(DT_LOG_OPENCL | DT_LOG_TILING, "[pipe] %d × %d pixels: %s", roi->width, roi->height, why);
+  if(!device) return;
+  run->refused = can_halve ? run->refused + 1 : MOST_REFUSALS;
+  if(run->refused == MOST_REFUSALS) dt_opencl_run_fall_back(run->cl, why);
+}
+
 gboolean dt_dev_run_part(dt_dev_run_t *run, const dt_iop_roi_t *roi, float *pixels, gsize stride,
                          GError **error)
 {
   dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1], halves[2];
   dt_dev_plan_rois(run->plan, roi, rois);
-  const gboolean can_halve = _halve(roi, halves);
+  const gboolean can_halve = _halve(roi, halves), fits = _fits(run, rois);
   const gboolean device = _has_device(run), fits_device = device && _fits_device(run, rois);
-  if(can_halve && (!_fits(run, rois) || (device && !fits_device)))
+  if(can_halve && (!fits || (device && !fits_device)))
     return _run_halves(run, roi, halves, pixels, stride, error);
-  if(!_fits(run, rois))
+  if(!fits)
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
                 "Even %d × %d pixels do not fit into the memory of %.1f MiB. Allow more.", roi->width,
@@ -279,13 +304,13 @@ gboolean dt_dev_run_part(dt_dev_run_t *run, const dt_iop_roi_t *roi, float *pixe
   }
   GError *why = NULL;
   if(_run_whole(run, rois, fits_device, pixels, stride, &why)) return TRUE;
-  if(!fits_device || !g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_MEMORY))
+  if(!g_error_matches(why, DT_AI_ERROR, DT_AI_ERROR_MEMORY) || !(fits_device || can_halve))
   {
     g_propagate_error(error, why);
     return FALSE;
   }
-  dt_log(DT_LOG_OPENCL | DT_LOG_TILING, "[pipe] %d × %d pixels: %s", roi->width, roi->height, why->message);
+  _note_shortage(run, roi, fits_device, can_halve, why->message);
   g_error_free(why);
-  return can_halve ? _run_halves(run, roi, halves, pixels, stride, error)
-                   : _run_whole(run, rois, FALSE, pixels, stride, error);
+  return fits_device && !_has_device(run) ? dt_dev_run_part(run, roi, pixels, stride, error)
+                                          : _run_halves(run, roi, halves, pixels, stride, error);
 }

@@ -480,12 +480,20 @@ static void _divide(const dt_iop_roi_t *roi, int *columns, int *bands)
 
 static gsize _memory(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 {
+  (void)in;
   int columns, bands;
   _strip_t strip = { .d = piece->data };
   _divide(out, &columns, &bands);
   const gsize at_once = MIN((gsize)(columns * bands), g_get_num_processors());
-  const gsize device = (gsize)in->width * (gsize)in->height * 3 * 4 * sizeof(float);
-  return MAX(at_once * _strip_bytes(&strip, MIN(out->width, STRIP)), device);
+  return at_once * _strip_bytes(&strip, MIN(out->width, STRIP));
+}
+
+/** Three pictures. */
+static gsize _memory_cl(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
+{
+  (void)piece;
+  (void)out;
+  return (gsize)in->width * (gsize)in->height * 3 * 4 * sizeof(float);
 }
 
 static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_iop_roi_t *roi_in, float *out,
@@ -636,6 +644,7 @@ const dt_iop_module_t dt_iop_denoiseprofile = {
   .commit = _commit,
   .need = _need,
   .memory = _memory,
+  .memory_cl = _memory_cl,
   .process = _process,
   .process_cl = _process_cl,
 };

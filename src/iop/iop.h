@@ -137,8 +137,10 @@ struct dt_iop_module_t
   void (*need)(const dt_iop_piece_t *piece, const dt_iop_roi_t *out, dt_iop_roi_t *in);
   /** Where a place of the output comes from in the input. NULL: from the same place. */
   void (*origin)(const dt_iop_piece_t *piece, dt_iop_affine_t *to_input);
-  /** Bytes that processing takes besides input and output, on the CPU and on a device. NULL: none. */
+  /** Bytes that process() takes besides input and output. NULL: none. */
   gsize (*memory)(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out);
+  /** Bytes that process_cl() takes of the device besides input and output. NULL: none. */
+  gsize (*memory_cl)(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out);
 
   /** Rows are shared among the cores. @p in and @p out do not overlap.
    * @return FALSE with @p error: DT_AI_ERROR_MEMORY */

@@ -139,7 +139,7 @@ static void _origin(const dt_iop_piece_t *piece, dt_iop_affine_t *to_input)
                                  (double)piece->in_height / d->height, 0 };
 }
 
-/* Rows of the input at the output's width, and on a device the weights. */
+/* Pixels of the input's rows at the output's width. */
 static gsize _between(const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 {
   return (gsize)in->height * (gsize)out->width;
@@ -147,9 +147,15 @@ static gsize _between(const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 
 static gsize _memory(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 {
+  (void)piece;
+  return 4 * sizeof(float) * _between(in, out);
+}
+
+/* And the weights. */
+static gsize _memory_cl(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
+{
   const _data_t *d = piece->data;
-  return 4 * sizeof(float) * _between(in, out)
-         + sizeof(float) * (gsize)out->width * ((gsize)d->across.taps + 1)
+  return _memory(piece, in, out) + sizeof(float) * (gsize)out->width * ((gsize)d->across.taps + 1)
          + sizeof(float) * (gsize)out->height * ((gsize)d->down.taps + 1);
 }
 
@@ -277,6 +283,7 @@ const dt_iop_module_t dt_iop_scale = {
   .need = _need,
   .origin = _origin,
   .memory = _memory,
+  .memory_cl = _memory_cl,
   .process = _process,
   .process_cl = _process_cl,
 };

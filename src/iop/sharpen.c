@@ -91,12 +91,18 @@ static void _need(const dt_iop_piece_t *piece, const dt_iop_roi_t *out, dt_iop_r
   dt_iop_roi_grow(out, ((const _data_t *)piece->data)->reach, in);
 }
 
-/** A plane of lightness; a device takes a second one. */
+/** A plane of lightness. */
 static gsize _memory(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 {
   (void)piece;
   (void)out;
-  return (gsize)in->width * (gsize)in->height * 2 * sizeof(float);
+  return (gsize)in->width * (gsize)in->height * sizeof(float);
+}
+
+/** And one that is blurred downwards. */
+static gsize _memory_cl(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
+{
+  return 2 * _memory(piece, in, out);
 }
 
 /* --- the CPU --- */
@@ -275,6 +281,7 @@ const dt_iop_module_t dt_iop_sharpen = {
   .commit = _commit,
   .need = _need,
   .memory = _memory,
+  .memory_cl = _memory_cl,
   .process = _process,
   .process_cl = _process_cl,
 };
