@@ -210,6 +210,7 @@ static dt_opencl_device_t *_examine(const _search_t *search, const _platform_t *
   _read_numbers(&query, device, &facts);
   device->pci = dt_opencl_query_pci(&query, facts.extensions);
   device->uuid = dt_opencl_query_uuid(&query, facts.extensions);
+  device->rounds = dt_opencl_query_rounding(&query);
   if(query.failure || platform->failure)
     device->rejected = g_strdup(query.failure ? query.failure : platform->failure);
   else

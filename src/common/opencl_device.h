@@ -39,6 +39,7 @@ typedef struct dt_opencl_device_t
   guint compute_units;
   gsize work_group; ///< most work items in one group
   gboolean unified; ///< shares the machine's memory
+  gboolean rounds;  ///< can round quotients and square roots of single precision correctly
 } dt_opencl_device_t;
 
 /** Bytes of memory that a device must have: less does not hold what one step of a pipe on a tile needs. */

@@ -6,6 +6,7 @@
 #include "common/ai_manifest.h"
 #include "common/checksum.h"
 #include "common/errors.h"
+#include "develop/blend.h"
 
 #include <string.h>
 
@@ -239,6 +240,7 @@ const GArray *dt_history_blend(const dt_history_t *history, const dt_iop_module_
 gboolean dt_history_is_enabled(const dt_history_t *history, const dt_iop_module_t *module)
 {
   const dt_history_item_t *item = _find_usable(history, module);
+  if(module->flags & DT_IOP_ALWAYS) return TRUE;
   return item ? item->enabled : (module->flags & DT_IOP_ON) != 0;
 }
 
@@ -319,25 +321,38 @@ guint64 dt_history_hash(const dt_history_t *history, const dt_iop_module_t *last
 
 /* --- what is not understood --- */
 
-static gboolean _check_value(const dt_iop_module_t *module, const char *name, const char *text,
-                             GError **error)
+/* Whether @p text is a value of a parameter of that table. */
+static gboolean _check_text(const dt_iop_module_t *table, const dt_iop_param_t *param, const char *text,
+                            GError **error)
 {
-  const dt_iop_param_t *param = dt_iop_find_param(module, name);
-  if(!param)
-  {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s has no parameter \"%s\".", module->name, name);
-    return FALSE;
-  }
-  void *params = dt_iop_standard_params(module);
-  const gboolean fine = dt_iop_set_param(module, param, params, text, error);
+  void *params = dt_iop_standard_params(table);
+  const gboolean fine = dt_iop_set_param(table, param, params, text, error);
   g_free(params);
   return fine;
 }
 
-static gboolean _check_blend(const dt_iop_module_t *module, GError **error)
+static gboolean _check_value(const dt_iop_module_t *module, const char *name, const char *text,
+                             GError **error)
 {
-  if(!(module->flags & DT_IOP_NO_BLEND)) return TRUE;
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s cannot be blended or masked.", module->name);
+  const dt_iop_param_t *param = dt_iop_find_param(module, name);
+  if(param) return _check_text(module, param, text, error);
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s has no parameter \"%s\".", module->name, name);
+  return FALSE;
+}
+
+/* "mask" names a file, which is looked at when a pipe needs it. */
+static gboolean _check_blend(const dt_iop_module_t *module, const char *name, const char *text,
+                             GError **error)
+{
+  const gboolean is_file = strcmp(name, "mask") == 0;
+  const dt_iop_param_t *param = dt_blend_find_param(module, is_file ? "opacity" : name, error);
+  return param && (is_file || _check_text(&dt_blend_table, param, text, error));
+}
+
+static gboolean _check_switch(const dt_iop_module_t *module, gboolean on, GError **error)
+{
+  if(on || !(module->flags & DT_IOP_ALWAYS)) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s cannot be switched off.", module->name);
   return FALSE;
 }
 
@@ -374,6 +389,19 @@ static gboolean _check_version(const dt_iop_module_t *module, const dt_history_i
   return FALSE;
 }
 
+static void _check_values(const dt_iop_module_t *module, const GArray *values,
+                          gboolean (*check)(const dt_iop_module_t *module, const char *name, const char *text,
+                                            GError **error),
+                          const char *where, GPtrArray *remarks)
+{
+  for(guint i = 0; i < values->len; i++)
+  {
+    GError *error = NULL;
+    check(module, _value(values, i)->name, _value(values, i)->text, &error);
+    _remark(remarks, where, &error);
+  }
+}
+
 static void _check_item(const dt_history_t *history, guint i, GPtrArray *remarks)
 {
   const dt_history_item_t *item = _item(history, i);
@@ -382,12 +410,9 @@ static void _check_item(const dt_history_t *history, guint i, GPtrArray *remarks
   char *where = g_strdup_printf("history item %u (%s)", i + 1, item->module);
   if(_check_module(history, item->module, &module, &error) && _check_version(module, item, &error))
   {
-    for(guint k = 0; k < item->params->len; k++)
-    {
-      _check_value(module, _value(item->params, k)->name, _value(item->params, k)->text, &error);
-      _remark(remarks, where, &error);
-    }
-    if(item->blend->len) _check_blend(module, &error);
+    _check_values(module, item->params, _check_value, where, remarks);
+    _check_values(module, item->blend, _check_blend, where, remarks);
+    _check_switch(module, item->enabled, &error);
   }
   _remark(remarks, where, &error);
   g_free(where);
@@ -515,9 +540,9 @@ static gboolean _parse_setting(const char *setting, _setting_t *s, GError **erro
 static gboolean _check_setting(const dt_history_t *history, const _setting_t *s, GError **error)
 {
   const dt_iop_module_t *module;
-  return _check_module(history, s->module, &module, error)
-         && (!s->name
-             || (s->blend ? _check_blend(module, error) : _check_value(module, s->name, s->text, error)));
+  if(!_check_module(history, s->module, &module, error)) return FALSE;
+  if(!s->name) return _check_switch(module, s->on, error);
+  return (s->blend ? _check_blend : _check_value)(module, s->name, s->text, error);
 }
 
 static void _fill_standard(const dt_history_t *history, dt_history_item_t *item)

@@ -8,8 +8,8 @@
  *
  * Values are kept as text. What this program does not understand (unknown modules and parameters, values out of range,
  * items of a newer version) stays in the history and goes into the sidecar again, but is not used: such a parameter has
- * its standard value, such an item is passed over for the one of its module before it. dt_history_check() says so in
- * words.
+ * its standard value, such an item is passed over for the one of its module before it. Nor is the switch of a module that
+ * is always on. dt_history_check() says so in words.
  *
  * A history is used from one thread at a time; copies are independent.
  */

@@ -15,20 +15,36 @@
 
 dt_dev_mask_t *dt_dev_mask_new(float *plane, int width, int height)
 {
-  dt_dev_mask_t *mask = g_atomic_rc_box_new(dt_dev_mask_t);
-  *mask = (dt_dev_mask_t){ plane, width, height,
+  dt_dev_mask_t *mask = g_new(dt_dev_mask_t, 1);
+  *mask = (dt_dev_mask_t){ 1, plane, width, height,
                            dt_checksum64(plane, (size_t)width * (size_t)height * sizeof(float)) };
   return mask;
 }
 
-static void _clear_mask(gpointer data)
+dt_dev_mask_t *dt_dev_mask_ref(dt_dev_mask_t *mask)
 {
-  g_free(((dt_dev_mask_t *)data)->plane);
+  g_atomic_int_inc(&mask->references);
+  return mask;
 }
 
 void dt_dev_mask_unref(dt_dev_mask_t *mask)
 {
-  if(mask) g_atomic_rc_box_release_full(mask, _clear_mask);
+  if(!mask || !g_atomic_int_dec_and_test(&mask->references)) return;
+  g_free(mask->plane);
+  g_free(mask);
+}
+
+/* --- how often the parameters have changed --- */
+
+dt_dev_changes_t *dt_dev_changes_ref(dt_dev_changes_t *changes)
+{
+  g_atomic_int_inc(&changes->references);
+  return changes;
+}
+
+void dt_dev_changes_unref(dt_dev_changes_t *changes)
+{
+  if(changes && g_atomic_int_dec_and_test(&changes->references)) g_free(changes);
 }
 
 /* --- life --- */
@@ -48,7 +64,8 @@ dt_dev_pixelpipe_t *dt_dev_pixelpipe_create(dt_dev_input_t *input, const dt_dev_
   const guint64 cache = opts->cache ? opts->cache : _standard_cache(opts->type);
   pipe->keeps = cache > 0;
   pipe->cache = dt_dev_cache_create(cache);
-  pipe->generation = g_atomic_rc_box_new0(gint);
+  pipe->changes = g_new0(dt_dev_changes_t, 1);
+  pipe->changes->references = 1;
   pthread_mutex_init(&pipe->lock, NULL);
   return pipe;
 }
@@ -59,7 +76,7 @@ void dt_dev_pixelpipe_destroy(dt_dev_pixelpipe_t *pipe)
   dt_dev_plan_unref(pipe->plan);
   dt_dev_cache_destroy(pipe->cache);
   dt_dev_input_unref(pipe->input);
-  g_atomic_rc_box_release(pipe->generation);
+  dt_dev_changes_unref(pipe->changes);
   pthread_mutex_destroy(&pipe->lock);
   g_free(pipe->name);
   g_free(pipe);
@@ -74,7 +91,7 @@ gboolean dt_dev_pixelpipe_set(dt_dev_pixelpipe_t *pipe, const dt_dev_setting_t *
   dt_dev_plan_t *before = pipe->plan;
   if(pipe->keeps) dt_dev_plan_set_focus(plan, before);
   pipe->plan = plan;
-  g_atomic_int_inc(pipe->generation);
+  g_atomic_int_inc(&pipe->changes->n);
   pthread_mutex_unlock(&pipe->lock);
   dt_dev_plan_unref(before);
   return TRUE;
@@ -96,7 +113,8 @@ static void _clear_ready(gpointer data)
   dt_dev_mask_unref(ready->setting.mask);
 }
 
-/* "mask" names a picture file; everything else is a parameter. */
+/* "mask" names a picture file; everything else is a parameter, and not used when it is none, or none of its values: the
+ * history says so. */
 static gboolean _read_blend_value(_ready_t *ready, const dt_history_value_t *value, GError **error)
 {
   if(strcmp(value->name, "mask") == 0)
@@ -107,11 +125,9 @@ static gboolean _read_blend_value(_ready_t *ready, const dt_history_value_t *val
     ready->setting.mask = plane ? dt_dev_mask_new(plane, width, height) : NULL;
     return plane != NULL;
   }
-  const dt_iop_param_t *param = dt_iop_find_param(&dt_blend_table, value->name);
-  if(param) return dt_iop_set_param(&dt_blend_table, param, ready->blend, value->text, error);
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "There is no blending parameter \"%s\" (of %s).",
-              value->name, ready->setting.module->name);
-  return FALSE;
+  const dt_iop_param_t *param = dt_blend_find_param(ready->setting.module, value->name, NULL);
+  if(param) dt_iop_set_param(&dt_blend_table, param, ready->blend, value->text, NULL);
+  return TRUE;
 }
 
 static gboolean _read_item(const dt_history_t *history, const dt_iop_module_t *module, _ready_t *ready,

@@ -22,10 +22,10 @@
 
 typedef struct dt_dev_pixelpipe_t dt_dev_pixelpipe_t;
 
-/** An object mask: strengths from 0 to 1 of the upright photograph, at any size. Counted by references
- * (g_atomic_rc_box). */
+/** An object mask: strengths from 0 to 1 of the upright photograph, at any size. Counted by references. */
 typedef struct dt_dev_mask_t
 {
+  gint references;
   float *plane;
   int width, height;
   guint64 hash; ///< of the plane
@@ -33,6 +33,7 @@ typedef struct dt_dev_mask_t
 
 /** @param plane  transfer full: g_free() */
 dt_dev_mask_t *dt_dev_mask_new(float *plane, int width, int height);
+dt_dev_mask_t *dt_dev_mask_ref(dt_dev_mask_t *mask);
 /** NULL is fine. */
 void dt_dev_mask_unref(dt_dev_mask_t *mask);
 
@@ -93,7 +94,8 @@ typedef struct dt_dev_run_report_t
 } dt_dev_run_report_t;
 
 /** Computes a rectangle of the result.
- * @param roi     inside the result; its scale is ignored. NULL: all of it
+ * @param roi     inside the result; its scale is ignored. NULL: all of it, when nobody sets the pipe meanwhile: the
+ *                result may then have another size
  * @param pixels  receives width x height x 4 floats
  * @param report  NULL, or receives what was done
  * @return FALSE with DT_AI_ERROR_CANCELLED (by @p cancellable, by dt_dev_pixelpipe_set(), or a newer run of its kind),

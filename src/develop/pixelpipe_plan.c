@@ -103,6 +103,18 @@ static gboolean _commit(dt_iop_piece_t *piece, const void *params, GError **erro
   return FALSE;
 }
 
+/* Half of a white balance leaves the sensor full at half the way. Where a mask is not the same everywhere there is no such
+ * level; that of the whole module is as good as any. */
+static void _mix_saturation(dt_dev_node_t *node)
+{
+  dt_iop_piece_t *piece = &node->piece;
+  float strength;
+  if(!dt_blend_is_even(node->blend, &strength)) return;
+  for(int c = 0; c < 4; c++)
+    piece->saturation_out[c] =
+        piece->saturation_in[c] + (piece->saturation_out[c] - piece->saturation_in[c]) * strength;
+}
+
 /* The mask, when it would change anything. */
 static gboolean _commit_blend(const _maker_t *maker, dt_dev_node_t *node, const _wish_t *wish, GError **error)
 {
@@ -113,7 +125,8 @@ static gboolean _commit_blend(const _maker_t *maker, dt_dev_node_t *node, const 
   const dt_blend_object_t *masked = wish->mask ? &object : NULL;
   if(!wish->blend || !node->piece.enabled || dt_blend_is_neutral(wish->blend, masked)) return TRUE;
   node->blend = dt_blend_new(&node->piece, wish->blend, masked, error);
-  if(node->blend && wish->mask) node->mask = g_atomic_rc_box_acquire(wish->mask);
+  if(node->blend && wish->mask) node->mask = dt_dev_mask_ref(wish->mask);
+  if(node->blend) _mix_saturation(node);
   return node->blend != NULL;
 }
 
@@ -241,7 +254,8 @@ static gboolean _make(_maker_t *maker, GError **error)
 dt_dev_plan_t *dt_dev_plan_new(dt_dev_input_t *input, const dt_dev_pixelpipe_opts_t *opts,
                                const dt_dev_setting_t *settings, int n, GError **error)
 {
-  dt_dev_plan_t *plan = g_atomic_rc_box_new0(dt_dev_plan_t);
+  dt_dev_plan_t *plan = g_new0(dt_dev_plan_t, 1);
+  plan->references = 1;
   plan->input = dt_dev_input_ref(input);
   plan->focus = plan->small = -1;
   _maker_t maker = { plan, opts, settings, n, 1.0, dt_iop_affine_identity };
@@ -267,19 +281,16 @@ gboolean dt_dev_plan_is_worth_keeping(const dt_dev_plan_t *plan, int i)
 
 dt_dev_plan_t *dt_dev_plan_ref(dt_dev_plan_t *plan)
 {
-  return g_atomic_rc_box_acquire(plan);
-}
-
-static void _clear(gpointer data)
-{
-  dt_dev_plan_t *plan = data;
-  _drop_nodes(plan);
-  dt_dev_input_unref(plan->input);
+  g_atomic_int_inc(&plan->references);
+  return plan;
 }
 
 void dt_dev_plan_unref(dt_dev_plan_t *plan)
 {
-  if(plan) g_atomic_rc_box_release_full(plan, _clear);
+  if(!plan || !g_atomic_int_dec_and_test(&plan->references)) return;
+  _drop_nodes(plan);
+  dt_dev_input_unref(plan->input);
+  g_free(plan);
 }
 
 /* --- rectangles --- */
@@ -351,7 +362,8 @@ static guint64 _memory_of(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *
   guint64 bytes = memory ? memory(&node->piece, &rois[i], &processed) : 0;
   if(node->blend)
     bytes += dt_blend_memory(node->blend, &rois[i + 1])
-             + (guint64)processed.width * (guint64)processed.height * 4 * sizeof(float);
+             + (guint64)processed.width * (guint64)processed.height * (guint64)node->piece.channels_out
+                   * sizeof(float);
   return bytes;
 }
 

@@ -20,6 +20,7 @@ typedef struct dt_dev_node_t
 
 typedef struct dt_dev_plan_t
 {
+  gint references;
   dt_dev_input_t *input;
   int n;
   dt_dev_node_t nodes[DT_DEV_MAX_NODES];

@@ -15,9 +15,10 @@
 /* a device that has too little memory is asked so often in a row, for less and less */
 #define MOST_REFUSALS 4
 
-gboolean dt_dev_check_wanted(const gint *generation, gint mine, GCancellable *cancellable, GError **error)
+gboolean dt_dev_check_wanted(const dt_dev_changes_t *changes, gint mine, GCancellable *cancellable,
+                             GError **error)
 {
-  if(g_atomic_int_get(generation) != mine)
+  if(g_atomic_int_get(&changes->n) != mine)
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "The parameters have changed.");
   else if(g_cancellable_is_cancelled(cancellable))
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED, "Cancelled.");
@@ -32,8 +33,8 @@ static gboolean _take_plan(dt_dev_run_t *run, dt_dev_pixelpipe_t *pipe)
 {
   pthread_mutex_lock(&pipe->lock);
   run->plan = pipe->plan ? dt_dev_plan_ref(pipe->plan) : NULL;
-  run->generation = g_atomic_rc_box_acquire(pipe->generation);
-  run->mine = g_atomic_int_get(pipe->generation);
+  run->changes = dt_dev_changes_ref(pipe->changes);
+  run->mine = g_atomic_int_get(&pipe->changes->n);
   pthread_mutex_unlock(&pipe->lock);
   return run->plan != NULL;
 }
@@ -70,11 +71,13 @@ void dt_dev_run_end(dt_dev_run_t *run)
 {
   if(run->cl) dt_opencl_run_set_tiles(run->cl, MAX(1, run->report.tiles));
   dt_opencl_run_end(run->cl);
+  dt_dev_buffer_unref(run->spare);
   dt_dev_plan_unref(run->plan);
-  if(run->generation) g_atomic_rc_box_release(run->generation);
+  dt_dev_changes_unref(run->changes);
   run->cl = NULL;
+  run->spare = NULL;
   run->plan = NULL;
-  run->generation = NULL;
+  run->changes = NULL;
 }
 
 static gboolean _has_device(const dt_dev_run_t *run)
@@ -84,27 +87,46 @@ static gboolean _has_device(const dt_dev_run_t *run)
 
 /* --- one part --- */
 
+/* For what node @p i gives, or for what its module does when that is not all of it. */
+static dt_dev_buffer_t *_new_buffer(dt_dev_run_t *run, int i, gboolean is_all, const dt_iop_roi_t *roi,
+                                    GError **error)
+{
+  const int channels = run->plan->nodes[i].piece.channels_out;
+  if(run->result && is_all && i == run->plan->n - 1) return dt_dev_buffer_ref(run->result);
+  dt_dev_buffer_t *used = dt_dev_buffer_reuse(g_steal_pointer(&run->spare), roi, channels);
+  return used ? used : dt_dev_buffer_new(roi, channels, error);
+}
+
+/* It is not needed any more, except by the cache. */
+static void _drop(dt_dev_run_t *run, dt_dev_buffer_t *buffer)
+{
+  dt_dev_buffer_unref(run->spare);
+  run->spare = buffer;
+}
+
 /* The module's own, for all that its mask needs. */
-static dt_dev_buffer_t *_process_module(const dt_dev_node_t *node, const dt_dev_buffer_t *in,
+static dt_dev_buffer_t *_process_module(dt_dev_run_t *run, int i, const dt_dev_buffer_t *in,
                                         const dt_iop_roi_t *roi, GError **error)
 {
-  dt_dev_buffer_t *out = dt_dev_buffer_new(roi, node->piece.channels_out, error);
+  const dt_dev_node_t *node = &run->plan->nodes[i];
+  dt_dev_buffer_t *out = _new_buffer(run, i, !node->blend, roi, error);
   if(out && !node->piece.module->process(&node->piece, in->data, &in->roi, out->data, roi, error))
     g_clear_pointer(&out, dt_dev_buffer_unref);
   return out;
 }
 
 /* Takes @p processed over. */
-static dt_dev_buffer_t *_blend(const dt_dev_node_t *node, const dt_dev_buffer_t *in,
+static dt_dev_buffer_t *_blend(dt_dev_run_t *run, int i, const dt_dev_buffer_t *in,
                                dt_dev_buffer_t *processed, const dt_iop_roi_t *roi, GError **error)
 {
+  const dt_dev_node_t *node = &run->plan->nodes[i];
   if(!processed || !node->blend) return processed;
-  dt_dev_buffer_t *out = dt_dev_buffer_new(roi, processed->channels, error);
+  dt_dev_buffer_t *out = _new_buffer(run, i, TRUE, roi, error);
   if(out
      && !dt_blend_process(node->blend, in->data, &in->roi, processed->data, &processed->roi, out->data, roi,
                           error))
     g_clear_pointer(&out, dt_dev_buffer_unref);
-  dt_dev_buffer_unref(processed);
+  _drop(run, processed);
   return out;
 }
 
@@ -112,15 +134,15 @@ static dt_dev_buffer_t *_blend(const dt_dev_node_t *node, const dt_dev_buffer_t 
 static dt_dev_buffer_t *_process(dt_dev_run_t *run, int i, const dt_iop_roi_t *rois,
                                  const dt_dev_buffer_t *in, GError **error)
 {
-  const dt_dev_node_t *node = &run->plan->nodes[i];
-  if(!dt_dev_check_wanted(run->generation, run->mine, run->cancellable, error)) return NULL;
+  if(!dt_dev_check_wanted(run->changes, run->mine, run->cancellable, error)) return NULL;
   const gint64 begun = g_get_monotonic_time();
   const dt_iop_roi_t processed = dt_dev_plan_processed(run->plan, i, &rois[i + 1]);
-  dt_dev_buffer_t *out = _blend(node, in, _process_module(node, in, &processed, error), &rois[i + 1], error);
+  dt_dev_buffer_t *out =
+      _blend(run, i, in, _process_module(run, i, in, &processed, error), &rois[i + 1], error);
   const double seconds = (double)(g_get_monotonic_time() - begun) / G_USEC_PER_SEC;
   run->report.module_seconds += seconds;
-  dt_log(DT_LOG_PIPE | DT_LOG_PERF, "[pipe] %s on the CPU: %d × %d in %.3f s", node->piece.module->name,
-         rois[i + 1].width, rois[i + 1].height, seconds);
+  dt_log(DT_LOG_PIPE | DT_LOG_PERF, "[pipe] %s on the CPU: %d × %d in %.3f s",
+         run->plan->nodes[i].piece.module->name, rois[i + 1].width, rois[i + 1].height, seconds);
   return out;
 }
 
@@ -141,6 +163,7 @@ static dt_dev_buffer_t *_try_device(dt_dev_run_t *run, int first, int last, cons
 {
   GError *why = NULL;
   const int device = dt_opencl_run_device(run->cl);
+  g_clear_pointer(&run->spare, dt_dev_buffer_unref);
   dt_dev_buffer_t *out = dt_dev_run_on_device(run, first, last, rois, in, &why);
   if(out)
   {
@@ -203,7 +226,7 @@ static dt_dev_buffer_t *_compute(dt_dev_run_t *run, const dt_iop_roi_t *rois, gb
   while(pixels && i < run->plan->n)
   {
     dt_dev_buffer_t *next = _advance(run, &i, rois, pixels, use_device, error);
-    dt_dev_buffer_unref(pixels);
+    _drop(run, pixels);
     pixels = next;
     if(pixels) dt_dev_cache_keep(run->pipe->cache, run->plan->nodes[i - 1].hash, pixels);
   }
@@ -260,7 +283,7 @@ static gboolean _run_halves(dt_dev_run_t *run, const dt_iop_roi_t *roi, const dt
 static void _copy(const dt_dev_buffer_t *from, float *pixels, gsize stride)
 {
   const gsize n = (gsize)from->roi.width * 4;
-  for(int y = 0; y < from->roi.height; y++)
+  for(int y = 0; y < from->roi.height && from->data != pixels; y++)
     memcpy(pixels + (gsize)y * stride, from->data + (gsize)y * n, n * sizeof(float));
 }
 
@@ -268,12 +291,18 @@ static void _copy(const dt_dev_buffer_t *from, float *pixels, gsize stride)
 static gboolean _run_whole(dt_dev_run_t *run, const dt_iop_roi_t *rois, gboolean use_device, float *pixels,
                            gsize stride, GError **error)
 {
+  const dt_iop_roi_t *roi = &rois[run->plan->n];
+  if(!run->pipe->keeps && stride == (gsize)roi->width * 4)
+    run->result = dt_dev_buffer_new_over(roi, 4, pixels);
   dt_dev_buffer_t *result = _compute(run, rois, use_device, error);
-  if(!result) return FALSE;
-  run->report.tiles++;
-  _copy(result, pixels, stride);
-  dt_dev_buffer_unref(result);
-  return TRUE;
+  if(result)
+  {
+    run->report.tiles++;
+    _copy(result, pixels, stride);
+    _drop(run, result);
+  }
+  g_clear_pointer(&run->result, dt_dev_buffer_unref);
+  return result != NULL;
 }
 
 /* Memory was short after all. A device that has too little of it even for small parts is left alone by this run. */

@@ -107,7 +107,7 @@ static gsize _memory_cl(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, con
 
 /* --- the CPU --- */
 
-DT_FOR_WIDE_VECTORS static void _find_lightness(const float *restrict in, float *restrict lightness, int n)
+DT_WIDE_VECTORS static void _find_lightness(const float *restrict in, float *restrict lightness, int n)
 {
   for(int i = 0; i < n; i++)
   {
@@ -118,20 +118,19 @@ DT_FOR_WIDE_VECTORS static void _find_lightness(const float *restrict in, float 
   }
 }
 
-DT_FOR_WIDE_VECTORS static void _begin_sum(const float *restrict in, float tap, float *restrict sum, int n)
+DT_WIDE_VECTORS static void _begin_sum(const float *restrict in, float tap, float *restrict sum, int n)
 {
   for(int i = 0; i < n; i++) sum[i] = tap * in[i];
 }
 
-DT_FOR_WIDE_VECTORS static void _add_pair(const float *a, const float *b, float tap, float *restrict sum,
-                                          int n)
+DT_WIDE_VECTORS static void _add_pair(const float *a, const float *b, float tap, float *restrict sum, int n)
 {
   for(int i = 0; i < n; i++) sum[i] += tap * (a[i] + b[i]);
 }
 
-DT_FOR_WIDE_VECTORS static void _apply(const float *restrict in, const float *restrict lightness,
-                                       const float *restrict blurred, const _data_t *d, float *restrict out,
-                                       int n)
+DT_WIDE_VECTORS static void _apply(const float *restrict in, const float *restrict lightness,
+                                   const float *restrict blurred, const _data_t *d, float *restrict out,
+                                   int n)
 {
   const float amount = d->amount, threshold = d->threshold;
   for(int i = 0; i < n; i++)
@@ -225,8 +224,7 @@ static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_
 static gboolean _enqueue(dt_opencl_queue_t *queue, const char *name, const dt_opencl_arg_t *args, int n,
                          const dt_iop_roi_t *roi, GError **error)
 {
-  cl_kernel kernel = dt_opencl_kernel(queue, "sharpen", name, error);
-  return kernel && dt_opencl_enqueue(queue, kernel, args, n, (gsize)roi->width, (gsize)roi->height, error);
+  return dt_opencl_launch(queue, "sharpen", name, args, n, roi->width, roi->height, error);
 }
 
 static gboolean _apply_cl(const _data_t *d, dt_opencl_queue_t *queue, const cl_mem buffers[5],

@@ -134,11 +134,11 @@ class Outputs(RawTest):
         self.assertLess(sizes[1], sizes[0])
 
     def test_developed_colours(self):
-        """The camera of these raws sees sRGB's primaries: a white wall is white, and red is red."""
-        neutral = (0.5, 1.0, 0.7)
-        for light, expected in (((0.4, 0.4, 0.4), (0.4, 0.4, 0.4)), ((0.6, 0.1, 0.1), (0.4137, 0.1346, 0.1082))):
+        """The camera of these raws sees sRGB's primaries: a white wall is white in any light, and red is red in D65."""
+        for light, neutral, expected in (((0.4, 0.4, 0.4), (0.5, 1.0, 0.7), (0.4, 0.4, 0.4)),
+                                         ((0.6, 0.1, 0.1), (1.0, 1.0, 1.0), (0.4137, 0.1346, 0.1082))):
             samples = raws.mosaic("GBRG", *SIZE, light=lambda x, y: [v * n for v, n in zip(light, neutral)])
-            source = self.put("c.dng", "GBRG", samples=samples)
+            source = self.put("c.dng", "GBRG", samples=samples, tags={raws.NEUTRAL: (raws.RATIONAL, neutral)})
             self.assert_ok(self.rawdenoise("--strength", 0, *PLAIN, "--overwrite", "-o", self.file("o.tif"), source))
             data = harness.read_bytes(self.file("o.tif"))
             tags = harness.tiff_tags(data)

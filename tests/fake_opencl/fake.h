@@ -64,7 +64,7 @@ struct _cl_device_id
   gsize group;
   cl_uint pci[4]; ///< domain, bus, device, function
   guint8 uuid[16];
-  gboolean available, compiler, little_endian, unified;
+  gboolean available, compiler, little_endian, unified, rounds;
   int sizes;       ///< fake_sizes_t
   int slow, build; ///< ms a kernel runs, a program compiles
   int lost_at;     ///< enqueued command from which on it is lost; 0: never

@@ -160,9 +160,10 @@ static gboolean _set_number(cl_device_id device, const char *key, const char *va
     const char *key;
     int *number;
   } numbers[] = { { "available", &device->available }, { "compiler", &device->compiler },
-                  { "unified", &device->unified },     { "slow", &device->slow },
-                  { "build", &device->build },         { "lost", &device->lost_at },
-                  { "dies", &device->dies_at },        { "wrong", &device->wrong } };
+                  { "unified", &device->unified },     { "rounds", &device->rounds },
+                  { "slow", &device->slow },           { "build", &device->build },
+                  { "lost", &device->lost_at },        { "dies", &device->dies_at },
+                  { "wrong", &device->wrong } };
   for(size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
     if(strcmp(key, numbers[i].key) == 0)
     {

@@ -399,13 +399,109 @@ static void test_whole_pipe(void **state)
   assert_true(seen.difference <= 1.01 / 255);
 }
 
+/* What is seen of it to 0 is off; half of a white balance is that of half the coefficients, to where the sensor is full. */
+static void test_half_a_white_balance(void **state)
+{
+  (void)state;
+  static const char *const pairs[][2][5] = {
+    { { "temperature.blend.opacity=0" }, { "temperature=off" } },
+    { { "temperature.blend.opacity=0.5" },
+      { "temperature.mode=user", "temperature.red=1.5", "temperature.blue=1.26923077" } },
+    { { "highlights.clip=0.6", "highlights.blend.opacity=0" }, { "highlights=off" } },
+    /* what is not understood is not used */
+    { { "exposure.exposure=1", "+exposure.blend.opacity=7", "+exposure.blend.later=1" },
+      { "exposure.exposure=1" } },
+  };
+  dt_dev_input_t *input = test_pipe_new_raw(DT_SENSOR_BAYER, 1, 120, 90, 31);
+  for(size_t i = 0; i < G_N_ELEMENTS(pairs); i++)
+  {
+    dt_dev_pixelpipe_t *pipe =
+        test_pipe_open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT }, pairs[i][0]);
+    const dt_iop_roi_t all = _all_of(pipe);
+    float *got = test_pipe_run(pipe, NULL);
+    test_pipe_set(pipe, pairs[i][1]);
+    float *wanted = test_pipe_run(pipe, NULL);
+    const double difference = test_pipe_difference(wanted, all.width, &all, got);
+    if(!(difference <= (i == 1 ? 2e-5 : 0.0))) fail_msg("pair %zu: %g", i, difference);
+    g_free(got);
+    g_free(wanted);
+    dt_dev_pixelpipe_destroy(pipe);
+  }
+  dt_dev_input_unref(input);
+}
+
+/* Masks on the sites of a raw: @p opts (with memory: less than the whole takes) against
+ * @p wanted, which is filled when it is NULL. @p tolerance below 0: it differs. */
+static void _check_masked(dt_dev_input_t *input, const dt_dev_setting_t *settings, int n, float **wanted,
+                          const dt_dev_pixelpipe_opts_t *opts, double tolerance)
+{
+  GError *error = NULL;
+  dt_dev_run_report_t report;
+  dt_dev_pixelpipe_t *pipe = dt_dev_pixelpipe_create(input, opts);
+  dt_dev_pixelpipe_set(pipe, settings, n, &error);
+  assert_no_error(error);
+  const dt_iop_roi_t all = _all_of(pipe);
+  dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1];
+  dt_dev_plan_rois(pipe->plan, &all, rois);
+  if(opts->memory) pipe->opts.memory = dt_dev_plan_memory(pipe->plan, rois) * 3 / 4;
+  float *got = test_pipe_run(pipe, &report);
+  if(opts->memory) assert_true(report.tiles > 1);
+  if(opts->cl) assert_true(report.device >= 0);
+  if(!*wanted)
+    *wanted = g_steal_pointer(&got);
+  else if(tolerance < 0)
+    assert_true(test_pipe_difference(*wanted, all.width, &all, got) > 0.1);
+  else
+    assert_true(test_pipe_difference(*wanted, all.width, &all, got) <= tolerance);
+  g_free(got);
+  dt_dev_pixelpipe_destroy(pipe);
+}
+
+static void test_masks_of_raws(void **state)
+{
+  (void)state;
+  float *plane = g_new(float, 20 * 15);
+  for(int i = 0; i < 20 * 15; i++) plane[i] = (float)(i % 20) / 19.0f;
+  dt_dev_mask_t *mask = dt_dev_mask_new(plane, 20, 15);
+  dt_blend_params_t *feathered = dt_iop_standard_params(&dt_blend_table), inverted = *feathered;
+  feathered->feather = 9;
+  feathered->opacity = 0.8f;
+  inverted.invert = TRUE;
+  const dt_dev_setting_t settings[] = {
+    { .module = dt_iop_find("temperature"), .enabled = TRUE, .blend = feathered, .mask = mask },
+    { .module = dt_iop_find("highlights"), .enabled = TRUE, .blend = &inverted, .mask = mask },
+  };
+  const dt_dev_pixelpipe_opts_t whole = { .type = DT_OPENCL_EXPORT },
+                                parts = { .type = DT_OPENCL_EXPORT, .memory = 1 },
+                                device = { .type = DT_OPENCL_EXPORT, .cl = _cl };
+  for(int phase = 0; phase < 4; phase += 3)
+  {
+    dt_dev_input_t *input = test_pipe_new_raw(DT_SENSOR_BAYER, phase, 401, 299, 40 + (uint64_t)phase);
+    float *wanted = NULL;
+    _check_masked(input, settings, 2, &wanted, &whole, 0);
+    _check_masked(input, settings, 2, &wanted, &parts, 0);
+    if(_cl) _check_masked(input, settings, 2, &wanted, &device, 1e-4);
+    _check_masked(input, NULL, 0, &wanted, &whole, -1); /* they do something */
+    g_free(wanted);
+    dt_dev_input_unref(input);
+  }
+  g_free(feathered);
+  dt_dev_mask_unref(mask);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_parts),      cmocka_unit_test(test_memory_that_is_too_little),
-    cmocka_unit_test(test_device),     cmocka_unit_test(test_cache),
-    cmocka_unit_test(test_yielding),   cmocka_unit_test(test_bad_requests),
-    cmocka_unit_test(test_whole_pipe), cmocka_unit_test(test_noise),
+    cmocka_unit_test(test_parts),
+    cmocka_unit_test(test_memory_that_is_too_little),
+    cmocka_unit_test(test_device),
+    cmocka_unit_test(test_cache),
+    cmocka_unit_test(test_yielding),
+    cmocka_unit_test(test_bad_requests),
+    cmocka_unit_test(test_whole_pipe),
+    cmocka_unit_test(test_noise),
+    cmocka_unit_test(test_half_a_white_balance),
+    cmocka_unit_test(test_masks_of_raws),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);
 }

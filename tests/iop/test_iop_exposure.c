@@ -28,18 +28,8 @@ static void test_formula(void **state)
 static void test_rectangles_and_device(void **state)
 {
   (void)state;
-  test_random_t random = { 2 };
-  for(int i = 0; i < 30; i++)
-  {
-    const int width = test_random_int(&random, 1, 90), height = test_random_int(&random, 1, 70);
-    test_photo_t photo;
-    test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, TRUE, width, height);
-    dt_iop_piece_t piece =
-        test_piece_new(&photo, "exposure", (const char *[]){ "exposure=-0.7", NULL }, 4, width, height, 1.0);
-    test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
-    test_piece_clear(&piece);
-    test_photo_clear(&photo);
-  }
+  static const char *const darker[] = { "exposure=-0.7", NULL }, *const black[] = { "black=0.2", NULL };
+  test_module_sizes("exposure", (const char *const *const[]){ darker, black, NULL }, 2);
 }
 
 /* Nothing to do is not done. */

@@ -45,12 +45,15 @@ dt_dev_input_t *test_pipe_new_picture(int width, int height, uint64_t seed)
 void test_pipe_set(dt_dev_pixelpipe_t *pipe, const char *const *settings)
 {
   GError *error = NULL;
+  GPtrArray *remarks = g_ptr_array_new_with_free_func(g_free);
   dt_history_t *history = dt_history_create(NULL);
   for(; *settings; settings++)
   {
-    dt_history_set(history, *settings, NULL, &error);
+    const gboolean keeps = **settings == '+';
+    dt_history_set(history, *settings + keeps, keeps ? remarks : NULL, &error);
     assert_no_error(error);
   }
+  g_ptr_array_unref(remarks);
   dt_dev_pixelpipe_set_history(pipe, history, &error);
   assert_no_error(error);
   dt_history_free(history);

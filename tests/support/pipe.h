@@ -14,7 +14,8 @@ dt_dev_input_t *test_pipe_new_raw(dt_sensor_t sensor, int phase, int width, int 
 /** A picture of test_photo_init(). */
 dt_dev_input_t *test_pipe_new_picture(int width, int height, uint64_t seed);
 
-/** Sets the pipe to "name.param=value" settings (NULL-terminated) over the standard ones. */
+/** Sets the pipe to "name.param=value" settings (NULL-terminated) over the standard ones; one behind a + is kept in the
+ * history although it is not understood. */
 void test_pipe_set(dt_dev_pixelpipe_t *pipe, const char *const *settings);
 dt_dev_pixelpipe_t *test_pipe_open(dt_dev_input_t *input, const dt_dev_pixelpipe_opts_t *opts,
                                    const char *const *settings);
