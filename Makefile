@@ -57,7 +57,7 @@ asan: ## run the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/install-deps.sh build test
 	@$(CONFIGURE) -B $(BUILD)-asan -DSANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
 	@ninja -C $(BUILD)-asan --quiet
-	@cd $(BUILD)-asan && DT_TEST_SANITIZED=1 ASAN_OPTIONS=detect_leaks=1 \
+	@cd $(BUILD)-asan && DT_TEST_SANITIZED=1 G_SLICE=always-malloc ASAN_OPTIONS=detect_leaks=1 \
 	  LSAN_OPTIONS=suppressions=$(CURDIR)/tests/suppressions.lsan:print_suppressions=0 \
 	  $(CTEST) -j $(JOBS) --timeout 1200
 
@@ -65,7 +65,7 @@ tsan: ## run the suite under ThreadSanitizer
 	@tools/install-deps.sh build test
 	@$(CONFIGURE) -B $(BUILD)-tsan -DSANITIZE=thread -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
 	@ninja -C $(BUILD)-tsan --quiet
-	@cd $(BUILD)-tsan && DT_TEST_SANITIZED=1 \
+	@cd $(BUILD)-tsan && DT_TEST_SANITIZED=1 G_SLICE=always-malloc \
 	  TSAN_OPTIONS=suppressions=$(CURDIR)/tests/suppressions.tsan:print_suppressions=0 \
 	  $(CTEST) -j $(JOBS) --timeout 1200
 

@@ -141,3 +141,15 @@ kernel void blend_mix(global const float4 *in, const int in_first, const int in_
   const float m = mask[y * width + x] * opacity;
   out[y * width + x] = m < 1.0f ? before + (after - before) * m : after;
 }
+
+/* The same of one number for each site. */
+kernel void blend_mix_sites(global const float *in, const int in_first, const int in_width, global const float *processed,
+                            const int processed_first, const int processed_width, global const float *mask,
+                            const float opacity, global float *out, const int width, const int height)
+{
+  const int x = get_global_id(0), y = get_global_id(1);
+  if(x >= width || y >= height) return;
+  const float before = in[in_first + y * in_width + x], after = processed[processed_first + y * processed_width + x];
+  const float m = mask[y * width + x] * opacity;
+  out[y * width + x] = m < 1.0f ? before + (after - before) * m : after;
+}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # bash completion for darktable-ai
 
-_darktable_ai_commands="denoise upscale rawdenoise mask export thumbnail models providers runtime opencl cache prefs enable disable bench doctor"
+_darktable_ai_commands="denoise upscale rawdenoise mask export history thumbnail models providers runtime opencl cache prefs enable disable bench doctor"
 _darktable_ai_global="-d --debug --configdir --cachedir --conf --version -h --help"
 _darktable_ai_help="--help-all --help-global"
 _darktable_ai_denoise="--strength --mask --sigma"
@@ -156,14 +156,15 @@ _darktable_ai()
       ;;
     rawdenoise) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_restore $_darktable_ai_rawdenoise" ;;
     mask) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_mask" ;;
-    export) options="$_darktable_ai_global $_darktable_ai_help -o --output --format --bit-depth --compression --quality --profile --assume-profile --intent --no-dither --width --height --module --style --history --jobs --memory --trace --recursive --overwrite --json --progress" ;;
+    export) options="$_darktable_ai_global $_darktable_ai_help -o --output --format --bit-depth --compression --quality --profile --assume-profile --intent --no-dither --width --height --module --style --history --jobs --memory --trace --recursive --overwrite --dry-run --json --progress" ;;
+    history) options="$_darktable_ai_global $_darktable_ai_help --module --style --steps --force --recursive --dry-run --json show set reset undo redo" ;;
     thumbnail) options="$_darktable_ai_global $_darktable_ai_help --size --jobs --overwrite --json" ;;
     bench) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_bench" ;;
     models) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_models" ;;
     runtime) options="$_darktable_ai_global $_darktable_ai_help $_darktable_ai_runtime" ;;
     providers) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
     opencl) options="$_darktable_ai_global $_darktable_ai_help --json --explain --megapixels --rounds --trace devices priorities test" ;;
-    cache) options="$_darktable_ai_global $_darktable_ai_help --json list clear" ;;
+    cache) options="$_darktable_ai_global $_darktable_ai_help --json list clear mask opencl thumbnail" ;;
     prefs) options="$_darktable_ai_global $_darktable_ai_help --json list get set reset" ;;
     enable | disable) options="$_darktable_ai_global $_darktable_ai_help --json" ;;
     *) options="$_darktable_ai_global $_darktable_ai_help" ;;

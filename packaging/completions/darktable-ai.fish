@@ -4,7 +4,7 @@
 # --output --output-kind --model --provider --sigma --memory --format --intent --no-dither --bit-depth --compression --quality --icc --assume-profile
 # --threads --force --overwrite --skip-existing --dry-run --json --progress --remote --default --all --yes --use --strict
 
-set -l commands denoise upscale rawdenoise mask export thumbnail models providers runtime opencl cache prefs enable disable bench doctor
+set -l commands denoise upscale rawdenoise mask export history thumbnail models providers runtime opencl cache prefs enable disable bench doctor
 set -l profiles srgb srgb-linear adobergb adobergb-linear prophoto prophoto-linear rec2020 rec2020-linear \
     display-p3 display-p3-linear
 
@@ -46,6 +46,7 @@ complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a bench
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a models -d 'List, install, download and choose models'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a providers -d 'Show which execution providers work here'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a export -d 'Develop raws and pictures into files'
+complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a history -d 'Show and change what was done to photographs'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a thumbnail -d 'Make thumbnails in the cache'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a opencl -d 'Show and test the OpenCL devices'
 complete -c darktable-ai -n "not __fish_seen_subcommand_from $commands" -a cache -d 'Show and clear compiled graphs and verdicts'
@@ -158,8 +159,19 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l memory -x -d
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l trace -r -d 'Write who used which device when, one JSON object a line'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l recursive -d 'Look into directories below'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l overwrite -d 'Replace existing outputs'
+complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l dry-run -d 'Print what would be written where, and write nothing'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l json -d 'Print one JSON object per photograph'
 complete -c darktable-ai -n '__fish_seen_subcommand_from export' -l progress -x -d 'As for denoise'
+
+# history
+complete -c darktable-ai -n '__fish_seen_subcommand_from history' -a 'show set reset undo redo'
+complete -c darktable-ai -n '__fish_seen_subcommand_from history' -l module -x -d 'set: a parameter of a module, or name=on, name=off'
+complete -c darktable-ai -n '__fish_seen_subcommand_from history' -l style -r -d 'set: a style, or the sidecar of another photograph'
+complete -c darktable-ai -n '__fish_seen_subcommand_from history' -l steps -x -d 'undo, redo: how many'
+complete -c darktable-ai -n '__fish_seen_subcommand_from history' -l force -d 'Also change sidecars of a newer version'
+complete -c darktable-ai -n '__fish_seen_subcommand_from history' -l recursive -d 'Look into directories below'
+complete -c darktable-ai -n '__fish_seen_subcommand_from history' -l dry-run -d 'Print what the history would be and write nothing'
+complete -c darktable-ai -n '__fish_seen_subcommand_from history' -l json -d 'Print one JSON object per photograph'
 
 # thumbnail
 complete -c darktable-ai -n '__fish_seen_subcommand_from thumbnail' -l size -x -d 'Longer side, 16 to 2560'
@@ -173,7 +185,7 @@ complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l explain -x -
 complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l megapixels -x -d 'test: size of the picture'
 complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l rounds -x -d 'test: how often to measure'
 complete -c darktable-ai -n '__fish_seen_subcommand_from opencl' -l trace -r -d 'test: write who used which device when'
-complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear'
+complete -c darktable-ai -n '__fish_seen_subcommand_from cache' -a 'list clear mask opencl thumbnail'
 complete -c darktable-ai -n '__fish_seen_subcommand_from models providers runtime opencl cache prefs enable disable' -l json -d 'Print JSON'
 complete -c darktable-ai -n "__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c darktable-ai -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info update remove activate verify' -a '(__darktable_ai_installed)'

@@ -24,6 +24,7 @@ commands=(
   'providers:show which execution providers work here'
   'runtime:show, find, choose and install ONNX Runtime'
   'export:develop raws and pictures into files'
+  'history:show and change what was done to photographs'
   'thumbnail:make thumbnails in the cache'
   'opencl:show and test the OpenCL devices'
   'cache:show and clear compiled graphs and verdicts'
@@ -232,8 +233,21 @@ case $state in
           '--trace=[Write who used which device when, one JSON object a line]:file:_files' \
           '--recursive[Look into directories below]' \
           '--overwrite[Replace existing outputs]' \
+          '--dry-run[Print what would be written where, and write nothing]' \
           '--json[Print one JSON object per photograph]' \
           '--progress=[As for denoise]:mode:' \
+          '*:photograph:_files'
+        ;;
+      history)
+        _arguments -S $global $help_options \
+          '*--module=[set: a parameter of a module, or name=on, name=off]:setting:' \
+          '--style=[set: a style, or the sidecar of another photograph]:file:_files' \
+          '--steps=[undo, redo: how many]:number:' \
+          '--force[also change sidecars of a newer version]' \
+          '--recursive[look into directories below]' \
+          '--dry-run[print what the history would be and write nothing]' \
+          '--json[print one JSON object per photograph]' \
+          '1:what:(show set reset undo redo)' \
           '*:photograph:_files'
         ;;
       thumbnail)
@@ -253,7 +267,7 @@ case $state in
           '1:what:(devices priorities test)'
         ;;
       cache)
-        _arguments -S $global $help_options '--json[print one JSON object per entry]' '1:what:(list clear)' '2:provider or model:'
+        _arguments -S $global $help_options '--json[print one JSON object per entry]' '1:what:(list clear)' '2:provider, model, mask, opencl or thumbnail:(mask opencl thumbnail)'
         ;;
       prefs)
         _arguments -S $global $help_options '--json[print one JSON object per setting]' \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A build without AI: the same signatures, and one answer. */
 #include "ai/backend.h"
+#include "ai/probe_child.h"
 #include "ai/restore_raw.h"
 
 #define NO_AI                                                                                                \
@@ -433,4 +434,13 @@ gboolean dt_restore_raw_process(dt_restore_context_t *ctx, const dt_mosaic_t *mo
   (void)report;
   out->abandon(out);
   return _refuse(error);
+}
+
+/* --- the probing program --- */
+
+char *dt_ai_probe_child(int argc, char **argv)
+{
+  (void)argc;
+  (void)argv;
+  return g_strdup("");
 }

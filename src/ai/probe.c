@@ -19,20 +19,6 @@
 
 /* --- asking a child --- */
 
-/* The program's path, or NULL: an embedding program may have left it out. */
-static char *_find_program(void)
-{
-  static const char *const places[] = { "../lib/darktable-ai/" PROGRAM, "darktable-ai/" PROGRAM };
-  char *dir = dt_paths_program_dir(), *path = NULL;
-  for(size_t i = 0; dir && i < G_N_ELEMENTS(places) && !path; i++)
-  {
-    path = g_canonicalize_filename(places[i], dir);
-    if(!g_file_test(path, G_FILE_TEST_IS_EXECUTABLE)) g_clear_pointer(&path, g_free);
-  }
-  g_free(dir);
-  return path;
-}
-
 static void _log_lines(const char *text)
 {
   char **lines = g_strsplit(text, "\n", -1);
@@ -55,7 +41,7 @@ static char *_describe_end(const dt_child_t *child, int seconds)
 static GKeyFile *_ask(const char *const *args, const char *group, const dt_child_opts_t *opts, GError **error)
 {
   dt_child_t child;
-  char *program = _find_program();
+  char *program = dt_paths_helper(PROGRAM);
   if(!program)
   {
     g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_FAILED, "The program %s is not there", PROGRAM);

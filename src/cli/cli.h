@@ -34,9 +34,9 @@ typedef struct dt_cli_command_t
 } dt_cli_command_t;
 
 extern const dt_cli_command_t dt_cli_cmd_bench, dt_cli_cmd_cache, dt_cli_cmd_denoise, dt_cli_cmd_rawdenoise,
-    dt_cli_cmd_upscale, dt_cli_cmd_mask, dt_cli_cmd_export, dt_cli_cmd_thumbnail, dt_cli_cmd_models,
-    dt_cli_cmd_opencl, dt_cli_cmd_providers, dt_cli_cmd_runtime, dt_cli_cmd_prefs, dt_cli_cmd_enable,
-    dt_cli_cmd_disable, dt_cli_cmd_doctor;
+    dt_cli_cmd_upscale, dt_cli_cmd_mask, dt_cli_cmd_export, dt_cli_cmd_history, dt_cli_cmd_thumbnail,
+    dt_cli_cmd_models, dt_cli_cmd_opencl, dt_cli_cmd_providers, dt_cli_cmd_runtime, dt_cli_cmd_prefs,
+    dt_cli_cmd_enable, dt_cli_cmd_disable, dt_cli_cmd_doctor;
 
 /** Parses a command's options; the global ones are accepted here as well.
  *

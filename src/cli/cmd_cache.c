@@ -4,7 +4,10 @@
 #include "cli/cli.h"
 #include "common/ai_cache.h"
 #include "common/conf.h"
+#include "common/opencl_program.h"
 #include "common/paths.h"
+#include "common/tree.h"
+#include "libs/thumbnails.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,6 +71,65 @@ static void _print_masks(void)
   g_free(folder);
 }
 
+/* --- plain directories: compiled OpenCL programs, thumbnails --- */
+
+typedef struct _folder_t
+{
+  const char *name; /* for clear, and in JSON */
+  const char *one, *many;
+  char *(*path)(void);
+  const char *limit; /* key of the setting, or NULL */
+} _folder_t;
+
+static const _folder_t _folders[] = {
+  { "opencl", "program or verdict", "programs and verdicts", dt_opencl_program_cache, NULL },
+  { "thumbnail", "thumbnail", "thumbnails", dt_thumbnails_folder, DT_CONF_THUMBNAIL_CACHE_LIMIT },
+};
+
+static void _print_folder(const _folder_t *folder)
+{
+  int files;
+  gint64 used;
+  char *path = folder->path();
+  const guint64 bytes = dt_tree_measure(path, &files, &used);
+  if(files > 0 && _json)
+  {
+    printf("{\"schema_version\":1,\"kind\":\"%s\",\"files\":%d,\"bytes\":%" G_GUINT64_FORMAT
+           ",\"used\":%" G_GINT64_FORMAT ",\"path\":",
+           folder->name, files, bytes, used);
+    dt_cli_print_json_string(path);
+    puts("}");
+  }
+  else if(files > 0)
+  {
+    char *words = g_strdup_printf("%d %s", files, files == 1 ? folder->one : folder->many);
+    char *limit = folder->limit ? dt_conf_get_string(folder->limit) : NULL;
+    printf("%-10s %-8s %-28s %9.1f MiB", folder->name, "", words, (double)bytes / 1048576);
+    if(limit && dt_conf_parse_size(limit)) printf("  of at most %s", limit);
+    putchar('\n');
+    g_free(limit);
+    g_free(words);
+  }
+  g_free(path);
+}
+
+/* @return FALSE when some of it is still there */
+static gboolean _clear_folder(const _folder_t *folder, const char *what, guint64 *bytes, int *count)
+{
+  int files, left;
+  if(what && g_ascii_strcasecmp(what, folder->name) != 0) return TRUE;
+  char *path = folder->path();
+  *bytes += dt_tree_measure(path, &files, NULL);
+  *count += files > 0;
+  dt_tree_remove(path);
+  dt_tree_measure(path, &left, NULL);
+  if(left > 0) dt_cli_say("%s cannot be removed. Check the permissions of its directory.", path);
+  g_free(path);
+  return left == 0;
+}
+
+/* --- the verbs --- */
+
 static int _list(void)
 {
   GPtrArray *entries = dt_ai_cache_list();
@@ -78,6 +140,7 @@ static int _list(void)
     total += ((dt_ai_cache_entry_t *)entries->pdata[i])->bytes;
   }
   _print_masks();
+  for(size_t i = 0; i < G_N_ELEMENTS(_folders); i++) _print_folder(&_folders[i]);
   char *limit = dt_conf_get_string(DT_CONF_AI_CACHE_LIMIT), *cache = dt_paths_get(DT_DIR_CACHE);
   dt_cli_say("%.1f MiB of at most %s in %s", (double)total / 1048576, limit, cache);
   g_free(cache);
@@ -108,7 +171,10 @@ static int _clear(const char *what)
 {
   int count;
   guint64 bytes = dt_ai_cache_clear(what, &count);
-  if(!_clear_masks(what, &bytes, &count)) return DT_EXIT_OUTPUT;
+  gboolean fine = _clear_masks(what, &bytes, &count);
+  for(size_t i = 0; i < G_N_ELEMENTS(_folders); i++)
+    fine = _clear_folder(&_folders[i], what, &bytes, &count) && fine;
+  if(!fine) return DT_EXIT_OUTPUT;
   if(what && count == 0)
   {
     dt_cli_say("nothing is kept for \"%s\". See: darktable-ai cache list", what);
@@ -121,17 +187,19 @@ static int _clear(const char *what)
 static int _cache(int argc, char **argv)
 {
   int code = DT_EXIT_OK;
-  if(!dt_cli_parse(&argc, &argv, "list | clear [PROVIDER|MODEL|mask]",
-                   "Shows and clears what is kept to spare work: compiled graphs, verdicts about providers,\n"
-                   "measurements of models, pictures encoded for masks.",
-                   "Examples:\n  darktable-ai cache list\n  darktable-ai cache clear\n"
-                   "  darktable-ai cache clear webgpu\n  darktable-ai cache clear mask",
-                   _entries, &code))
+  if(!dt_cli_parse(
+         &argc, &argv, "list | clear [PROVIDER|MODEL|mask|opencl|thumbnail]",
+         "Shows and clears what is kept to spare work: compiled graphs, verdicts about providers,\n"
+         "measurements of models, pictures encoded for masks, compiled OpenCL programs, thumbnails.",
+         "Examples:\n  darktable-ai cache list\n  darktable-ai cache clear\n"
+         "  darktable-ai cache clear webgpu\n  darktable-ai cache clear thumbnail",
+         _entries, &code))
     return code;
   const char *verb = argc > 1 ? argv[1] : "list";
   if(strcmp(verb, "list") == 0 && argc <= 2) return _list();
   if(strcmp(verb, "clear") == 0 && argc <= 3) return _clear(argc == 3 ? argv[2] : NULL);
-  dt_cli_say("cache takes: list, clear, or clear PROVIDER|MODEL|mask. See: darktable-ai cache --help");
+  dt_cli_say("cache takes: list, clear, or clear PROVIDER|MODEL|mask|opencl|thumbnail. See: darktable-ai "
+             "cache --help");
   return DT_EXIT_USAGE;
 }
 

@@ -2,6 +2,7 @@
 /* export: raws and pictures through the export pipe into files, several at a time. */
 #include "cli/batch_jobs.h"
 #include "cli/cli.h"
+#include "cli/module_options.h"
 #include "common/conf.h"
 #include "libs/export.h"
 #include "libs/output_template.h"
@@ -19,7 +20,7 @@ static struct
       *progress;
   char **modules;
   int bits, quality, width, height, jobs;
-  gboolean no_dither, overwrite, recursive, json;
+  gboolean no_dither, overwrite, recursive, dry_run, json;
 } _opt;
 
 static const GOptionEntry _entries[] = {
@@ -52,6 +53,8 @@ static const GOptionEntry _entries[] = {
     "FILE" },
   { "recursive", 0, 0, G_OPTION_ARG_NONE, &_opt.recursive, "look into directories below", NULL },
   { "overwrite", 0, 0, G_OPTION_ARG_NONE, &_opt.overwrite, "replace existing outputs", NULL },
+  { "dry-run", 0, 0, G_OPTION_ARG_NONE, &_opt.dry_run, "print what would be written where, and write nothing",
+    NULL },
   { "json", 0, 0, G_OPTION_ARG_NONE, &_opt.json, "print one JSON object per photograph", NULL },
   { "progress", 0, 0, G_OPTION_ARG_STRING, &_opt.progress, "auto, bar, plain, json or none", "MODE" },
   { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -116,42 +119,6 @@ static gboolean _check_numbers(GError **error)
   return TRUE;
 }
 
-/* What could have been said in the place of @p setting: modules, or the parameters of the one it names. */
-static char *_list_choices(const char *setting)
-{
-  char *name = g_strndup(setting, strcspn(setting, ".="));
-  const dt_iop_module_t *named = dt_iop_find(name);
-  GString *text = g_string_new("Choose from:");
-  for(const dt_iop_param_t *param = named ? named->params : NULL; param && param->name; param++)
-    g_string_append_printf(text, " %s.%s", named->name, param->name);
-  for(const dt_iop_module_t *const *module = dt_iop_modules; !named && *module; module++)
-    if(!((*module)->flags & DT_IOP_HIDDEN)) g_string_append_printf(text, " %s", (*module)->name);
-  g_free(name);
-  return g_string_free(text, FALSE);
-}
-
-static gboolean _check_setting(dt_history_t *history, const char *setting, GError **error)
-{
-  GError *reason = NULL;
-  if(dt_history_set(history, setting, NULL, &reason)) return TRUE;
-  char *choices = _list_choices(setting);
-  g_set_error(error, reason->domain, reason->code, "%s %s", reason->message, choices);
-  g_free(choices);
-  g_error_free(reason);
-  return FALSE;
-}
-
-/* Settings that no photograph could take are told before the first. */
-static gboolean _check_settings(GError **error)
-{
-  dt_history_t *history = dt_history_create(NULL);
-  gboolean fine = TRUE;
-  for(char **setting = _opt.modules; fine && setting && *setting; setting++)
-    fine = _check_setting(history, *setting, error);
-  dt_history_free(history);
-  return fine;
-}
-
 static gboolean _fill_job(dt_export_job_t *job, dt_cli_progress_t *progress, GError **error)
 {
   *job = (dt_export_job_t){ .output = _opt.output,
@@ -167,7 +134,8 @@ static gboolean _fill_job(dt_export_job_t *job, dt_cli_progress_t *progress, GEr
                             .settings = _opt.modules };
   if(_opt.progress && !dt_cli_progress_mode(_opt.progress, &progress->mode))
     return _fail_usage(error, "--progress is auto, bar, plain, json or none.");
-  return _parse_words(job, error) && _check_numbers(error) && _check_settings(error);
+  return _parse_words(job, error) && _check_numbers(error) && dt_cli_check_settings(_opt.modules, error)
+         && dt_cli_check_style(_opt.style, error);
 }
 
 /* --- names --- */
@@ -235,6 +203,94 @@ static void _print_result(const _run_t *run, const char *input, const char *outp
   puts("}");
 }
 
+/* --- plans --- */
+
+/* Which devices, in words: "Tahiti, GeForce; else the CPU" (transfer full). */
+static char *_describe_devices(const dt_opencl_t *cl)
+{
+  const char *why = "";
+  const dt_opencl_priorities_t *priorities = dt_opencl_priorities(cl, &why);
+  const dt_opencl_order_t *order = &priorities->orders[DT_OPENCL_EXPORT];
+  if(dt_opencl_absence(cl)) return g_strdup_printf("the CPU: %s", dt_opencl_absence(cl));
+  GString *text = g_string_new(NULL);
+  for(int i = 0; i < order->n; i++)
+    g_string_append_printf(text, "%s, ", dt_opencl_device(cl, order->devices[i])->name);
+  if(order->n > 0) g_string_append(text, order->mandatory ? "which is waited for; else " : "else ");
+  g_string_append_printf(text, "the CPU; priorities \"%s\", %s", priorities->text, why);
+  return g_string_free(text, FALSE);
+}
+
+static void _print_plan_words(const _run_t *run, const char *input, const char *output,
+                              const dt_export_plan_t *plan)
+{
+  char *size = g_format_size(plan->bytes), *devices = _describe_devices(run->job.cl);
+  printf("%s -> %s\n  result    %d×%d, %d bits, at most %s\n  device    %s\n", input, output, plan->width,
+         plan->height, plan->bits, size, devices);
+  for(guint i = 0; i < plan->modules->len; i++)
+  {
+    const dt_history_item_t *item = plan->modules->pdata[i];
+    GString *line = g_string_new(NULL);
+    dt_cli_append_values(line, item);
+    printf("  %s%s%s\n", i == 0 ? "modules   " : "          ", item->module, line->str);
+    g_string_free(line, TRUE);
+  }
+  g_free(devices);
+  g_free(size);
+}
+
+static void _print_plan_json(const _run_t *run, const char *input, const char *output,
+                             const dt_export_plan_t *plan)
+{
+  const dt_opencl_order_t *order = &dt_opencl_priorities(run->job.cl, NULL)->orders[DT_OPENCL_EXPORT];
+  fputs("{\"schema_version\":1,\"event\":\"plan\",\"input\":", stdout);
+  dt_cli_print_json_string(input);
+  fputs(",\"output\":", stdout);
+  dt_cli_print_json_string(output);
+  printf(",\"output_width\":%d,\"output_height\":%d,\"bits\":%d,\"output_bytes\":%" G_GUINT64_FORMAT
+         ",\"priority\":",
+         plan->width, plan->height, plan->bits, plan->bytes);
+  dt_cli_print_json_string(dt_opencl_priorities(run->job.cl, NULL)->text);
+  fputs(",\"devices\":[", stdout);
+  for(int i = 0; i < order->n; i++)
+  {
+    if(i > 0) putchar(',');
+    dt_cli_print_json_string(dt_opencl_device(run->job.cl, order->devices[i])->name);
+  }
+  fputs("],\"modules\":[", stdout);
+  for(guint i = 0; i < plan->modules->len; i++)
+  {
+    const dt_history_item_t *item = plan->modules->pdata[i];
+    fputs(i > 0 ? ",{\"module\":" : "{\"module\":", stdout);
+    dt_cli_print_json_string(item->module);
+    dt_cli_print_values("params", item->params);
+    dt_cli_print_values("blend", item->blend);
+    putchar('}');
+  }
+  puts("]}");
+}
+
+/* Takes @p error over. */
+static void _count_plan(_run_t *run, const char *input, const char *output, const dt_export_plan_t *plan,
+                        GError *error)
+{
+  pthread_mutex_lock(&run->jobs.lock);
+  for(guint i = 0; plan->remarks && i < plan->remarks->len; i++)
+    dt_cli_say("%s: %s", input, (const char *)plan->remarks->pdata[i]);
+  if(error)
+  {
+    g_prefix_error(&error, "would fail: ");
+    dt_cli_jobs_count_failure(&run->jobs, input, error);
+  }
+  else
+  {
+    run->jobs.done++;
+    (_opt.json ? _print_plan_json : _print_plan_words)(run, input, output, plan);
+  }
+  pthread_mutex_unlock(&run->jobs.lock);
+}
+
+/* --- results, counted --- */
+
 /* Takes @p error over. */
 static void _count(_run_t *run, const char *input, const char *output, const dt_export_report_t *report,
                    GError *error)
@@ -255,6 +311,20 @@ static void _count(_run_t *run, const char *input, const char *output, const dt_
 }
 
 /* --- the work --- */
+
+static void _foresee_one(const dt_batch_item_t *item, void *user_data)
+{
+  _run_t *run = user_data;
+  GError *error = NULL;
+  dt_export_plan_t plan = { 0 };
+  char *output = _get_output(run, item);
+  if(_spare_inputs(run, output, &error) && _claim(run, output, &error)
+     && dt_batch_foresee(output, run->job.overwrite, dt_output_template_is(run->job.output), &error))
+    dt_export_foresee(&run->job, item->path, output, &plan, &error);
+  _count_plan(run, item->path, output, &plan, error);
+  dt_export_plan_clear(&plan);
+  g_free(output);
+}
 
 static void _export_one(const dt_batch_item_t *item, void *user_data)
 {
@@ -301,9 +371,12 @@ static int _run(_run_t *run)
   GError *error = NULL;
   if(!_check_output(run, &error)) return dt_cli_fail(error);
   dt_cli_jobs_report_problems(&run->jobs);
-  run->job.cl = dt_opencl_create(&(dt_opencl_opts_t){ .trace = _opt.trace }, &error);
+  run->job.cl = dt_opencl_create(&(dt_opencl_opts_t){ .trace = _opt.dry_run ? NULL : _opt.trace }, &error);
   if(!run->job.cl) return dt_cli_fail(error);
-  dt_cli_jobs_work(&run->jobs, _share_out(run), _export_one, run);
+  if(_opt.dry_run)
+    dt_cli_jobs_work(&run->jobs, 1, _foresee_one, run);
+  else
+    dt_cli_jobs_work(&run->jobs, _share_out(run), _export_one, run);
   dt_opencl_destroy(run->job.cl);
   return dt_cli_jobs_exit_code(&run->jobs);
 }
@@ -326,7 +399,8 @@ static int _export(int argc, char **argv)
     dt_cli_say("say which photographs. See: darktable-ai export --help");
     return DT_EXIT_USAGE;
   }
-  if(_opt.output && strcmp(_opt.output, DT_IMAGEIO_STREAM) == 0) run.job.stream = dt_cli_take_stdout();
+  if(_opt.output && strcmp(_opt.output, DT_IMAGEIO_STREAM) == 0 && !_opt.dry_run)
+    run.job.stream = dt_cli_take_stdout();
   run.job.cancellable = dt_cli_catch_signals();
   run.claimed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   const dt_batch_opts_t opts = { .raws = TRUE, .recursive = _opt.recursive, .output = _opt.output };

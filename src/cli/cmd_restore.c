@@ -6,6 +6,7 @@
 #include "cli/restore_report.h"
 #include "common/conf.h"
 #include "common/gpu.h"
+#include "imageio/raw.h"
 #include "libs/batch.h"
 #include "libs/output_template.h"
 #include "libs/speed.h"
@@ -23,6 +24,7 @@ typedef struct _run_t
       *contexts[5]; /* by factor, of sensors that are not Bayer's 0; opened when wanted first */
   dt_batch_t *batch;
   dt_journal_t *journal; /* or NULL */
+  dt_opencl_t *cl;       /* once a raw is developed, or NULL */
   GHashTable *claimed;   /* outputs: two inputs of a batch may want the same name */
   dt_cli_summary_t sum;
 } _run_t;
@@ -277,11 +279,20 @@ static gboolean _skip(_run_t *run, const char *input, const char *output, GError
   return TRUE;
 }
 
+/* OpenCL is looked for when there is a raw to develop: nothing else here would use it. */
+static dt_opencl_t *_get_opencl(_run_t *run, const char *input)
+{
+  if(_wants_raws(run) || run->r->dry_run || !dt_raw_is_raw(input)) return NULL;
+  if(!run->cl) run->cl = dt_opencl_create(NULL, NULL);
+  return run->cl;
+}
+
 static gboolean _process(_run_t *run, const char *input, const char *output, gboolean overwrite,
                          GError **error)
 {
   dt_restore_job_t job = run->r->job;
   job.overwrite |= overwrite;
+  job.opencl = _get_opencl(run, input);
   dt_restore_picture_t *picture = dt_restore_job_open(&job, input, error);
   dt_restore_context_t *ctx =
       picture && _spare_inputs(run, output, error) ? _get_network(run, picture, error) : NULL;
@@ -486,6 +497,7 @@ static gboolean _prepare(_run_t *run, GError **error)
 static void _cleanup(_run_t *run)
 {
   for(size_t i = 0; i < G_N_ELEMENTS(run->contexts); i++) dt_restore_free(run->contexts[i]);
+  dt_opencl_destroy(run->cl);
   dt_journal_close(run->journal);
   dt_batch_free(run->batch);
   g_hash_table_unref(run->claimed);

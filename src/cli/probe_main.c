@@ -2,6 +2,7 @@
 /* darktable-ai-probe: started by the library to try what may crash or hang. Its answer goes to file descriptor 3;
  * what drivers print goes where they print it. */
 #include "ai/probe_child.h"
+#include "common/opencl_guard.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -39,7 +40,8 @@ static int _answer(const char *text)
 int main(int argc, char **argv)
 {
   _die_with_parent();
-  char *text = dt_ai_probe_child(argc - 1, argv + 1);
+  const gboolean opencl = argc == 3 && strcmp(argv[1], "opencl") == 0;
+  char *text = opencl ? g_strdup(dt_opencl_guard_child(argv[2])) : dt_ai_probe_child(argc - 1, argv + 1);
   if(!*text) fputs("darktable-ai-probe is started by darktable-ai and of no use by itself.\n", stderr);
   const int code = *text ? _answer(text) : 2;
   fflush(NULL);

@@ -10,8 +10,6 @@
 #include <utime.h>
 
 #define PREFIX "ai_v"
-/* caches are flat; whatever lies deeper was not put there by us */
-#define MAX_DEPTH 4
 
 static void _free_entry(gpointer data)
 {
@@ -24,23 +22,6 @@ static void _free_entry(gpointer data)
 }
 
 /* --- reading --- */
-
-static guint64 _size(const char *path, int depth)
-{
-  GStatBuf status;
-  if(g_lstat(path, &status) != 0) return 0;
-  if(S_ISREG(status.st_mode)) return (guint64)status.st_size;
-  GDir *dir = S_ISDIR(status.st_mode) && depth < MAX_DEPTH ? g_dir_open(path, 0, NULL) : NULL;
-  guint64 bytes = 0;
-  for(const char *name; dir && (name = g_dir_read_name(dir));)
-  {
-    char *child = g_build_filename(path, name, NULL);
-    bytes += _size(child, depth + 1);
-    g_free(child);
-  }
-  if(dir) g_dir_close(dir);
-  return bytes;
-}
 
 /* The model's id, as the trial wrote it down, or "". */
 static char *_read_model(const char *folder)
@@ -82,14 +63,14 @@ static void _add_folder(const char *cache, const char *top, GPtrArray *entries)
   char *path = g_build_filename(cache, top, NULL);
   GDir *dir = g_dir_open(path, 0, NULL);
   dt_ai_cache_entry_t *rest = _new_entry(top, path, g_strdup(""));
-  rest->bytes = _size(path, 0);
+  rest->bytes = dt_tree_measure(path, NULL, NULL);
   for(const char *name; dir && (name = g_dir_read_name(dir));)
   {
     char *child = g_build_filename(path, name, NULL), *model = _read_model(child);
     if(*model)
     {
       dt_ai_cache_entry_t *entry = _new_entry(top, child, g_steal_pointer(&model));
-      entry->bytes = _size(child, 1);
+      entry->bytes = dt_tree_measure(child, NULL, NULL);
       rest->bytes -= MIN(rest->bytes, entry->bytes);
       g_ptr_array_add(entries, entry);
     }

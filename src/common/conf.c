@@ -23,6 +23,7 @@ static const struct
   { DT_CONF_AI_MEMORY, "" },
   { DT_CONF_AI_CACHE_LIMIT, "4G" },
   { DT_CONF_AI_MASK_CACHE_LIMIT, "1G" },
+  { DT_CONF_THUMBNAIL_CACHE_LIMIT, "1G" },
   { "plugins/ai/cuda_device_id", "0" },
   { "plugins/ai/migraphx_device_id", "0" },
   { DT_CONF_AI_OPENVINO_DEVICE, "CPU" },

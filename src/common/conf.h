@@ -23,6 +23,7 @@ G_BEGIN_DECLS
 #define DT_CONF_AI_MEMORY "plugins/ai/memory"
 #define DT_CONF_AI_CACHE_LIMIT "plugins/ai/cache_limit"
 #define DT_CONF_AI_MASK_CACHE_LIMIT "plugins/ai/mask_cache_limit" ///< of encoded pictures; 0: none are kept
+#define DT_CONF_THUMBNAIL_CACHE_LIMIT "plugins/ai/thumbnail_cache_limit" ///< 0: there is none
 #define DT_CONF_AI_OPENVINO_DEVICE "plugins/ai/openvino_device" ///< as OpenVINO calls it: CPU, GPU, NPU, AUTO
 #define DT_CONF_AI_WEBGPU_ADAPTER "plugins/ai/webgpu_adapter"   ///< high-performance or low-power
 #define DT_CONF_AI_GPU_MEMORY                                                                                \

@@ -3,8 +3,11 @@
  * way of reading cannot show. Beyond its edges the picture goes on mirrored. */
 #include "common/demosaic.h"
 #include "common/demosaic_internal.h"
+#include "common/errors.h"
+#include "common/memory.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum
@@ -24,8 +27,10 @@ typedef struct _demosaic_t
   float neutral[4], balance[4]; ///< of the colours, and one divided by it
   int first;                    ///< row of the picture where the band begins, -1: there is none yet
   dt_demosaic_band_t band;
-  float *planes; ///< all of the band's
-  float *line;   ///< of samples
+  size_t plane;  ///< floats of one
+  int scratch;   ///< planes that the method has for itself
+  float *planes; ///< all of the band's, and a line of samples; NULL until the first row is asked for
+  float *line;
   dt_demosaic_xtrans_t *xtrans;
 } _demosaic_t;
 
@@ -135,10 +140,31 @@ static void _interpolate(const dt_demosaic_band_t *b)
 
 // --- the source
 
-static void _make_band(_demosaic_t *d, int first)
+/* The planes of the highest band. */
+static gboolean _allocate(_demosaic_t *d, GError **error)
+{
+  const size_t colours = (size_t)d->source.channels, planes = 1 + colours + (size_t)d->scratch;
+  const size_t floats = d->plane * planes + (size_t)d->mosaic->width;
+  d->planes = dt_memory_try_large(floats, sizeof(float));
+  if(!d->planes)
+  {
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
+                "There is no memory to demosaic %d columns of a picture.", d->mosaic->width);
+    return FALSE;
+  }
+  memset(d->planes, 0, floats * sizeof(float)); /* margins that no method fills */
+  d->band.sites = d->planes;
+  for(size_t i = 0; i < planes - 1; i++)
+    *(i < colours ? &d->band.colours[i] : &d->band.scratch[i - colours]) = d->planes + d->plane * (1 + i);
+  d->line = d->planes + d->plane * planes;
+  return TRUE;
+}
+
+static gboolean _make_band(_demosaic_t *d, int first, GError **error)
 {
   const int rows = MIN(BAND, d->mosaic->height - first);
-  d->first = first;
+  if(!d->planes && !_allocate(d, error)) return FALSE;
+  d->first = -1;
   d->band.rows = rows + 2 * MARGIN;
   for(int y = 0; y < d->band.rows; y++)
     _fill_row(d, first + y - MARGIN, d->planes + (size_t)y * (size_t)d->band.width + MARGIN);
@@ -146,12 +172,14 @@ static void _make_band(_demosaic_t *d, int first)
     _interpolate(&d->band);
   else
   {
-    if(d->xtrans)
-      dt_demosaic_xtrans_green(d->xtrans, &d->band);
-    else
+    if(!d->xtrans)
       dt_demosaic_bayer_green(&d->band);
+    else if(!dt_demosaic_xtrans_green(d->xtrans, &d->band, error))
+      return FALSE;
     dt_demosaic_follow(&d->band);
   }
+  d->first = first;
+  return TRUE;
 }
 
 /* A row of the band, the samples as they were. */
@@ -168,13 +196,12 @@ static void _take_row(_demosaic_t *d, int y, float *out)
 
 static gboolean _read(dt_row_source_t *self, int y, int n, float *rows, GError **error)
 {
-  (void)error;
   _demosaic_t *d = (_demosaic_t *)self;
   const size_t row = (size_t)self->width * (size_t)self->channels;
   for(int i = 0; i < n; i++, rows += row)
   {
     const int first = (y + i) / BAND * BAND;
-    if(first != d->first) _make_band(d, first);
+    if(first != d->first && !_make_band(d, first, error)) return FALSE;
     _take_row(d, y + i, rows);
   }
   return TRUE;
@@ -193,28 +220,21 @@ static void _destroy(dt_row_source_t *self)
 {
   _demosaic_t *d = (_demosaic_t *)self;
   dt_demosaic_xtrans_free(d->xtrans);
-  g_free(d->planes);
-  g_free(d->line);
+  free(d->planes);
   g_free(d);
 }
 
-/* The planes of the highest band. */
-static void _init_band(_demosaic_t *d)
+/* How large the planes will be. */
+static void _measure_band(_demosaic_t *d)
 {
   const dt_mosaic_t *m = d->mosaic;
-  dt_demosaic_band_t *b = &d->band;
-  b->mosaic = m;
-  b->width = m->width + 2 * MARGIN;
-  const size_t plane = (size_t)b->width * (size_t)(MIN(BAND, m->height) + 2 * MARGIN);
   const gboolean bayer = m->sensor == DT_SENSOR_BAYER && d->method == DT_DEMOSAIC_BEST;
-  const size_t colours = (size_t)d->source.channels, scratch = bayer ? DT_DEMOSAIC_SCRATCH : 0;
-  const size_t planes = 1 + colours + scratch;
-  d->planes = g_new0(float, plane *planes);
-  b->sites = d->planes;
-  for(size_t i = 0; i < colours; i++) b->colours[i] = d->planes + plane * (1 + i);
-  for(size_t i = 0; i < scratch; i++) b->scratch[i] = d->planes + plane * (1 + colours + i);
-  d->line = g_new(float, m->width);
-  d->source.memory = (plane * planes + (size_t)m->width) * sizeof(float);
+  d->band.mosaic = m;
+  d->band.width = m->width + 2 * MARGIN;
+  d->plane = (size_t)d->band.width * (size_t)(MIN(BAND, m->height) + 2 * MARGIN);
+  d->scratch = bayer ? DT_DEMOSAIC_SCRATCH : 0;
+  const size_t planes = (size_t)(1 + d->source.channels + d->scratch);
+  d->source.memory = (d->plane * planes + (size_t)m->width) * sizeof(float);
 }
 
 dt_row_source_t *dt_demosaic_source(const dt_mosaic_t *mosaic, const double neutral[4],
@@ -236,7 +256,7 @@ dt_row_source_t *dt_demosaic_source(const dt_mosaic_t *mosaic, const double neut
     d->neutral[i] = neutral && neutral[i] > 0 ? (float)neutral[i] : 1;
     d->balance[i] = 1 / d->neutral[i];
   }
-  if(!linear) _init_band(d);
+  if(!linear) _measure_band(d);
   if(method == DT_DEMOSAIC_BEST && mosaic->sensor == DT_SENSOR_XTRANS)
   {
     d->xtrans = dt_demosaic_xtrans_new(mosaic);

@@ -25,7 +25,7 @@ typedef enum dt_demosaic_method_t
  *
  * Values below 0 and above 1 pass; the sample of a site is its pixel's value of that colour, bit for bit. Any band of
  * rows is the same as that part of the whole picture's result. Unlike others this source lets rows be read again, and
- * in any order.
+ * in any order. Reading fails with DT_AI_ERROR_MEMORY alone; until the first row is read little memory is taken.
  *
  * @param mosaic   borrowed for the source's life
  * @param neutral  response to white of the site's colours (4), by which they are balanced while directions are sought

@@ -50,8 +50,10 @@ void dt_demosaic_xtrans_free(dt_demosaic_xtrans_t *xtrans);
 /** The weights for those who interpolate elsewhere: [4 directions][6 rows][6 columns of the period][3 colours][25 sites
  * around, row by row]. Stay @p xtrans'. */
 const float *dt_demosaic_xtrans_weights(const dt_demosaic_xtrans_t *xtrans, size_t *bytes);
-/** Of DT_SENSOR_XTRANS: what the most homogeneous of four directions say. */
-void dt_demosaic_xtrans_green(const dt_demosaic_xtrans_t *xtrans, const dt_demosaic_band_t *band);
+/** Of DT_SENSOR_XTRANS: what the most homogeneous of four directions say.
+ * @return FALSE with DT_AI_ERROR_MEMORY */
+gboolean dt_demosaic_xtrans_green(const dt_demosaic_xtrans_t *xtrans, const dt_demosaic_band_t *band,
+                                  GError **error);
 
 G_END_DECLS
 

@@ -8,8 +8,11 @@
  * flat colours and slopes of brightness as they are, these have the least error to be expected. So there is nothing
  * in here about which colour sits where: that is the mosaic's. */
 #include "common/demosaic_internal.h"
+#include "common/errors.h"
+#include "common/memory.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum
@@ -282,10 +285,18 @@ static void _finish_tile(const _tile_t *t)
   }
 }
 
-static void _direct(const dt_demosaic_xtrans_t *xtrans, const dt_demosaic_band_t *band)
+static gboolean _direct(const dt_demosaic_xtrans_t *xtrans, const dt_demosaic_band_t *band, GError **error)
 {
   const size_t plane = (size_t)band->rows * WIDTH, planes = 1 + DIRECTIONS * (COLOURS + 1);
-  float *all = g_new0(float, plane *planes), *next = all + plane;
+  float *all = dt_memory_try_large(plane * planes, sizeof(float));
+  if(!all)
+  {
+    g_set_error_literal(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY,
+                        "There is no memory to demosaic a sensor of X-Trans.");
+    return FALSE;
+  }
+  memset(all, 0, plane * planes * sizeof(float));
+  float *next = all + plane;
   _tile_t t = { .xtrans = xtrans, .band = band, .sites = all };
   for(int d = 0; d < DIRECTIONS; d++, next += plane * (COLOURS + 1))
   {
@@ -302,7 +313,8 @@ static void _direct(const dt_demosaic_xtrans_t *xtrans, const dt_demosaic_band_t
     }
     _finish_tile(&t);
   }
-  g_free(all);
+  free(all);
+  return TRUE;
 }
 
 /* Between green sites green is not much outside their range: where another colour goes up and down by far more than
@@ -328,8 +340,10 @@ static void _limit_row(const dt_demosaic_band_t *b, int y)
   }
 }
 
-void dt_demosaic_xtrans_green(const dt_demosaic_xtrans_t *xtrans, const dt_demosaic_band_t *band)
+gboolean dt_demosaic_xtrans_green(const dt_demosaic_xtrans_t *xtrans, const dt_demosaic_band_t *band,
+                                  GError **error)
 {
-  _direct(xtrans, band);
+  if(!_direct(xtrans, band, error)) return FALSE;
   for(int y = MARGIN - SPARE; y < band->rows - MARGIN + SPARE; y++) _limit_row(band, y);
+  return TRUE;
 }

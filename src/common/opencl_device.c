@@ -3,6 +3,7 @@
 #include "common/opencl_device.h"
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/opencl_guard.h"
 #include "common/opencl_query.h"
 
 #include <string.h>
@@ -209,6 +210,7 @@ static dt_opencl_device_t *_examine(const _search_t *search, const _platform_t *
   _read_numbers(&query, device, &facts);
   device->pci = dt_opencl_query_pci(&query, facts.extensions);
   device->uuid = dt_opencl_query_uuid(&query, facts.extensions);
+  device->rounds = dt_opencl_query_rounding(&query);
   if(query.failure || platform->failure)
     device->rejected = g_strdup(query.failure ? query.failure : platform->failure);
   else
@@ -364,7 +366,8 @@ GPtrArray *dt_opencl_devices_open(int parts, dt_opencl_driver_t **driver, char *
         g_strdup("OpenCL is switched off; to switch it on: darktable-ai prefs set " DT_CONF_OPENCL " TRUE");
   else
     *driver = dt_opencl_driver_load(&error);
-  if(*driver) devices = dt_opencl_devices_detect(*driver, parts, &error);
+  if(*driver && dt_opencl_guard_check(*driver, &error))
+    devices = dt_opencl_devices_detect(*driver, parts, &error);
   if(!devices) devices = g_ptr_array_new_with_free_func(_free_device);
   if(error)
     *absence = g_strdup(error->message);

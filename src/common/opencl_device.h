@@ -7,8 +7,8 @@
  * two drivers offer is used through the first of them that can be used.
  *
  * What drivers say is not trusted: strings are short valid UTF-8 without control characters, a device whose driver fails to
- * answer is not used and the reason says which question it was. A driver that crashes or hangs when it is asked is met with
- * nothing but `opencl=FALSE`. Everything here may be called from any thread.
+ * answer is not used and the reason says which question it was. A driver that crashes or hangs when it is asked does so in a
+ * child process first (common/opencl_guard.h). Everything here may be called from any thread.
  */
 #ifndef DT_COMMON_OPENCL_DEVICE_H
 #define DT_COMMON_OPENCL_DEVICE_H
@@ -39,6 +39,7 @@ typedef struct dt_opencl_device_t
   guint compute_units;
   gsize work_group; ///< most work items in one group
   gboolean unified; ///< shares the machine's memory
+  gboolean rounds;  ///< can round quotients and square roots of single precision correctly
 } dt_opencl_device_t;
 
 /** Bytes of memory that a device must have: less does not hold what one step of a pipe on a tile needs. */

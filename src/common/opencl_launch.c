@@ -59,6 +59,13 @@ gboolean dt_opencl_enqueue(dt_opencl_queue_t *queue, cl_kernel kernel, const dt_
       "clEnqueueNDRangeKernel", error);
 }
 
+gboolean dt_opencl_launch(dt_opencl_queue_t *queue, const char *program, const char *name,
+                          const dt_opencl_arg_t *args, int n_args, int width, int height, GError **error)
+{
+  cl_kernel kernel = dt_opencl_kernel(queue, program, name, error);
+  return kernel && dt_opencl_enqueue(queue, kernel, args, n_args, (gsize)width, (gsize)height, error);
+}
+
 gboolean dt_opencl_finish(dt_opencl_queue_t *queue, GError **error)
 {
   return dt_opencl_check(queue->cl->Finish(queue->queue), "clFinish", error);

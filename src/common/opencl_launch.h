@@ -38,6 +38,9 @@ typedef struct dt_opencl_arg_t
 /** Enqueues @p kernel for at least @p width x @p height work items; those beyond return at once by themselves. */
 gboolean dt_opencl_enqueue(dt_opencl_queue_t *queue, cl_kernel kernel, const dt_opencl_arg_t *args,
                            int n_args, gsize width, gsize height, GError **error);
+/** The same with the kernel @p name of data/kernels/<program>.cl. */
+gboolean dt_opencl_launch(dt_opencl_queue_t *queue, const char *program, const char *name,
+                          const dt_opencl_arg_t *args, int n_args, int width, int height, GError **error);
 /** Waits for everything enqueued. */
 gboolean dt_opencl_finish(dt_opencl_queue_t *queue, GError **error);
 

@@ -13,8 +13,9 @@
 #define FOLDER "opencl_v1"
 #define MAGIC "DTCLBIN1"
 #define KEY_DIGITS 64
-/* the same arithmetic everywhere: no option that trades correctness for speed */
+/* the same arithmetic everywhere, as far as a device can: no option that trades correctness for speed */
 #define OPTIONS "-cl-std=CL1.2"
+#define OPTION_ROUNDING " -cl-fp32-correctly-rounded-divide-sqrt" /* an error where a device cannot */
 #define MAX_SOURCE ((gsize)1 << 20)
 #define MAX_BINARY ((gsize)64 << 20)
 /* of a compiler's words */
@@ -81,6 +82,11 @@ static char *_read_source(const char *name, GError **error)
   return source;
 }
 
+static const char *_options(const dt_opencl_device_t *device)
+{
+  return device->rounds ? OPTIONS OPTION_ROUNDING : OPTIONS;
+}
+
 /* --- where the compiled form lies --- */
 
 char *dt_opencl_program_cache(void)
@@ -103,8 +109,8 @@ static char *_hash(const char *const *words)
 
 static char *_key(const dt_opencl_device_t *device, const char *source)
 {
-  return _hash((const char *[]){ source, OPTIONS, device->platform, device->name, device->driver_version,
-                                 device->version, NULL });
+  return _hash((const char *[]){ source, _options(device), device->platform, device->name,
+                                 device->driver_version, device->version, NULL });
 }
 
 /* One file for each program and kind of device: twins share it, a new driver replaces it. */
@@ -150,7 +156,8 @@ static void _set_refusal(const _target_t *target, cl_program program, GError **e
 /* Takes @p program over: released when it cannot be built. */
 static cl_program _build(const _target_t *target, cl_program program, GError **error)
 {
-  const cl_int code = target->cl->BuildProgram(program, 1, &target->device->id, OPTIONS, NULL, NULL);
+  const dt_opencl_device_t *device = target->device;
+  const cl_int code = target->cl->BuildProgram(program, 1, &device->id, _options(device), NULL, NULL);
   if(code == CL_SUCCESS) return program;
   if(code == CL_BUILD_PROGRAM_FAILURE)
     _set_refusal(target, program, error);

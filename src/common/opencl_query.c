@@ -215,3 +215,12 @@ char *dt_opencl_query_uuid(dt_opencl_query_t *query, const char *extensions)
     g_string_append_printf(text, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
   return g_string_free(text, FALSE);
 }
+
+// --- What it computes
+
+gboolean dt_opencl_query_rounding(const dt_opencl_query_t *query)
+{
+  cl_device_fp_config config;
+  return _ask_extra(query, CL_DEVICE_SINGLE_FP_CONFIG, &config, sizeof config, "how it rounds")
+         && (config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT);
+}

@@ -37,6 +37,8 @@ gboolean dt_opencl_query_struct(dt_opencl_query_t *query, cl_device_info what, v
 char *dt_opencl_query_pci(dt_opencl_query_t *query, const char *extensions);
 /** Its UUID (transfer full), or NULL, likewise. */
 char *dt_opencl_query_uuid(dt_opencl_query_t *query, const char *extensions);
+/** Whether it can round quotients and square roots of single precision correctly; FALSE where the driver does not say. */
+gboolean dt_opencl_query_rounding(const dt_opencl_query_t *query);
 
 G_END_DECLS
 

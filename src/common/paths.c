@@ -101,3 +101,18 @@ char *dt_paths_bundled(const char *name)
   g_free(program);
   return found;
 }
+
+char *dt_paths_helper(const char *name)
+{
+  static const char *const places[] = { "../lib/darktable-ai", "darktable-ai" };
+  char *dir = dt_paths_program_dir(), *path = NULL;
+  for(size_t i = 0; dir && i < G_N_ELEMENTS(places) && !path; i++)
+  {
+    char *relative = g_build_filename(places[i], name, NULL);
+    path = g_canonicalize_filename(relative, dir);
+    if(!g_file_test(path, G_FILE_TEST_IS_EXECUTABLE)) g_clear_pointer(&path, g_free);
+    g_free(relative);
+  }
+  g_free(dir);
+  return path;
+}

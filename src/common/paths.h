@@ -48,4 +48,7 @@ char *dt_paths_program_dir(void);
 /** What came with the program as @p name ("models", "ai_models.json"; transfer full), or NULL. */
 char *dt_paths_bundled(const char *name);
 
+/** A program that came with the program (transfer full), or NULL: an embedding program may have left it out. */
+char *dt_paths_helper(const char *name);
+
 #endif

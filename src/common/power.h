@@ -10,20 +10,12 @@
 #ifndef DT_COMMON_POWER_H
 #define DT_COMMON_POWER_H
 
+#include "common/wide_vectors.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-
-/* Before a function with such a loop: it is compiled a second time for processors with wider vectors, which halves its
- * time; the C library picks one when the program starts. Both give the same bits, for neither fuses multiplication and
- * addition. Sanitizers do not get along with such functions. */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)                              \
-    && !defined(__SANITIZE_THREAD__)
-#define DT_WIDE_VECTORS __attribute__((target_clones("avx2", "default")))
-#else
-#define DT_WIDE_VECTORS
-#endif
 
 /** x^g, prepared: g as a short head, whose product with a whole number is exact, and a tail. */
 typedef struct dt_power_t

@@ -3,69 +3,20 @@
  * is summed from the ring as soon as the last row it needs is there. */
 #include "common/resample.h"
 
-#include <math.h>
+#include "common/lanczos.h"
+
 #include <string.h>
-
-#define LOBES 3
-
-/* The taps of every output sample of one axis, @c taps weights each from input sample @c first on. */
-typedef struct _axis_t
-{
-  int from, to; /* samples in and out */
-  int taps;
-  int *first;
-  float *weights;
-} _axis_t;
 
 typedef struct _resample_t
 {
   dt_row_sink_t sink;
   dt_row_sink_t *out;
   int channels;
-  _axis_t across, down;
+  dt_lanczos_axis_t across, down;
   float *ring; /* down.taps rows of across.to pixels */
   float *line; /* one output row */
   int rows_in, rows_out;
 } _resample_t;
-
-static double _lanczos(double x)
-{
-  if(x == 0) return 1;
-  if(fabs(x) >= LOBES) return 0;
-  const double px = G_PI * x;
-  return LOBES * sin(px) * sin(px / LOBES) / (px * px);
-}
-
-/* Weights of the taps around the middle of output sample @p i, those beyond an edge added to the sample at it. */
-static void _weigh(_axis_t *axis, int i)
-{
-  const double ratio = (double)axis->from / axis->to, wide = MAX(ratio, 1.0);
-  const double middle = (i + 0.5) * ratio - 0.5;
-  const int first = (int)floor(middle - LOBES * wide) + 1, last = (int)ceil(middle + LOBES * wide) - 1;
-  const int base = CLAMP(first, 0, MAX(0, axis->from - axis->taps));
-  float *weights = axis->weights + (size_t)i * (size_t)axis->taps;
-  double sum = 0;
-  for(int k = first; k <= last; k++) sum += _lanczos((k - middle) / wide);
-  for(int k = first; k <= last; k++)
-  {
-    const int tap = CLAMP(CLAMP(k, 0, axis->from - 1) - base, 0, axis->taps - 1);
-    weights[tap] += (float)(_lanczos((k - middle) / wide) / sum);
-  }
-  axis->first[i] = base;
-}
-
-static gboolean _init_axis(_axis_t *axis, int from, int to)
-{
-  const double wide = MAX((double)from / to, 1.0);
-  axis->from = from;
-  axis->to = to;
-  axis->taps = MIN(from, 2 * (int)ceil(LOBES * wide) + 1);
-  axis->first = g_try_new0(int, (gsize)to);
-  axis->weights = g_try_malloc0_n((gsize)to, (gsize)axis->taps * sizeof(float));
-  if(!axis->first || !axis->weights) return FALSE;
-  for(int i = 0; i < to; i++) _weigh(axis, i);
-  return TRUE;
-}
 
 static void _resample_across(const _resample_t *r, const float *row, float *out)
 {
@@ -122,10 +73,8 @@ static gboolean _write(dt_row_sink_t *self, int y, int n, const float *rows, GEr
 
 static void _free(_resample_t *r)
 {
-  g_free(r->across.first);
-  g_free(r->across.weights);
-  g_free(r->down.first);
-  g_free(r->down.weights);
+  dt_lanczos_axis_clear(&r->across);
+  dt_lanczos_axis_clear(&r->down);
   g_free(r->ring);
   g_free(r->line);
   g_free(r);
@@ -155,7 +104,8 @@ dt_row_sink_t *dt_resample_sink(dt_row_sink_t *out, int width, int height, int c
   r->sink.abandon = _abandon;
   r->out = out;
   r->channels = channels;
-  gboolean ok = _init_axis(&r->across, width, to_width) && _init_axis(&r->down, height, to_height);
+  gboolean ok =
+      dt_lanczos_axis_init(&r->across, width, to_width) && dt_lanczos_axis_init(&r->down, height, to_height);
   const gsize row = (gsize)to_width * (gsize)channels * sizeof(float);
   r->ring = ok ? g_try_malloc_n((gsize)r->down.taps, row) : NULL;
   r->line = ok ? g_try_malloc(row) : NULL;

@@ -45,6 +45,37 @@ const dt_iop_module_t dt_blend_table = {
   .params = _params,
 };
 
+static gboolean _refuse_module(const dt_iop_module_t *module, GError **error)
+{
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s cannot be blended or masked.", module->name);
+  return FALSE;
+}
+
+static gboolean _refuse_ranges(const dt_iop_module_t *module, GError **error)
+{
+  g_set_error(
+      error, DT_AI_ERROR, DT_AI_ERROR_USAGE,
+      "%s works on the single samples of a raw, which have no colour: its mask takes no ranges of lightness, "
+      "chroma or hue.",
+      module->name);
+  return FALSE;
+}
+
+const dt_iop_param_t *dt_blend_find_param(const dt_iop_module_t *module, const char *name, GError **error)
+{
+  const dt_iop_param_t *param = dt_iop_find_param(&dt_blend_table, name);
+  if(module->flags & DT_IOP_NO_BLEND)
+    _refuse_module(module, error);
+  else if(!param)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "There is no blending parameter \"%s\" (of %s).", name,
+                module->name);
+  else if((module->flags & DT_IOP_RAW) && param->offset >= AT(lightness))
+    _refuse_ranges(module, error);
+  else
+    return param;
+  return NULL;
+}
+
 static gboolean _is_open(const float numbers[4], double most)
 {
   return numbers[1] <= 0 && (double)numbers[2] >= most;
@@ -149,10 +180,13 @@ static void _make_feather(dt_blend_t *blend, double radius)
   for(int k = 0; k <= blend->radius; k++) blend->taps[k] = (float)(exp(-0.5 * k * k / (sigma * sigma)) / sum);
 }
 
-static gboolean _is_possible(const dt_iop_piece_t *piece)
+static gboolean _check_piece(const dt_iop_piece_t *piece, const dt_blend_params_t *params, GError **error)
 {
-  return !(piece->module->flags & DT_IOP_NO_BLEND) && piece->channels_in == 4 && piece->channels_out == 4
-         && piece->in_width == piece->out_width && piece->in_height == piece->out_height;
+  if((piece->module->flags & DT_IOP_NO_BLEND) || piece->channels_in != piece->channels_out
+     || piece->in_width != piece->out_width || piece->in_height != piece->out_height)
+    return _refuse_module(piece->module, error);
+  const gboolean has_sites = (piece->module->flags & DT_IOP_RAW) || piece->channels_in != 4;
+  return !has_sites || !_find_ranges(params) || _refuse_ranges(piece->module, error);
 }
 
 static gboolean _make_ranges(const dt_blend_params_t *p, dt_blend_ranges_t *ranges, GError **error)
@@ -166,24 +200,19 @@ dt_blend_t *dt_blend_new(const dt_iop_piece_t *piece, const dt_blend_params_t *p
                          const dt_blend_object_t *object, GError **error)
 {
   dt_blend_ranges_t ranges;
-  if(!_is_possible(piece))
-  {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s cannot be limited by a mask.",
-                piece->module->name);
-    return NULL;
-  }
-  if(!_make_ranges(params, &ranges, error)) return NULL;
+  if(!_check_piece(piece, params, error) || !_make_ranges(params, &ranges, error)) return NULL;
   dt_blend_t *blend = g_new0(dt_blend_t, 1);
   *blend = (dt_blend_t){ .flags = _find_ranges(params)
                                   | (params->range_of == DT_BLEND_OF_OUTPUT ? DT_BLEND_OUTPUT : 0)
                                   | (params->invert ? DT_BLEND_INVERT : 0) | (object ? DT_BLEND_OBJECT : 0),
                          .opacity = params->opacity,
                          .ranges = ranges,
+                         .channels = piece->channels_out,
                          .width = piece->out_width,
                          .height = piece->out_height };
   if(object) _place_object(blend, object);
   /* a mask that is the same everywhere has no edges */
-  if(params->feather > 0 && (blend->flags & (DT_BLEND_OBJECT | DT_BLEND_RANGES)))
+  if(params->feather > 0 && !dt_blend_is_even(blend, NULL))
     _make_feather(blend, (double)params->feather * piece->out_scale);
   return blend;
 }
@@ -193,6 +222,12 @@ void dt_blend_free(dt_blend_t *blend)
   if(!blend) return;
   g_free(blend->taps);
   g_free(blend);
+}
+
+gboolean dt_blend_is_even(const dt_blend_t *blend, float *strength)
+{
+  if(strength) *strength = blend->flags & DT_BLEND_INVERT ? 0.0f : blend->opacity;
+  return !(blend->flags & (DT_BLEND_OBJECT | DT_BLEND_RANGES));
 }
 
 /* --- rectangles --- */

@@ -4,7 +4,10 @@
  *
  * The mask is the product of an object mask (a grey picture of the photograph) and of ranges of lightness, chroma and
  * hue of the module's own pixels; the whole may be inverted and feathered. Every module may have one whose output is a
- * changed input: four channels, the same size, no DT_IOP_NO_BLEND.
+ * changed input: as many channels, the same size, no DT_IOP_NO_BLEND.
+ *
+ * Modules for raws (DT_IOP_RAW) may see one sample at each site, which has neither chroma nor hue, and whose lightness is
+ * that of one colour: their masks take no ranges, whatever the sensor. All else is the same, site by site.
  *
  * Ranges are those of Oklab: lightness is 0 for black and 1 for white, chroma 0 for greys and about 0.3 for the strongest
  * colours of a screen, hue goes from 0 to 360 degrees: red lies near 29, yellow 110, green 142, blue 264. Pixels count as
@@ -46,6 +49,10 @@ typedef struct dt_blend_params_t
  * dt_iop_set_param(). */
 extern const dt_iop_module_t dt_blend_table;
 
+/** The parameter of that name that masks of @p module take.
+ * @return NULL with DT_AI_ERROR_USAGE: there is none, it is a range and the module for raws, or it takes no masks */
+const dt_iop_param_t *dt_blend_find_param(const dt_iop_module_t *module, const char *name, GError **error);
+
 /** An object mask. */
 typedef struct dt_blend_object_t
 {
@@ -71,11 +78,13 @@ typedef struct dt_blend_t dt_blend_t;
 /** @param piece   of the module; not needed afterwards
  * @param object  NULL: none; its plane is borrowed for the life of what is returned
  * @return (transfer full: dt_blend_free()), or NULL with DT_AI_ERROR_USAGE: the numbers of a range are in no order, or
- *         the module cannot have a mask */
+ *         the module cannot have a mask or no ranges */
 dt_blend_t *dt_blend_new(const dt_iop_piece_t *piece, const dt_blend_params_t *params,
                          const dt_blend_object_t *object, GError **error);
 /** NULL is fine. */
 void dt_blend_free(dt_blend_t *blend);
+/** Whether it is the same everywhere: then @p strength receives how much of the module's work is seen, 0 to 1. */
+gboolean dt_blend_is_even(const dt_blend_t *blend, float *strength);
 
 /** The rectangle of the module's output that is needed for @p out, cut at the picture's edges; the input must cover it
  * as well. Larger than @p out where there is a feather. */

@@ -50,7 +50,6 @@ static gboolean _enqueue_mask(const dt_blend_t *blend, dt_opencl_queue_t *queue,
                               const _buffers_t *b, GError **error)
 {
   const cl_mem object = b->plane ? b->plane : b->mask; /* of no object nothing is read */
-  cl_kernel kernel = dt_opencl_kernel(queue, "blend", "blend_mask", error);
   const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(pixels),
                                    DT_OPENCL_ARG(roi->x),
                                    DT_OPENCL_ARG(roi->y),
@@ -74,9 +73,8 @@ static gboolean _enqueue_mask(const dt_blend_t *blend, dt_opencl_queue_t *queue,
                                    DT_OPENCL_ARG(blend->map.d),
                                    DT_OPENCL_ARG(blend->map.e),
                                    DT_OPENCL_ARG(blend->map.f) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)plane->width,
-                              (gsize)plane->height, error);
+  return dt_opencl_launch(queue, "blend", "blend_mask", args, G_N_ELEMENTS(args), plane->width, plane->height,
+                          error);
 }
 
 /* One direction: from @p in, @p in_width wide, into @p out. */
@@ -84,12 +82,10 @@ static gboolean _enqueue_blur(const dt_blend_t *blend, dt_opencl_queue_t *queue,
                               int first, int step, cl_mem taps, cl_mem out, int width, int height,
                               GError **error)
 {
-  cl_kernel kernel = dt_opencl_kernel(queue, "blend", "blend_blur", error);
   const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),   DT_OPENCL_ARG(in_width),      DT_OPENCL_ARG(first),
                                    DT_OPENCL_ARG(step), DT_OPENCL_ARG(blend->radius), DT_OPENCL_ARG(taps),
                                    DT_OPENCL_ARG(out),  DT_OPENCL_ARG(width),         DT_OPENCL_ARG(height) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)width, (gsize)height, error);
+  return dt_opencl_launch(queue, "blend", "blend_blur", args, G_N_ELEMENTS(args), width, height, error);
 }
 
 /* As on the CPU the mask's memory takes the result. */
@@ -114,7 +110,6 @@ static gboolean _enqueue_mix(const dt_blend_t *blend, dt_opencl_queue_t *queue, 
                              cl_mem mask, cl_mem out, const dt_iop_roi_t *roi_out, GError **error)
 {
   const int in_first = _first(roi_in, roi_out), processed_first = _first(roi_processed, roi_out);
-  cl_kernel kernel = dt_opencl_kernel(queue, "blend", "blend_mix", error);
   const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
                                    DT_OPENCL_ARG(in_first),
                                    DT_OPENCL_ARG(roi_in->width),
@@ -126,9 +121,8 @@ static gboolean _enqueue_mix(const dt_blend_t *blend, dt_opencl_queue_t *queue, 
                                    DT_OPENCL_ARG(out),
                                    DT_OPENCL_ARG(roi_out->width),
                                    DT_OPENCL_ARG(roi_out->height) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  return dt_opencl_launch(queue, "blend", blend->channels == 1 ? "blend_mix_sites" : "blend_mix", args,
+                          G_N_ELEMENTS(args), roi_out->width, roi_out->height, error);
 }
 
 gboolean dt_blend_process_cl(const dt_blend_t *blend, dt_opencl_queue_t *queue, cl_mem in,

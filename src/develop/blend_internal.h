@@ -40,6 +40,7 @@ struct dt_blend_t
   const float *plane; ///< of the object
   int plane_width, plane_height;
   dt_iop_fixed_t map; ///< from the module's pixels to the plane's
+  int channels;       ///< of the module's pixels: 1 or 4
   int width, height;  ///< of the module's picture
   int radius;         ///< of the feather, in pixels of it
   float *taps;        ///< radius + 1 weights from the middle outwards

@@ -4,28 +4,14 @@
 
 #include "common/errors.h"
 #include "common/memory.h"
+#include "common/power.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* chroma from which a colour has all of its hue */
 #define HUE_CHROMA 0.02f
 
 /* --- colours: sums, products and whole numbers only, which no device rounds otherwise --- */
-
-static inline float _float_of(gint32 bits)
-{
-  float value;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-static inline gint32 _bits_of(float value)
-{
-  gint32 bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
 
 static inline float _absolute(float x)
 {
@@ -36,7 +22,7 @@ static inline float _absolute(float x)
 static inline float _cube_root(float x)
 {
   const float a = _absolute(x);
-  float y = _float_of(0x54A2FA8C - _bits_of(a) / 3);
+  float y = dt_power_float(0x54A2FA8C - dt_power_bits(a) / 3);
   for(int i = 0; i < 3; i++) y = y * (1.33333333f - 0.333333333f * (a * y * y * y));
   const float root = a * y * y;
   return x < 0 ? -root : root;
@@ -45,7 +31,7 @@ static inline float _cube_root(float x)
 /* The same for x^(-1/2), of x >= 0. */
 static inline float _square_root(float x)
 {
-  float y = _float_of(0x5F375A86 - (_bits_of(x) >> 1));
+  float y = dt_power_float(0x5F375A86 - (dt_power_bits(x) >> 1));
   for(int i = 0; i < 3; i++) y = y * (1.5f - 0.5f * x * y * y);
   return x * y;
 }
@@ -53,7 +39,7 @@ static inline float _square_root(float x)
 /* And for 1/x, of x > 0. */
 static inline float _reciprocal(float x)
 {
-  float y = _float_of(0x7EF311C3 - _bits_of(x));
+  float y = dt_power_float(0x7EF311C3 - dt_power_bits(x));
   for(int i = 0; i < 3; i++) y = y * (2.0f - x * y);
   return y;
 }
@@ -109,7 +95,7 @@ static inline float _pass_hue(const dt_blend_ranges_t *r, float a, float b, floa
 }
 
 /* Multiplies the mask of @p n pixels by how far they are within the ranges. */
-static void _apply_ranges(const dt_blend_t *blend, const float *pixels, int n, float *mask)
+DT_WIDE_VECTORS static void _apply_ranges(const dt_blend_t *blend, const float *pixels, int n, float *mask)
 {
   const dt_blend_ranges_t r = blend->ranges;
   const int flags = blend->flags;
@@ -154,12 +140,14 @@ static void _sample_row(const dt_blend_t *blend, int x, int y, int n, float *mas
 typedef struct _pixels_t
 {
   const float *pixels;
+  int channels;
   const dt_iop_roi_t *roi;
 } _pixels_t;
 
 static const float *_at(const _pixels_t *p, int x, int y)
 {
-  return p->pixels + 4 * ((gsize)(y - p->roi->y) * (gsize)p->roi->width + (gsize)(x - p->roi->x));
+  return p->pixels
+         + (gsize)p->channels * ((gsize)(y - p->roi->y) * (gsize)p->roi->width + (gsize)(x - p->roi->x));
 }
 
 /* One row of @p plane: what lies beyond the picture's edges is as the pixel at them. */
@@ -204,18 +192,22 @@ static void _feather(const dt_blend_t *blend, const dt_blend_plane_t *plane, flo
           mask + (gsize)y * (gsize)width);
 }
 
-/* @p out may be @p processed. */
-static void _mix(const float *in, const float *processed, const float *mask, float opacity, int n, float *out)
+static inline float _mix(float before, float after, float m)
 {
-  for(int i = 0; i < n; i++)
-  {
-    const float m = mask[i] * opacity;
-    for(int c = 0; c < 4; c++)
-    {
-      const float p = processed[4 * i + c], before = in[4 * i + c];
-      out[4 * i + c] = m < 1.0f ? before + (p - before) * m : p;
-    }
-  }
+  return m < 1.0f ? before + (after - before) * m : after;
+}
+
+/* Of @p n pixels; @p out may be @p processed. */
+static void _mix_row(const float *in, const float *processed, const float *mask, const dt_blend_t *blend,
+                     int n, float *out)
+{
+  const float opacity = blend->opacity;
+  if(blend->channels == 1)
+    for(int i = 0; i < n; i++) out[i] = _mix(in[i], processed[i], mask[i] * opacity);
+  else
+    for(int i = 0; i < n; i++)
+      for(int c = 0; c < 4; c++)
+        out[4 * i + c] = _mix(in[4 * i + c], processed[4 * i + c], mask[i] * opacity);
 }
 
 gboolean dt_blend_process(const dt_blend_t *blend, const float *in, const dt_iop_roi_t *roi_in,
@@ -223,7 +215,8 @@ gboolean dt_blend_process(const dt_blend_t *blend, const float *in, const dt_iop
                           const dt_iop_roi_t *roi_out, GError **error)
 {
   const dt_blend_plane_t plane = dt_blend_plane(blend, roi_out);
-  const _pixels_t before = { in, roi_in }, after = { processed, roi_processed };
+  const _pixels_t before = { in, blend->channels, roi_in },
+                  after = { processed, blend->channels, roi_processed };
   const gsize size = (gsize)plane.width * (gsize)plane.height;
   float *mask = dt_memory_try_large(size + (blend->radius ? (gsize)roi_out->width * (gsize)plane.height : 0),
                                     sizeof(float));
@@ -240,9 +233,9 @@ gboolean dt_blend_process(const dt_blend_t *blend, const float *in, const dt_iop
   if(blend->radius) _feather(blend, &plane, mask, mask + size);
 #pragma omp parallel for
   for(int y = 0; y < roi_out->height; y++)
-    _mix(_at(&before, roi_out->x, roi_out->y + y), _at(&after, roi_out->x, roi_out->y + y),
-         mask + (gsize)y * (gsize)roi_out->width, blend->opacity, roi_out->width,
-         out + 4 * (gsize)y * (gsize)roi_out->width);
+    _mix_row(_at(&before, roi_out->x, roi_out->y + y), _at(&after, roi_out->x, roi_out->y + y),
+             mask + (gsize)y * (gsize)roi_out->width, blend, roi_out->width,
+             out + (gsize)blend->channels * (gsize)y * (gsize)roi_out->width);
   free(mask);
   return TRUE;
 }

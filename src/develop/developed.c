@@ -80,14 +80,15 @@ static void _fill_reader(_developed_t *self)
   self->scratch = g_new(float, (gsize)source->width *ROWS * 4);
 }
 
-dt_imageio_reader_t *dt_developed_open(const char *path, GError **error)
+dt_imageio_reader_t *dt_developed_open(const char *path, dt_opencl_t *cl, GError **error)
 {
   dt_dev_input_t *input = dt_dev_input_open(path, NULL, NULL, error);
   if(!input) return NULL;
   _developed_t *self = g_new0(_developed_t, 1);
   self->input = input;
   self->pipe = dt_dev_pixelpipe_create(
-      input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .name = path, .memory = MEMORY });
+      input, &(dt_dev_pixelpipe_opts_t){
+                 .type = DT_OPENCL_EXPORT, .cl = cl, .name = path, .memory = MEMORY, .yields = TRUE });
   if(!_set_history(self, path, error))
   {
     _destroy(&self->reader.source);

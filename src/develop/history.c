@@ -6,6 +6,7 @@
 #include "common/ai_manifest.h"
 #include "common/checksum.h"
 #include "common/errors.h"
+#include "develop/blend.h"
 
 #include <string.h>
 
@@ -236,10 +237,36 @@ const GArray *dt_history_blend(const dt_history_t *history, const dt_iop_module_
   return item && item->blend->len ? item->blend : NULL;
 }
 
+gboolean dt_history_has(const dt_history_t *history, const dt_iop_module_t *module)
+{
+  return _find_usable(history, module) != NULL;
+}
+
 gboolean dt_history_is_enabled(const dt_history_t *history, const dt_iop_module_t *module)
 {
   const dt_history_item_t *item = _find_usable(history, module);
+  if(module->flags & DT_IOP_ALWAYS) return TRUE;
   return item ? item->enabled : (module->flags & DT_IOP_ON) != 0;
+}
+
+dt_history_item_t *dt_history_difference(const dt_history_t *history, const dt_iop_module_t *module)
+{
+  dt_history_item_t *item =
+      dt_history_item_new(module->name, module->version, dt_history_is_enabled(history, module));
+  const GArray *blend = dt_history_blend(history, module);
+  void *params = dt_history_params(history, module), *standard = dt_iop_standard_params(module);
+  for(const dt_iop_param_t *param = module->params; params && param->name; param++)
+  {
+    char *text = dt_iop_get_param(param, params), *usual = dt_iop_get_param(param, standard);
+    if(strcmp(text, usual) != 0) dt_history_set_value(item->params, param->name, text);
+    g_free(usual);
+    g_free(text);
+  }
+  for(guint i = 0; blend && i < blend->len; i++)
+    dt_history_set_value(item->blend, _value(blend, i)->name, _value(blend, i)->text);
+  g_free(standard);
+  g_free(params);
+  return item;
 }
 
 /* --- the hash --- */
@@ -281,9 +308,10 @@ guint64 dt_history_hash(const dt_history_t *history, const dt_iop_module_t *last
   GString *state = g_string_new(NULL);
   for(const dt_iop_module_t *const *module = history->modules; *module; module++)
   {
-    const gboolean on = dt_history_is_enabled(history, *module);
+    const gboolean on = dt_history_is_enabled(history, *module), has = dt_history_has(history, *module);
     _add_text(state, (*module)->name);
-    _add_text(state, on ? "on" : "off");
+    /* without an item it depends on the photograph */
+    _add_text(state, !has && ((*module)->flags & DT_IOP_ON_RAW) ? "standard" : on ? "on" : "off");
     if(on)
     {
       _add_params(state, history, *module);
@@ -299,25 +327,38 @@ guint64 dt_history_hash(const dt_history_t *history, const dt_iop_module_t *last
 
 /* --- what is not understood --- */
 
-static gboolean _check_value(const dt_iop_module_t *module, const char *name, const char *text,
-                             GError **error)
+/* Whether @p text is a value of a parameter of that table. */
+static gboolean _check_text(const dt_iop_module_t *table, const dt_iop_param_t *param, const char *text,
+                            GError **error)
 {
-  const dt_iop_param_t *param = dt_iop_find_param(module, name);
-  if(!param)
-  {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s has no parameter \"%s\".", module->name, name);
-    return FALSE;
-  }
-  void *params = dt_iop_standard_params(module);
-  const gboolean fine = dt_iop_set_param(module, param, params, text, error);
+  void *params = dt_iop_standard_params(table);
+  const gboolean fine = dt_iop_set_param(table, param, params, text, error);
   g_free(params);
   return fine;
 }
 
-static gboolean _check_blend(const dt_iop_module_t *module, GError **error)
+static gboolean _check_value(const dt_iop_module_t *module, const char *name, const char *text,
+                             GError **error)
 {
-  if(!(module->flags & DT_IOP_NO_BLEND)) return TRUE;
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s cannot be blended or masked.", module->name);
+  const dt_iop_param_t *param = dt_iop_find_param(module, name);
+  if(param) return _check_text(module, param, text, error);
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s has no parameter \"%s\".", module->name, name);
+  return FALSE;
+}
+
+/* "mask" names a file, which is looked at when a pipe needs it. */
+static gboolean _check_blend(const dt_iop_module_t *module, const char *name, const char *text,
+                             GError **error)
+{
+  const gboolean is_file = strcmp(name, "mask") == 0;
+  const dt_iop_param_t *param = dt_blend_find_param(module, is_file ? "opacity" : name, error);
+  return param && (is_file || _check_text(&dt_blend_table, param, text, error));
+}
+
+static gboolean _check_switch(const dt_iop_module_t *module, gboolean on, GError **error)
+{
+  if(on || !(module->flags & DT_IOP_ALWAYS)) return TRUE;
+  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "%s cannot be switched off.", module->name);
   return FALSE;
 }
 
@@ -354,6 +395,19 @@ static gboolean _check_version(const dt_iop_module_t *module, const dt_history_i
   return FALSE;
 }
 
+static void _check_values(const dt_iop_module_t *module, const GArray *values,
+                          gboolean (*check)(const dt_iop_module_t *module, const char *name, const char *text,
+                                            GError **error),
+                          const char *where, GPtrArray *remarks)
+{
+  for(guint i = 0; i < values->len; i++)
+  {
+    GError *error = NULL;
+    check(module, _value(values, i)->name, _value(values, i)->text, &error);
+    _remark(remarks, where, &error);
+  }
+}
+
 static void _check_item(const dt_history_t *history, guint i, GPtrArray *remarks)
 {
   const dt_history_item_t *item = _item(history, i);
@@ -362,12 +416,9 @@ static void _check_item(const dt_history_t *history, guint i, GPtrArray *remarks
   char *where = g_strdup_printf("history item %u (%s)", i + 1, item->module);
   if(_check_module(history, item->module, &module, &error) && _check_version(module, item, &error))
   {
-    for(guint k = 0; k < item->params->len; k++)
-    {
-      _check_value(module, _value(item->params, k)->name, _value(item->params, k)->text, &error);
-      _remark(remarks, where, &error);
-    }
-    if(item->blend->len) _check_blend(module, &error);
+    _check_values(module, item->params, _check_value, where, remarks);
+    _check_values(module, item->blend, _check_blend, where, remarks);
+    _check_switch(module, item->enabled, &error);
   }
   _remark(remarks, where, &error);
   g_free(where);
@@ -495,9 +546,9 @@ static gboolean _parse_setting(const char *setting, _setting_t *s, GError **erro
 static gboolean _check_setting(const dt_history_t *history, const _setting_t *s, GError **error)
 {
   const dt_iop_module_t *module;
-  return _check_module(history, s->module, &module, error)
-         && (!s->name
-             || (s->blend ? _check_blend(module, error) : _check_value(module, s->name, s->text, error)));
+  if(!_check_module(history, s->module, &module, error)) return FALSE;
+  if(!s->name) return _check_switch(module, s->on, error);
+  return (s->blend ? _check_blend : _check_value)(module, s->name, s->text, error);
 }
 
 static void _fill_standard(const dt_history_t *history, dt_history_item_t *item)

@@ -8,8 +8,8 @@
  *
  * Values are kept as text. What this program does not understand (unknown modules and parameters, values out of range,
  * items of a newer version) stays in the history and goes into the sidecar again, but is not used: such a parameter has
- * its standard value, such an item is passed over for the one of its module before it. dt_history_check() says so in
- * words.
+ * its standard value, such an item is passed over for the one of its module before it. Nor is the switch of a module that
+ * is always on. dt_history_check() says so in words.
  *
  * A history is used from one thread at a time; copies are independent.
  */
@@ -74,7 +74,13 @@ gboolean dt_history_redo(dt_history_t *history);
 void *dt_history_params(const dt_history_t *history, const dt_iop_module_t *module);
 /** The blending in force, of dt_history_value_t (transfer none); NULL: none. */
 const GArray *dt_history_blend(const dt_history_t *history, const dt_iop_module_t *module);
+/** Whether anything in force says something of it; else it has its standard, in all that follows. */
+gboolean dt_history_has(const dt_history_t *history, const dt_iop_module_t *module);
+/** Without an item: whether it has DT_IOP_ON. */
 gboolean dt_history_is_enabled(const dt_history_t *history, const dt_iop_module_t *module);
+/** What is in force of a module, with those parameters alone that differ from its standard (transfer full:
+ * dt_history_item_free()). */
+dt_history_item_t *dt_history_difference(const dt_history_t *history, const dt_iop_module_t *module);
 /** A number for what counts, from the first module of the pipe up to and with @p last (NULL: all of them): the same for
  * the same effect, however it was reached. Parameters of modules that are off have no effect. */
 guint64 dt_history_hash(const dt_history_t *history, const dt_iop_module_t *last);

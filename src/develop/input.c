@@ -4,6 +4,7 @@
 
 #include "common/memory.h"
 #include "common/noise.h"
+#include "common/wide_vectors.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -31,21 +32,7 @@ static dt_dev_input_t *_new(void)
   return input;
 }
 
-/* linear Rec.709 to linear Rec.2020, both D65: ITU-R BT.2087-0, M2 */
-static const float _rec709_to_rec2020[9] = { 0.6274040f, 0.3292820f, 0.0433136f, 0.0690970f, 0.9195400f,
-                                             0.0113612f, 0.0163916f, 0.0880132f, 0.8955950f };
-
 /* --- raws --- */
-
-static void _multiply(const float *a, const float *b, int columns, float *out)
-{
-  for(int row = 0; row < 3; row++)
-    for(int column = 0; column < columns; column++)
-    {
-      out[row * columns + column] = 0;
-      for(int k = 0; k < 3; k++) out[row * columns + column] += a[3 * row + k] * b[k * columns + column];
-    }
-}
 
 dt_dev_input_t *dt_dev_input_new_raw(dt_raw_t *raw)
 {
@@ -56,9 +43,7 @@ dt_dev_input_t *dt_dev_input_new_raw(dt_raw_t *raw)
   image->height = raw->mosaic.height;
   image->mosaic = &raw->mosaic;
   for(int c = 0; c < 4; c++) image->neutral[c] = raw->neutral[c];
-  float to_rec709[12];
-  dt_raw_colours_to_rec709(raw, to_rec709);
-  _multiply(_rec709_to_rec2020, to_rec709, raw->mosaic.sensor == DT_SENSOR_FOUR ? 4 : 3, image->to_working);
+  dt_raw_get_colour(raw, &image->colour);
   image->iso = raw->iso;
   image->baseline_exposure = raw->baseline_exposure;
   image->crop_x = raw->crop_x;
@@ -266,14 +251,19 @@ void dt_dev_input_copy_metadata(const dt_dev_input_t *input, dt_metadata_t *meta
 
 /* --- rectangles --- */
 
-/* @p n samples from column @p x of row @p y on, each @p step samples from the last, as they are stored. */
+DT_WIDE_VECTORS static void _widen(const guint16 *restrict in, int n, float *restrict out)
+{
+  for(int i = 0; i < n; i++) out[i] = in[i];
+}
+
+/* @p n samples from column @p x of row @p y on, as they are stored, one behind the other. */
 static void _read_codes(const dt_mosaic_t *m, int x, int y, int n, float *out)
 {
-  const size_t start = (size_t)y * m->stride + (size_t)x * m->step;
+  const size_t start = (size_t)y * m->stride + (size_t)x;
   if(m->is_float)
-    for(int i = 0; i < n; i++) out[i] = ((const float *)m->samples)[start + (size_t)i * m->step];
+    memcpy(out, (const float *)m->samples + start, (size_t)n * sizeof(float));
   else
-    for(int i = 0; i < n; i++) out[i] = ((const guint16 *)m->samples)[start + (size_t)i * m->step];
+    _widen((const guint16 *)m->samples + start, n, out);
 }
 
 /* Three samples of each pixel, and a fourth that is 0. */

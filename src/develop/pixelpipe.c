@@ -3,6 +3,7 @@
 #include "develop/pixelpipe.h"
 
 #include "common/checksum.h"
+#include "common/memory.h"
 #include "develop/photo.h"
 #include "develop/pixelpipe_internal.h"
 
@@ -15,20 +16,36 @@
 
 dt_dev_mask_t *dt_dev_mask_new(float *plane, int width, int height)
 {
-  dt_dev_mask_t *mask = g_atomic_rc_box_new(dt_dev_mask_t);
-  *mask = (dt_dev_mask_t){ plane, width, height,
+  dt_dev_mask_t *mask = g_new(dt_dev_mask_t, 1);
+  *mask = (dt_dev_mask_t){ 1, plane, width, height,
                            dt_checksum64(plane, (size_t)width * (size_t)height * sizeof(float)) };
   return mask;
 }
 
-static void _clear_mask(gpointer data)
+dt_dev_mask_t *dt_dev_mask_ref(dt_dev_mask_t *mask)
 {
-  g_free(((dt_dev_mask_t *)data)->plane);
+  g_atomic_int_inc(&mask->references);
+  return mask;
 }
 
 void dt_dev_mask_unref(dt_dev_mask_t *mask)
 {
-  if(mask) g_atomic_rc_box_release_full(mask, _clear_mask);
+  if(!mask || !g_atomic_int_dec_and_test(&mask->references)) return;
+  g_free(mask->plane);
+  g_free(mask);
+}
+
+/* --- how often the parameters have changed --- */
+
+dt_dev_changes_t *dt_dev_changes_ref(dt_dev_changes_t *changes)
+{
+  g_atomic_int_inc(&changes->references);
+  return changes;
+}
+
+void dt_dev_changes_unref(dt_dev_changes_t *changes)
+{
+  if(changes && g_atomic_int_dec_and_test(&changes->references)) g_free(changes);
 }
 
 /* --- life --- */
@@ -45,8 +62,11 @@ dt_dev_pixelpipe_t *dt_dev_pixelpipe_create(dt_dev_input_t *input, const dt_dev_
   pipe->name = g_strdup(opts->name);
   pipe->opts.name = NULL;
   pipe->input = dt_dev_input_ref(input);
-  pipe->cache = dt_dev_cache_create(opts->cache ? opts->cache : _standard_cache(opts->type));
-  pipe->generation = g_atomic_rc_box_new0(gint);
+  const guint64 cache = opts->cache ? opts->cache : _standard_cache(opts->type);
+  pipe->keeps = cache > 0;
+  pipe->cache = dt_dev_cache_create(cache);
+  pipe->changes = g_new0(dt_dev_changes_t, 1);
+  pipe->changes->references = 1;
   pthread_mutex_init(&pipe->lock, NULL);
   return pipe;
 }
@@ -57,7 +77,7 @@ void dt_dev_pixelpipe_destroy(dt_dev_pixelpipe_t *pipe)
   dt_dev_plan_unref(pipe->plan);
   dt_dev_cache_destroy(pipe->cache);
   dt_dev_input_unref(pipe->input);
-  g_atomic_rc_box_release(pipe->generation);
+  dt_dev_changes_unref(pipe->changes);
   pthread_mutex_destroy(&pipe->lock);
   g_free(pipe->name);
   g_free(pipe);
@@ -70,9 +90,9 @@ gboolean dt_dev_pixelpipe_set(dt_dev_pixelpipe_t *pipe, const dt_dev_setting_t *
   if(!plan) return FALSE;
   pthread_mutex_lock(&pipe->lock);
   dt_dev_plan_t *before = pipe->plan;
-  dt_dev_plan_set_focus(plan, before);
+  if(pipe->keeps) dt_dev_plan_set_focus(plan, before);
   pipe->plan = plan;
-  g_atomic_int_inc(pipe->generation);
+  g_atomic_int_inc(&pipe->changes->n);
   pthread_mutex_unlock(&pipe->lock);
   dt_dev_plan_unref(before);
   return TRUE;
@@ -94,7 +114,8 @@ static void _clear_ready(gpointer data)
   dt_dev_mask_unref(ready->setting.mask);
 }
 
-/* "mask" names a picture file; everything else is a parameter. */
+/* "mask" names a picture file; everything else is a parameter, and not used when it is none, or none of its values: the
+ * history says so. */
 static gboolean _read_blend_value(_ready_t *ready, const dt_history_value_t *value, GError **error)
 {
   if(strcmp(value->name, "mask") == 0)
@@ -105,11 +126,9 @@ static gboolean _read_blend_value(_ready_t *ready, const dt_history_value_t *val
     ready->setting.mask = plane ? dt_dev_mask_new(plane, width, height) : NULL;
     return plane != NULL;
   }
-  const dt_iop_param_t *param = dt_iop_find_param(&dt_blend_table, value->name);
-  if(param) return dt_iop_set_param(&dt_blend_table, param, ready->blend, value->text, error);
-  g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_USAGE, "There is no blending parameter \"%s\" (of %s).",
-              value->name, ready->setting.module->name);
-  return FALSE;
+  const dt_iop_param_t *param = dt_blend_find_param(ready->setting.module, value->name, NULL);
+  if(param) dt_iop_set_param(&dt_blend_table, param, ready->blend, value->text, NULL);
+  return TRUE;
 }
 
 static gboolean _read_item(const dt_history_t *history, const dt_iop_module_t *module, _ready_t *ready,
@@ -143,7 +162,7 @@ gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history
   g_array_set_clear_func(items, _clear_ready);
   for(const dt_iop_module_t *const *module = dt_iop_modules; *module && fine; module++)
   {
-    if(((*module)->flags & DT_IOP_HIDDEN) || !dt_history_find(history, (*module)->name)) continue;
+    if(((*module)->flags & DT_IOP_HIDDEN) || !dt_history_has(history, *module)) continue;
     _ready_t ready = { 0 };
     fine = _read_item(history, *module, &ready, error);
     g_array_append_val(items, ready);
@@ -164,6 +183,16 @@ gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height
   }
   pthread_mutex_unlock(&pipe->lock);
   return known;
+}
+
+GPtrArray *dt_dev_pixelpipe_modules(dt_dev_pixelpipe_t *pipe)
+{
+  GPtrArray *modules = g_ptr_array_new();
+  pthread_mutex_lock(&pipe->lock);
+  for(int i = 0; pipe->plan && i < pipe->plan->n; i++)
+    g_ptr_array_add(modules, (gpointer)pipe->plan->nodes[i].piece.module);
+  pthread_mutex_unlock(&pipe->lock);
+  return modules;
 }
 
 /* --- a rectangle --- */
@@ -217,39 +246,47 @@ static int _choose_band(const dt_dev_run_t *run)
   int band = run->plan->height;
   for(;; band = (band + 1) / 2)
   {
-    guint64 largest;
     dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1];
     /* in the middle, where margins are whole */
     const dt_iop_roi_t roi = { 0, (run->plan->height - band) / 2, run->plan->width, band, 1.0 };
     dt_dev_plan_rois(run->plan, &roi, rois);
     const guint64 rows = (guint64)band * (guint64)run->plan->width * 4 * sizeof(float);
-    if(band == 1 || rows + dt_dev_plan_memory(run->plan, rois, 0, &largest) <= run->memory) return band;
+    if(band == 1 || rows + dt_dev_plan_memory(run->plan, rois) <= run->memory) return band;
   }
 }
 
 static gboolean _begin_rows(_rows_t *self, GError **error)
 {
-  if(self->begun) return TRUE;
-  self->begun = dt_dev_run_begin(&self->run, self->pipe, self->cancellable, error);
+  if(self->pixels) return TRUE;
+  if(!self->begun) self->begun = dt_dev_run_begin(&self->run, self->pipe, self->cancellable, error);
   if(!self->begun)
   {
     dt_dev_run_end(&self->run);
     return FALSE;
   }
+  if(self->pixels) return TRUE;
   self->band = _choose_band(&self->run);
-  self->pixels = malloc((gsize)self->band * (gsize)self->source.width * 4 * sizeof(float));
+  self->pixels = dt_memory_try_large((gsize)self->band * (gsize)self->source.width, 4 * sizeof(float));
   if(self->pixels) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for %d rows.", self->band);
   return FALSE;
 }
 
+static void _end_rows(_rows_t *self)
+{
+  if(self->begun) dt_dev_run_end(&self->run);
+  self->begun = FALSE;
+}
+
 static gboolean _compute_band(_rows_t *self, int y, GError **error)
 {
+  if(!_begin_rows(self, error)) return FALSE;
   const dt_iop_roi_t roi = { 0, y, self->source.width, MIN(self->band, self->source.height - y), 1.0 };
   self->y = y;
   self->n = 0;
   if(!dt_dev_run_part(&self->run, &roi, self->pixels, (gsize)roi.width * 4, error)) return FALSE;
   self->n = roi.height;
+  if(self->pipe->opts.yields) _end_rows(self);
   return TRUE;
 }
 
@@ -257,7 +294,6 @@ static gboolean _read_rows(dt_row_source_t *source, int y, int n, float *rows, G
 {
   _rows_t *self = (_rows_t *)source;
   const gsize stride = (gsize)source->width * 4;
-  if(!_begin_rows(self, error)) return FALSE;
   for(int i = 0; i < n; i++)
   {
     const int row = y + i;
@@ -270,7 +306,7 @@ static gboolean _read_rows(dt_row_source_t *source, int y, int n, float *rows, G
 static void _destroy_rows(dt_row_source_t *source)
 {
   _rows_t *self = (_rows_t *)source;
-  if(self->begun) dt_dev_run_end(&self->run);
+  _end_rows(self);
   g_clear_object(&self->cancellable);
   free(self->pixels);
   g_free(self);

@@ -22,10 +22,10 @@
 
 typedef struct dt_dev_pixelpipe_t dt_dev_pixelpipe_t;
 
-/** An object mask: strengths from 0 to 1 of the upright photograph, at any size. Counted by references
- * (g_atomic_rc_box). */
+/** An object mask: strengths from 0 to 1 of the upright photograph, at any size. Counted by references. */
 typedef struct dt_dev_mask_t
 {
+  gint references;
   float *plane;
   int width, height;
   guint64 hash; ///< of the plane
@@ -33,6 +33,7 @@ typedef struct dt_dev_mask_t
 
 /** @param plane  transfer full: g_free() */
 dt_dev_mask_t *dt_dev_mask_new(float *plane, int width, int height);
+dt_dev_mask_t *dt_dev_mask_ref(dt_dev_mask_t *mask);
 /** NULL is fine. */
 void dt_dev_mask_unref(dt_dev_mask_t *mask);
 
@@ -56,6 +57,7 @@ typedef struct dt_dev_pixelpipe_opts_t
   int width, height;     ///< the result fits into this; 0: it is as large as it is
   gboolean for_screen;   ///< sRGB of 8 bits (as k / 255) at the end, instead of linear Rec.709
   guint64 memory;        ///< bytes for pixels in a run; 0: a quarter of what is available
+  gboolean yields;       ///< rows give the device back after each band, and ask for one anew
   guint64 cache;         ///< bytes that are kept between runs; 0: of full and preview 256 MiB, of others none
 } dt_dev_pixelpipe_opts_t;
 
@@ -77,6 +79,10 @@ gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history
 /** The size of the whole result. FALSE before the first plan. Thread-safe. */
 gboolean dt_dev_pixelpipe_size(dt_dev_pixelpipe_t *pipe, int *width, int *height);
 
+/** The modules of the plan, in the order in which pixels pass them: those that change something (transfer container, of
+ * const dt_iop_module_t *); empty before the first plan. Thread-safe. */
+GPtrArray *dt_dev_pixelpipe_modules(dt_dev_pixelpipe_t *pipe);
+
 /** What a run did. */
 typedef struct dt_dev_run_report_t
 {
@@ -88,7 +94,8 @@ typedef struct dt_dev_run_report_t
 } dt_dev_run_report_t;
 
 /** Computes a rectangle of the result.
- * @param roi     inside the result; its scale is ignored. NULL: all of it
+ * @param roi     inside the result; its scale is ignored. NULL: all of it, when nobody sets the pipe meanwhile: the
+ *                result may then have another size
  * @param pixels  receives width x height x 4 floats
  * @param report  NULL, or receives what was done
  * @return FALSE with DT_AI_ERROR_CANCELLED (by @p cancellable, by dt_dev_pixelpipe_set(), or a newer run of its kind),
@@ -100,7 +107,7 @@ gboolean dt_dev_pixelpipe_run(dt_dev_pixelpipe_t *pipe, const dt_iop_roi_t *roi,
 /** The result as rows, linear Rec.709 with alpha: computed band by band as they are read, within the pipe's memory.
  * @return transfer full; the pipe is borrowed and does nothing else meanwhile */
 dt_row_source_t *dt_dev_pixelpipe_rows(dt_dev_pixelpipe_t *pipe, GCancellable *cancellable);
-/** What those rows took so far. */
+/** What those rows took so far; of a pipe that yields what the last band took. */
 void dt_dev_pixelpipe_rows_report(const dt_row_source_t *rows, dt_dev_run_report_t *report);
 
 #endif

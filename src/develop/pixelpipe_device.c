@@ -9,24 +9,20 @@ typedef struct _job_t
   int first, last;
   dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1];
   dt_dev_buffer_t *in, *out;
-  gint *generation;
+  dt_dev_changes_t *changes;
   gint mine;
   GCancellable *cancellable;
 } _job_t;
 
-static void _clear_job(gpointer data)
+static void _free_job(gpointer data)
 {
   _job_t *job = data;
   dt_dev_plan_unref(job->plan);
   dt_dev_buffer_unref(job->in);
   dt_dev_buffer_unref(job->out);
-  g_atomic_rc_box_release(job->generation);
+  dt_dev_changes_unref(job->changes);
   g_clear_object(&job->cancellable);
-}
-
-static void _unref_job(gpointer job)
-{
-  g_atomic_rc_box_release_full(job, _clear_job);
+  g_free(job);
 }
 
 static gsize _bytes(const _job_t *job, int i)
@@ -68,7 +64,7 @@ static cl_mem _blend(dt_opencl_queue_t *queue, const _job_t *job, int i, cl_mem 
  * buffers, since a driver frees a buffer only when nothing that is enqueued needs it. */
 static gboolean _step(dt_opencl_queue_t *queue, const _job_t *job, int i, cl_mem *buffer, GError **error)
 {
-  if(!dt_dev_check_wanted(job->generation, job->mine, job->cancellable, error)) return FALSE;
+  if(!dt_dev_check_wanted(job->changes, job->mine, job->cancellable, error)) return FALSE;
   const dt_iop_roi_t roi = dt_dev_plan_processed(job->plan, i, &job->rois[i + 1]);
   cl_mem processed = _process(queue, job, i, *buffer, &roi, error);
   cl_mem out = _blend(queue, job, i, *buffer, processed, &roi, error);
@@ -93,14 +89,14 @@ static gboolean _work(dt_opencl_queue_t *queue, void *data, GError **error)
 static _job_t *_new_job(const dt_dev_run_t *run, int first, int last, const dt_iop_roi_t *rois,
                         dt_dev_buffer_t *in, dt_dev_buffer_t *out)
 {
-  _job_t *job = g_atomic_rc_box_new0(_job_t);
+  _job_t *job = g_new0(_job_t, 1);
   job->plan = dt_dev_plan_ref(run->plan);
   job->first = first;
   job->last = last;
   for(int i = 0; i <= run->plan->n; i++) job->rois[i] = rois[i];
   job->in = dt_dev_buffer_ref(in);
   job->out = dt_dev_buffer_ref(out);
-  job->generation = g_atomic_rc_box_acquire(run->generation);
+  job->changes = dt_dev_changes_ref(run->changes);
   job->mine = run->mine;
   if(run->cancellable) job->cancellable = g_object_ref(run->cancellable);
   return job;
@@ -112,7 +108,7 @@ dt_dev_buffer_t *dt_dev_run_on_device(dt_dev_run_t *run, int first, int last, co
   dt_dev_buffer_t *out = dt_dev_buffer_new(&rois[last], dt_dev_plan_channels(run->plan, last), error);
   if(!out) return NULL;
   _job_t *job = _new_job(run, first, last, rois, in, out);
-  if(!dt_opencl_run_perform(run->cl, _work, job, _unref_job, error))
+  if(!dt_opencl_run_perform(run->cl, _work, job, _free_job, error))
     g_clear_pointer(&out, dt_dev_buffer_unref);
   return out;
 }

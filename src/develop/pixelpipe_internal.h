@@ -10,15 +10,26 @@
 
 #include <pthread.h>
 
+/** How often a pipe's parameters have changed: shared with what may be left behind on a device. Counted by references. */
+typedef struct dt_dev_changes_t
+{
+  gint references, n;
+} dt_dev_changes_t;
+
+dt_dev_changes_t *dt_dev_changes_ref(dt_dev_changes_t *changes);
+/** NULL is fine. */
+void dt_dev_changes_unref(dt_dev_changes_t *changes);
+
 struct dt_dev_pixelpipe_t
 {
   dt_dev_pixelpipe_opts_t opts;
   char *name;
   dt_dev_input_t *input;
   dt_dev_cache_t *cache; ///< of the thread that runs
+  gboolean keeps;        ///< anything in it
   pthread_mutex_t lock;  ///< of the two below
   dt_dev_plan_t *plan;
-  gint *generation; ///< counts plans; shared with what may be left behind on a device (g_atomic_rc_box)
+  dt_dev_changes_t *changes;
 };
 
 /** A run under way. */
@@ -26,16 +37,20 @@ typedef struct dt_dev_run_t
 {
   dt_dev_pixelpipe_t *pipe;
   dt_dev_plan_t *plan;
-  gint *generation;
-  gint mine; ///< what generation was when it began
+  dt_dev_changes_t *changes;
+  gint mine; ///< how many there were when it began
   GCancellable *cancellable;
   dt_opencl_run_t *cl; ///< or NULL
   guint64 memory;
+  int refused;            ///< how often in a row the device had too little memory
+  dt_dev_buffer_t *spare; ///< what a module has done with, for the next one: fresh memory costs time; or NULL
+  dt_dev_buffer_t *result; ///< the caller's memory when a part can be computed right there, or NULL
   dt_dev_run_report_t report;
 } dt_dev_run_t;
 
 /** FALSE with DT_AI_ERROR_CANCELLED when the run is not wanted any more. */
-gboolean dt_dev_check_wanted(const gint *generation, gint mine, GCancellable *cancellable, GError **error);
+gboolean dt_dev_check_wanted(const dt_dev_changes_t *changes, gint mine, GCancellable *cancellable,
+                             GError **error);
 
 /** Begins a run of the plan that is in force; waits for its turn. FALSE with DT_AI_ERROR_CANCELLED, _USAGE: no plan. */
 gboolean dt_dev_run_begin(dt_dev_run_t *run, dt_dev_pixelpipe_t *pipe, GCancellable *cancellable,

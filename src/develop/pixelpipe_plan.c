@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_MODULES 64
+/* sizes to try */
+#define MOST_ATTEMPTS 8
 
 /* What a plan is made of, while it is made. */
 typedef struct _maker_t
@@ -103,6 +104,18 @@ static gboolean _commit(dt_iop_piece_t *piece, const void *params, GError **erro
   return FALSE;
 }
 
+/* Half of a white balance leaves the sensor full at half the way. Where a mask is not the same everywhere there is no such
+ * level; that of the whole module is as good as any. */
+static void _mix_saturation(dt_dev_node_t *node)
+{
+  dt_iop_piece_t *piece = &node->piece;
+  float strength;
+  if(!dt_blend_is_even(node->blend, &strength)) return;
+  for(int c = 0; c < 4; c++)
+    piece->saturation_out[c] =
+        piece->saturation_in[c] + (piece->saturation_out[c] - piece->saturation_in[c]) * strength;
+}
+
 /* The mask, when it would change anything. */
 static gboolean _commit_blend(const _maker_t *maker, dt_dev_node_t *node, const _wish_t *wish, GError **error)
 {
@@ -113,7 +126,8 @@ static gboolean _commit_blend(const _maker_t *maker, dt_dev_node_t *node, const 
   const dt_blend_object_t *masked = wish->mask ? &object : NULL;
   if(!wish->blend || !node->piece.enabled || dt_blend_is_neutral(wish->blend, masked)) return TRUE;
   node->blend = dt_blend_new(&node->piece, wish->blend, masked, error);
-  if(node->blend && wish->mask) node->mask = g_atomic_rc_box_acquire(wish->mask);
+  if(node->blend && wish->mask) node->mask = dt_dev_mask_ref(wish->mask);
+  if(node->blend) _mix_saturation(node);
   return node->blend != NULL;
 }
 
@@ -190,13 +204,20 @@ static gboolean _is_place_of_scale(const _maker_t *maker, const dt_iop_module_t 
   return strcmp(module->name, early ? "demosaic" : _scale) == 0;
 }
 
+static gboolean _is_for_screen(dt_opencl_pipe_t type)
+{
+  return type != DT_OPENCL_EXPORT && type != DT_OPENCL_THUMBNAIL;
+}
+
 static gboolean _add_all(_maker_t *maker, GError **error)
 {
   maker->to_input = dt_iop_affine_identity;
   for(const dt_iop_module_t *const *module = dt_iop_modules; *module; module++)
   {
     if(_is_wanted(maker, *module) && !_add_user(maker, *module, error)) return FALSE;
-    if(_is_place_of_scale(maker, *module) && !_add_scale(maker, error)) return FALSE;
+    if(!_is_place_of_scale(maker, *module)) continue;
+    if(!_add_scale(maker, error)) return FALSE;
+    if(_is_for_screen(maker->opts->type)) maker->plan->small = maker->plan->n;
   }
   return TRUE;
 }
@@ -214,28 +235,38 @@ static void _measure(dt_dev_plan_t *plan)
   plan->height = end.in_height;
 }
 
-/* Once at full size, to see how large the result is, and once more in the size that is wanted. */
-static gboolean _make(_maker_t *maker, GError **error)
+/* By which the result is to be multiplied so that it fits; 1: it does. */
+static double _room(const _maker_t *maker)
 {
-  maker->factor = 1.0;
-  if(!_add_all(maker, error)) return FALSE;
-  _measure(maker->plan);
   const dt_dev_pixelpipe_opts_t *opts = maker->opts;
   const double across = opts->width ? (double)opts->width / maker->plan->width : 1.0;
   const double down = opts->height ? (double)opts->height / maker->plan->height : 1.0;
-  maker->factor = MIN(1.0, MIN(across, down));
-  if(maker->factor == 1.0) return TRUE;
-  _drop_nodes(maker->plan);
-  if(!_add_all(maker, error)) return FALSE;
-  _measure(maker->plan);
-  return TRUE;
+  return MIN(1.0, MIN(across, down));
+}
+
+/* Once at full size, to see how large the result is, and once more in the size that is wanted; again where a crop behind
+ * the scaling comes to a pixel more than it should. */
+static gboolean _make(_maker_t *maker, GError **error)
+{
+  maker->factor = 1.0;
+  for(int attempt = 0;; attempt++)
+  {
+    if(!_add_all(maker, error)) return FALSE;
+    _measure(maker->plan);
+    const double room = _room(maker);
+    if(room == 1.0 || attempt == MOST_ATTEMPTS) return TRUE;
+    maker->factor *= room;
+    _drop_nodes(maker->plan);
+  }
 }
 
 dt_dev_plan_t *dt_dev_plan_new(dt_dev_input_t *input, const dt_dev_pixelpipe_opts_t *opts,
                                const dt_dev_setting_t *settings, int n, GError **error)
 {
-  dt_dev_plan_t *plan = g_atomic_rc_box_new0(dt_dev_plan_t);
+  dt_dev_plan_t *plan = g_new0(dt_dev_plan_t, 1);
+  plan->references = 1;
   plan->input = dt_dev_input_ref(input);
+  plan->focus = plan->small = -1;
   _maker_t maker = { plan, opts, settings, n, 1.0, dt_iop_affine_identity };
   if(_make(&maker, error)) return plan;
   dt_dev_plan_unref(plan);
@@ -246,24 +277,29 @@ void dt_dev_plan_set_focus(dt_dev_plan_t *plan, const dt_dev_plan_t *before)
 {
   int i = 0;
   while(before && i < plan->n && i < before->n && plan->nodes[i].hash == before->nodes[i].hash) i++;
-  plan->focus = before && i < plan->n ? i : -1;
+  if(before && i == plan->n && i == before->n)
+    plan->focus = before->focus;
+  else
+    plan->focus = before && i < plan->n ? i : -1;
+}
+
+gboolean dt_dev_plan_is_worth_keeping(const dt_dev_plan_t *plan, int i)
+{
+  return i > 0 && (i == plan->focus || i == plan->small);
 }
 
 dt_dev_plan_t *dt_dev_plan_ref(dt_dev_plan_t *plan)
 {
-  return g_atomic_rc_box_acquire(plan);
-}
-
-static void _clear(gpointer data)
-{
-  dt_dev_plan_t *plan = data;
-  _drop_nodes(plan);
-  dt_dev_input_unref(plan->input);
+  g_atomic_int_inc(&plan->references);
+  return plan;
 }
 
 void dt_dev_plan_unref(dt_dev_plan_t *plan)
 {
-  if(plan) g_atomic_rc_box_release_full(plan, _clear);
+  if(!plan || !g_atomic_int_dec_and_test(&plan->references)) return;
+  _drop_nodes(plan);
+  dt_dev_input_unref(plan->input);
+  g_free(plan);
 }
 
 /* --- rectangles --- */
@@ -318,30 +354,45 @@ int dt_dev_plan_channels(const dt_dev_plan_t *plan, int i)
   return i == 0 ? dt_dev_input_channels(plan->input) : plan->nodes[i - 1].piece.channels_out;
 }
 
+static guint64 _pixels_of(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *rois)
+{
+  return (guint64)rois[i].width * (guint64)rois[i].height * (guint64)dt_dev_plan_channels(plan, i)
+         * sizeof(float);
+}
+
 /* What node @p i takes besides its input and its output. */
-static guint64 _memory_of(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *rois)
+static guint64 _memory_of(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *rois, gboolean on_device)
 {
   const dt_dev_node_t *node = &plan->nodes[i];
   const dt_iop_roi_t processed = dt_dev_plan_processed(plan, i, &rois[i + 1]);
   const dt_iop_module_t *module = node->piece.module;
-  guint64 bytes = module->memory ? module->memory(&node->piece, &rois[i], &processed) : 0;
+  gsize (*memory)(const dt_iop_piece_t *, const dt_iop_roi_t *, const dt_iop_roi_t *) =
+      on_device ? module->memory_cl : module->memory;
+  guint64 bytes = memory ? memory(&node->piece, &rois[i], &processed) : 0;
   if(node->blend)
     bytes += dt_blend_memory(node->blend, &rois[i + 1])
-             + (guint64)processed.width * (guint64)processed.height * 4 * sizeof(float);
+             + (guint64)processed.width * (guint64)processed.height * (guint64)node->piece.channels_out
+                   * sizeof(float);
   return bytes;
 }
 
-guint64 dt_dev_plan_memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, int first, guint64 *largest)
+static guint64 _memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, gboolean on_device)
 {
-  guint64 most = 0, before = 0;
-  *largest = 0;
-  for(int i = first; i <= plan->n; i++)
-  {
-    const guint64 bytes = (guint64)rois[i].width * (guint64)rois[i].height
-                          * (guint64)dt_dev_plan_channels(plan, i) * sizeof(float);
-    most = MAX(most, before + bytes + (i > first ? _memory_of(plan, i - 1, rois) : 0));
-    *largest = MAX(*largest, bytes);
-    before = bytes;
-  }
+  guint64 most = _pixels_of(plan, 0, rois);
+  for(int i = 0; i < plan->n; i++)
+    most = MAX(most, _pixels_of(plan, i, rois) + _pixels_of(plan, i + 1, rois)
+                         + _memory_of(plan, i, rois, on_device));
   return most;
+}
+
+guint64 dt_dev_plan_memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois)
+{
+  return _memory(plan, rois, FALSE);
+}
+
+guint64 dt_dev_plan_memory_cl(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, guint64 *largest)
+{
+  *largest = 0;
+  for(int i = 0; i <= plan->n; i++) *largest = MAX(*largest, _pixels_of(plan, i, rois));
+  return _memory(plan, rois, TRUE);
 }

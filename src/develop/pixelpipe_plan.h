@@ -20,11 +20,13 @@ typedef struct dt_dev_node_t
 
 typedef struct dt_dev_plan_t
 {
+  gint references;
   dt_dev_input_t *input;
   int n;
   dt_dev_node_t nodes[DT_DEV_MAX_NODES];
   int width, height; ///< of the result
-  int focus; ///< the first node that differs from the plan before: what it takes in is worth keeping; -1: none does
+  int focus;         ///< the first node that differs from the plan before; -1: none does
+  int small; ///< of a screen: the first node behind those that work at the photograph's full size; else -1
 } dt_dev_plan_t;
 
 /** @return transfer full: dt_dev_plan_unref(), or NULL with DT_AI_ERROR_USAGE */
@@ -32,6 +34,8 @@ dt_dev_plan_t *dt_dev_plan_new(dt_dev_input_t *input, const dt_dev_pixelpipe_opt
                                const dt_dev_setting_t *settings, int n, GError **error);
 /** Finds out where @p plan differs from the one before, which may be NULL. Before it is shared. */
 void dt_dev_plan_set_focus(dt_dev_plan_t *plan, const dt_dev_plan_t *before);
+/** Whether what node @p i takes in is worth keeping: the next change of a parameter is likely to begin there. */
+gboolean dt_dev_plan_is_worth_keeping(const dt_dev_plan_t *plan, int i);
 dt_dev_plan_t *dt_dev_plan_ref(dt_dev_plan_t *plan);
 void dt_dev_plan_unref(dt_dev_plan_t *plan);
 
@@ -40,8 +44,11 @@ void dt_dev_plan_rois(const dt_dev_plan_t *plan, const dt_iop_roi_t *roi,
                       dt_iop_roi_t rois[DT_DEV_MAX_NODES + 1]);
 /** What the module of node @p i has to compute for @p out: more, where its mask is blurred. */
 dt_iop_roi_t dt_dev_plan_processed(const dt_dev_plan_t *plan, int i, const dt_iop_roi_t *out);
-/** Bytes that a run of the nodes from @p first on takes at most at a time, and the largest buffer of it. */
-guint64 dt_dev_plan_memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, int first, guint64 *largest);
+/** Bytes that a run takes at most at a time, of the machine when all is done on the CPU.
+ * @param rois  of the whole plan */
+guint64 dt_dev_plan_memory(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois);
+/** The same of a device that does all of it, and the largest buffer of pixels. */
+guint64 dt_dev_plan_memory_cl(const dt_dev_plan_t *plan, const dt_iop_roi_t *rois, guint64 *largest);
 /** Channels of what node @p i takes in, and of the result (i = n). */
 int dt_dev_plan_channels(const dt_dev_plan_t *plan, int i);
 

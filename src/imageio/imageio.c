@@ -454,7 +454,7 @@ static size_t _prepare_rows(_sink_t *self, const dt_imageio_write_opts_t *opts)
             + ((self->scaled ? 1 : 0) + (self->precise ? 1 : 0)) * sizeof(float));
 }
 
-static int _choose_bits(dt_imageio_format_t format)
+int dt_imageio_standard_bits(dt_imageio_format_t format)
 {
   if(format == DT_IMAGEIO_PFM) return 32;
   return format == DT_IMAGEIO_TIFF || format == DT_IMAGEIO_EXR ? 16 : 8;
@@ -466,7 +466,7 @@ static dt_imageio_write_opts_t _complete(const char *path, const dt_imageio_writ
   static const dt_imageio_write_opts_t defaults = { 0 };
   dt_imageio_write_opts_t chosen = opts ? *opts : defaults;
   if(chosen.format == DT_IMAGEIO_UNKNOWN) chosen.format = dt_imageio_format_for_name(path);
-  if(chosen.bits == 0) chosen.bits = _choose_bits(chosen.format);
+  if(chosen.bits == 0) chosen.bits = dt_imageio_standard_bits(chosen.format);
   return chosen;
 }
 

@@ -115,6 +115,8 @@ typedef struct dt_imageio_write_opts_t
                ///< hold; set to NULL when everything goes along
 } dt_imageio_write_opts_t;
 
+/** The bits per sample that a format is written with where nothing is said. */
+int dt_imageio_standard_bits(dt_imageio_format_t format);
 /** Whether the format can hold such a picture and this build can write it: what dt_imageio_create() checks before it
  * touches a disk. @return FALSE with DT_AI_ERROR_USAGE */
 gboolean dt_imageio_can_create(const char *path, int width, int height, int channels,

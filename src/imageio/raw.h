@@ -6,6 +6,7 @@
 #ifndef DT_IMAGEIO_RAW_H
 #define DT_IMAGEIO_RAW_H
 
+#include "common/camera_colour.h"
 #include "common/mosaic.h"
 #include "imageio/exif.h"
 #include "imageio/imageio.h"
@@ -21,6 +22,8 @@ typedef struct dt_raw_t
 
   gboolean has_matrix;
   double matrix[4][3]; ///< XYZ (D65) to camera, rows red, green, blue, fourth; as DNG's ColorMatrix
+  dt_camera_colour_t
+      colour; ///< of a DNG, as it says it: under one or more lights; else nothing, the matrix is all
   gboolean has_neutral;
   double neutral
       [4]; ///< the camera's response to the light's white, green 1: what AsShotNeutral says. Without one: D65's
@@ -63,9 +66,12 @@ GBytes *dt_raw_read_xmp(const char *path);
 /** Frees the raw. NULL is fine. */
 void dt_raw_free(dt_raw_t *raw);
 
-/** 3×3, row-major: normalised camera RGB, white balanced by dividing by raw->neutral, to linear Rec.709 (D65). Equal
- * parts of all stay equal. Where the matrix is missing, or cannot be inverted, and of four colours: the unit matrix,
- * and FALSE. */
+/** What is known of the camera's colours: under several lights, or the matrix alone. */
+void dt_raw_get_colour(const dt_raw_t *raw, dt_camera_colour_t *colour);
+
+/** 3×3, row-major: normalised camera RGB, white balanced by dividing by raw->neutral, to linear Rec.709 (D65), as
+ * dt_camera_to_rec709() has it for that white. Equal parts of all stay equal. Where the matrix is missing, or cannot be
+ * inverted, and of four colours: the unit matrix, and FALSE. */
 gboolean dt_raw_camera_to_rec709(const dt_raw_t *raw, float matrix[9]);
 
 /** The same for as many colours as the sensor has, three (3×3) or four (3×4, the pseudo-inverse: of all colours that

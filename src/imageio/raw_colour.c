@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The colours of a sensor: from the tags of a DNG, and on to Rec.709. The formulas are those of the DNG specification
- * (chapter 6, "Mapping Camera Color Space to CIE XYZ Space"). */
+/* The colours of a sensor, from the tags of a DNG: chapter 6 of its specification, "Mapping Camera Color Space to CIE XYZ
+ * Space". */
 #include "imageio/raw_internal.h"
 
 #include <math.h>
 #include <string.h>
-
-/** XYZ of D65 (x 0.3127, y 0.3290), and of light of Rec.709 primaries with that white. */
-static const double _d65[3] = { 0.3127 / 0.3290, 1.0, (1.0 - 0.3127 - 0.3290) / 0.3290 };
-static const double _rec709_to_xyz[3][3] = { { 0.4123907993, 0.3575843394, 0.1804807884 },
-                                             { 0.2126390059, 0.7151686788, 0.0721923154 },
-                                             { 0.0193308187, 0.1191947798, 0.9505321522 } };
 
 int dt_raw_colours(const dt_raw_t *raw)
 {
@@ -35,16 +29,18 @@ static gboolean _take_neutral(dt_raw_t *raw, const double response[4])
 /** The camera's response to a light. */
 static gboolean _take_white(dt_raw_t *raw, const double xyz[3])
 {
-  double response[4] = { 0.0 };
-  for(int c = 0; c < 4; c++)
-    for(int k = 0; k < 3; k++) response[c] += raw->matrix[c][k] * xyz[k];
-  return raw->has_matrix && _take_neutral(raw, response);
+  dt_camera_colour_t colour;
+  double response[4];
+  dt_raw_get_colour(raw, &colour);
+  if(colour.lights == 0) return FALSE;
+  dt_camera_get_response(&colour, xyz, response);
+  return _take_neutral(raw, response);
 }
 
 void dt_raw_complete_neutral(dt_raw_t *raw)
 {
   static const double even[4] = { 1.0, 1.0, 1.0, 1.0 };
-  if(!raw->has_neutral && !_take_white(raw, _d65)) memcpy(raw->neutral, even, sizeof(even));
+  if(!raw->has_neutral && !_take_white(raw, dt_camera_d65)) memcpy(raw->neutral, even, sizeof(even));
 }
 
 // --- Tags of a DNG
@@ -61,8 +57,18 @@ static gboolean _has_values(const dt_raw_t *raw, uint16_t tag, int count)
   return entry && entry->count == (uint32_t)count;
 }
 
-/** How far a light of EXIF's LightSource is from D65, in reciprocal megakelvin; of those unknown, far. */
-static double _distance_from_d65(int light)
+/** What each of three matrices is told by. */
+static const struct
+{
+  uint16_t matrix, light, calibration, forward;
+} _tags[DT_CAMERA_LIGHTS] = {
+  { DT_TAG_COLOR_MATRIX_1, DT_TAG_ILLUMINANT_1, DT_TAG_CALIBRATION_1, DT_TAG_FORWARD_MATRIX_1 },
+  { DT_TAG_COLOR_MATRIX_2, DT_TAG_ILLUMINANT_2, DT_TAG_CALIBRATION_2, DT_TAG_FORWARD_MATRIX_2 },
+  { DT_TAG_COLOR_MATRIX_3, DT_TAG_ILLUMINANT_3, DT_TAG_CALIBRATION_3, DT_TAG_FORWARD_MATRIX_3 },
+};
+
+/** The temperature of a light of EXIF's LightSource, 0: not known. */
+static double _get_kelvin(int light)
 {
   static const struct
   {
@@ -73,45 +79,93 @@ static double _distance_from_d65(int light)
                 { 15, 3450 }, { 17, 2856 }, { 18, 4874 }, { 19, 6774 }, { 20, 5503 },
                 { 21, 6504 }, { 22, 7504 }, { 23, 5003 }, { 24, 3200 } };
   for(size_t i = 0; i < G_N_ELEMENTS(known); i++)
-    if(known[i].light == light) return fabs(1e6 / known[i].kelvin - 1e6 / 6504.0);
-  return 1e6;
+    if(known[i].light == light) return known[i].kelvin;
+  return 0.0;
 }
 
-/** Of up to three matrices, the one for the light that is nearest to D65: 0 to 2, or -1 when there is none. */
-static int _choose_matrix(const dt_raw_t *raw)
+/** matrix = analog balance × camera calibration × colour matrix. FALSE when there is none. */
+static gboolean _read_matrix(const dt_raw_t *raw, int which, double matrix[4][3])
 {
-  static const uint16_t tags[3][2] = { { DT_TAG_COLOR_MATRIX_1, DT_TAG_ILLUMINANT_1 },
-                                       { DT_TAG_COLOR_MATRIX_2, DT_TAG_ILLUMINANT_2 },
-                                       { DT_TAG_COLOR_MATRIX_3, DT_TAG_ILLUMINANT_3 } };
-  int best = -1;
-  double least = HUGE_VAL;
-  for(int i = 0; i < 3; i++)
-  {
-    const double distance = _distance_from_d65((int)_number(raw, tags[i][1], 0, 0.0));
-    if(!_has_values(raw, tags[i][0], 3 * dt_raw_colours(raw)) || distance >= least) continue;
-    best = i;
-    least = distance;
-  }
-  return best;
-}
-
-/** matrix = analog balance × camera calibration × colour matrix. */
-static void _read_matrix(dt_raw_t *raw, int which)
-{
-  static const uint16_t matrices[] = { DT_TAG_COLOR_MATRIX_1, DT_TAG_COLOR_MATRIX_2, DT_TAG_COLOR_MATRIX_3 };
-  static const uint16_t corrections[] = { DT_TAG_CALIBRATION_1, DT_TAG_CALIBRATION_2, DT_TAG_CALIBRATION_3 };
   const int n = dt_raw_colours(raw);
-  const gboolean calibrated = _has_values(raw, corrections[which], n * n),
+  const gboolean calibrated = _has_values(raw, _tags[which].calibration, n * n),
                  balanced = _has_values(raw, DT_TAG_ANALOG_BALANCE, n);
-  memset(raw->matrix, 0, sizeof(raw->matrix));
+  memset(matrix, 0, 4 * sizeof(*matrix));
+  if(!_has_values(raw, _tags[which].matrix, 3 * n)) return FALSE;
   for(int c = 0; c < n; c++)
     for(int k = 0; k < 3; k++)
     {
       for(int j = 0; j < n; j++)
-        raw->matrix[c][k] += (calibrated ? _number(raw, corrections[which], c * n + j, 0.0) : c == j)
-                             * _number(raw, matrices[which], j * 3 + k, 0.0);
-      raw->matrix[c][k] *= balanced ? _number(raw, DT_TAG_ANALOG_BALANCE, c, 1.0) : 1.0;
+        matrix[c][k] += (calibrated ? _number(raw, _tags[which].calibration, c * n + j, 0.0) : c == j)
+                        * _number(raw, _tags[which].matrix, j * 3 + k, 0.0);
+      matrix[c][k] *= balanced ? _number(raw, DT_TAG_ANALOG_BALANCE, c, 1.0) : 1.0;
     }
+  return TRUE;
+}
+
+/** The forward matrix, where it is for the colours as the balance alone makes them: a calibration that mixes them comes
+ * between the two. */
+static gboolean _read_forward(const dt_raw_t *raw, int which, double forward[3][3])
+{
+  const gboolean calibrated = _has_values(raw, _tags[which].calibration, 9);
+  gboolean fine = dt_raw_colours(raw) == 3 && _has_values(raw, _tags[which].forward, 9);
+  for(int i = 0; i < 9 && fine; i++)
+  {
+    forward[i / 3][i % 3] = _number(raw, _tags[which].forward, i, 0.0);
+    fine = !calibrated || i % 4 == 0 || _number(raw, _tags[which].calibration, i, 0.0) == 0.0;
+  }
+  return fine;
+}
+
+/** Whether the file says anything itself. */
+static gboolean _has_matrices(const dt_raw_t *raw)
+{
+  for(int i = 0; i < DT_CAMERA_LIGHTS; i++)
+    if(_has_values(raw, _tags[i].matrix, 3 * dt_raw_colours(raw))) return TRUE;
+  return FALSE;
+}
+
+static gboolean _makes_sense(const dt_raw_t *raw, const dt_camera_light_t *light)
+{
+  const dt_camera_colour_t alone = { .colours = dt_raw_colours(raw), .lights = 1, .light = { *light } };
+  float ignored[12];
+  return dt_camera_to_rec709(&alone, raw->neutral, ignored);
+}
+
+/** What is known under one light. FALSE when nothing is, or nonsense. */
+static gboolean _read_light(const dt_raw_t *raw, int which, dt_camera_light_t *light)
+{
+  *light = (dt_camera_light_t){ .kelvin = _get_kelvin((int)_number(raw, _tags[which].light, 0, 0.0)) };
+  if(!_read_matrix(raw, which, light->matrix) || !_makes_sense(raw, light)) return FALSE;
+  light->has_forward = _read_forward(raw, which, light->forward);
+  light->has_forward = light->has_forward && _makes_sense(raw, light);
+  return TRUE;
+}
+
+/** How far a light is from D65, in reciprocal megakelvin; of those unknown, far. */
+static double _get_distance(const dt_camera_light_t *light)
+{
+  return light->kelvin > 0.0 ? fabs(1e6 / light->kelvin - 1e6 / 6504.0) : 1e6;
+}
+
+/** All lights; of those whose temperature is not known only one that stands alone. The matrix is that of the one nearest to
+ * D65. */
+static void _read_lights(dt_raw_t *raw)
+{
+  dt_camera_light_t lights[DT_CAMERA_LIGHTS], *nearest = NULL;
+  dt_camera_colour_t *colour = &raw->colour;
+  for(int i = 0; i < DT_CAMERA_LIGHTS; i++)
+    if(_read_light(raw, i, &lights[i]))
+    {
+      if(!nearest || _get_distance(&lights[i]) < _get_distance(nearest)) nearest = &lights[i];
+      if(lights[i].kelvin > 0.0) colour->light[colour->lights++] = lights[i];
+    }
+  raw->has_matrix = nearest != NULL;
+  if(!nearest) return;
+  memcpy(raw->matrix, nearest->matrix, sizeof(raw->matrix));
+  if(colour->lights == 0) colour->light[colour->lights++] = *nearest;
+  gboolean forward = TRUE;
+  for(int i = 0; i < colour->lights; i++) forward = forward && colour->light[i].has_forward;
+  for(int i = 0; i < colour->lights; i++) colour->light[i].has_forward = forward;
 }
 
 static void _read_neutral(dt_raw_t *raw)
@@ -131,15 +185,8 @@ static void _read_neutral(dt_raw_t *raw)
 
 void dt_raw_read_dng_colour(dt_raw_t *raw)
 {
-  const int which = raw->dng_tags ? _choose_matrix(raw) : -1;
-  float ignored[12];
   if(!raw->dng_tags) return;
-  if(which >= 0)
-  {
-    _read_matrix(raw, which);
-    raw->has_matrix = TRUE;
-  }
-  if(raw->has_matrix) raw->has_matrix = dt_raw_colours_to_rec709(raw, ignored);
+  if(_has_matrices(raw)) _read_lights(raw);
   raw->has_neutral = FALSE;
   _read_neutral(raw);
   const double stops = _number(raw, DT_TAG_BASELINE_EXPOSURE, 0, 0.0);
@@ -148,79 +195,25 @@ void dt_raw_read_dng_colour(dt_raw_t *raw)
 
 // --- To Rec.709
 
-/** The camera's colours for linear Rec.709, balanced: white becomes 1 of each. FALSE when there is no white. */
-static gboolean _make_forward(const dt_raw_t *raw, int n, double forward[4][3])
+void dt_raw_get_colour(const dt_raw_t *raw, dt_camera_colour_t *colour)
 {
-  for(int c = 0; c < n; c++)
-  {
-    double sum = 0.0;
-    for(int j = 0; j < 3; j++)
-    {
-      forward[c][j] = 0.0;
-      for(int k = 0; k < 3; k++) forward[c][j] += raw->matrix[c][k] * _rec709_to_xyz[k][j];
-      sum += forward[c][j];
-    }
-    if(!(sum > 1e-6) || !isfinite(sum)) return FALSE;
-    for(int j = 0; j < 3; j++) forward[c][j] /= sum;
-  }
-  return TRUE;
-}
-
-/** Inverts a symmetric matrix by its cofactors; FALSE for one that is (nearly) singular. */
-static gboolean _invert(const double m[3][3], double inverse[3][3])
-{
-  for(int i = 0; i < 3; i++)
-    for(int j = 0; j < 3; j++)
-    {
-      const int a = (j + 1) % 3, b = (j + 2) % 3, c = (i + 1) % 3, d = (i + 2) % 3;
-      inverse[i][j] = m[a][c] * m[b][d] - m[a][d] * m[b][c];
-    }
-  const double det = m[0][0] * inverse[0][0] + m[0][1] * inverse[1][0] + m[0][2] * inverse[2][0];
-  if(!(fabs(det) > 1e-9 * fabs(m[0][0] * m[1][1] * m[2][2]))) return FALSE;
-  for(int i = 0; i < 9; i++) inverse[i / 3][i % 3] /= det;
-  return TRUE;
-}
-
-/** A row of the result: floats whose sum is 1 as nearly as they can say. */
-static void _round_row(const double *row, int n, float *out)
-{
-  double sum = 0.0;
-  int largest = 0;
-  for(int c = 0; c < n; c++)
-  {
-    out[c] = (float)row[c];
-    sum += (double)out[c];
-    if(fabs(row[c]) > fabs(row[largest])) largest = c;
-  }
-  out[largest] += (float)(1.0 - sum);
-}
-
-/** Fills the matrix with what changes nothing; of four colours the fourth is left out. */
-static gboolean _make_unit(int n, float *matrix)
-{
-  for(int i = 0; i < 3 * n; i++) matrix[i] = i / n == i % n ? 1.0f : 0.0f;
-  return FALSE;
+  *colour = raw->colour;
+  colour->colours = dt_raw_colours(raw);
+  if(colour->lights > 0 || !raw->has_matrix) return;
+  colour->lights = 1;
+  memcpy(colour->light[0].matrix, raw->matrix, sizeof(raw->matrix));
 }
 
 gboolean dt_raw_colours_to_rec709(const dt_raw_t *raw, float *matrix)
 {
-  const int n = dt_raw_colours(raw);
-  double forward[4][3], gram[3][3] = { 0 }, inverse[3][3];
-  if(!raw->has_matrix || !_make_forward(raw, n, forward)) return _make_unit(n, matrix);
-  for(int i = 0; i < 9; i++)
-    for(int c = 0; c < n; c++) gram[i / 3][i % 3] += forward[c][i / 3] * forward[c][i % 3];
-  if(!_invert((const double(*)[3])gram, inverse)) return _make_unit(n, matrix);
-  for(int i = 0; i < 3; i++)
-  {
-    double row[4] = { 0.0 };
-    for(int c = 0; c < n; c++)
-      for(int k = 0; k < 3; k++) row[c] += inverse[i][k] * forward[c][k];
-    _round_row(row, n, matrix + (ptrdiff_t)i * n);
-  }
-  return TRUE;
+  dt_camera_colour_t colour;
+  dt_raw_get_colour(raw, &colour);
+  return dt_camera_to_rec709(&colour, raw->neutral, matrix);
 }
 
 gboolean dt_raw_camera_to_rec709(const dt_raw_t *raw, float matrix[9])
 {
-  return dt_raw_colours(raw) == 3 ? dt_raw_colours_to_rec709(raw, matrix) : _make_unit(3, matrix);
+  if(dt_raw_colours(raw) == 3) return dt_raw_colours_to_rec709(raw, matrix);
+  for(int i = 0; i < 9; i++) matrix[i] = i % 4 == 0 ? 1.0f : 0.0f;
+  return FALSE;
 }

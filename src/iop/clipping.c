@@ -10,10 +10,11 @@
 #include "iop/affine.h"
 
 #include "common/errors.h"
+#include "common/lanczos.h"
 
 #include <math.h>
 
-#define LOBES 3
+#define LOBES DT_LANCZOS_LOBES
 #define TAPS (2 * LOBES)
 /* places between two pixels for which there are weights; those between are interpolated */
 #define PHASE_BITS 10
@@ -164,21 +165,13 @@ static gboolean _make_geometry(const dt_iop_piece_t *piece, const _params_t *p, 
 
 /* --- weights --- */
 
-static double _lanczos(double x)
-{
-  if(x == 0) return 1;
-  if(fabs(x) >= LOBES) return 0;
-  const double px = G_PI * x;
-  return LOBES * sin(px) * sin(px / LOBES) / (px * px);
-}
-
 /* For a place between two pixels, the weights of the three on either side; their sum is 1. */
 static void _fill_weights(_data_t *data)
 {
   for(int i = 0; i <= PHASES; i++)
   {
     double weights[TAPS], sum = 0;
-    for(int k = 0; k < TAPS; k++) sum += weights[k] = _lanczos(k - (LOBES - 1) - (double)i / PHASES);
+    for(int k = 0; k < TAPS; k++) sum += weights[k] = dt_lanczos(k - (LOBES - 1) - (double)i / PHASES);
     for(int k = 0; k < TAPS; k++) data->weights[i][k] = (float)(weights[k] / sum);
   }
 }
@@ -359,17 +352,9 @@ static gboolean _copy_cl(const _data_t *d, dt_opencl_queue_t *queue, cl_mem in, 
 {
   int first, across, down;
   _follow(d, roi_in, roi_out, &first, &across, &down);
-  cl_kernel kernel = dt_opencl_kernel(queue, "geometry", "clipping_copy", error);
-  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
-                                   DT_OPENCL_ARG(out),
-                                   DT_OPENCL_ARG(roi_out->width),
-                                   DT_OPENCL_ARG(roi_out->height),
-                                   DT_OPENCL_ARG(first),
-                                   DT_OPENCL_ARG(across),
-                                   DT_OPENCL_ARG(down) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(first), DT_OPENCL_ARG(across), DT_OPENCL_ARG(down) };
+  return dt_iop_enqueue_pixels(queue, "geometry", "clipping_copy", in, out, roi_out, args, G_N_ELEMENTS(args),
+                               error);
 }
 
 static gboolean _resample_cl(const _data_t *d, dt_opencl_queue_t *queue, cl_mem in,
@@ -378,7 +363,6 @@ static gboolean _resample_cl(const _data_t *d, dt_opencl_queue_t *queue, cl_mem 
 {
   const gint64 u = dt_iop_fixed_x(&d->map, roi_out->x, roi_out->y);
   const gint64 v = dt_iop_fixed_y(&d->map, roi_out->x, roi_out->y);
-  cl_kernel kernel = dt_opencl_kernel(queue, "geometry", "clipping_resample", error);
   const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
                                    DT_OPENCL_ARG(roi_in->x),
                                    DT_OPENCL_ARG(roi_in->y),
@@ -397,9 +381,8 @@ static gboolean _resample_cl(const _data_t *d, dt_opencl_queue_t *queue, cl_mem 
                                    DT_OPENCL_ARG(d->x1),
                                    DT_OPENCL_ARG(d->y1),
                                    DT_OPENCL_ARG(weights) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  return dt_opencl_launch(queue, "geometry", "clipping_resample", args, G_N_ELEMENTS(args), roi_out->width,
+                          roi_out->height, error);
 }
 
 static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queue, cl_mem in,

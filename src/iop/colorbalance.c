@@ -152,7 +152,7 @@ static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_
   (void)roi_in;
   (void)error;
   const _data_t *d = piece->data;
-  dt_working_rows(d->colour ? _row_of_colour : _row_of_tone, d, in, out, roi_out);
+  dt_iop_for_rows(d->colour ? _row_of_colour : _row_of_tone, piece, in, out, roi_out);
   return TRUE;
 }
 
@@ -165,19 +165,10 @@ static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queu
   const float power[4] = { d->power.head, d->power.tail, d->power.log2e };
   const float tone[4] = { d->factor, d->least, d->most };
   const float colour[4] = { d->saturation, d->vibrance, VIBRANCE_SATURATION };
-  cl_kernel kernel = dt_opencl_kernel(queue, "colour", "colorbalance", error);
-  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
-                                   DT_OPENCL_ARG(out),
-                                   DT_OPENCL_ARG(roi_out->width),
-                                   DT_OPENCL_ARG(roi_out->height),
-                                   DT_OPENCL_ARG(dt_working_luminance),
-                                   DT_OPENCL_ARG(power),
-                                   DT_OPENCL_ARG(tone),
-                                   DT_OPENCL_ARG(d->colour),
-                                   DT_OPENCL_ARG(colour) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(dt_working_luminance), DT_OPENCL_ARG(power),
+                                   DT_OPENCL_ARG(tone), DT_OPENCL_ARG(d->colour), DT_OPENCL_ARG(colour) };
+  return dt_iop_enqueue_pixels(queue, "colour", "colorbalance", in, out, roi_out, args, G_N_ELEMENTS(args),
+                               error);
 }
 
 const dt_iop_module_t dt_iop_colorbalance = {

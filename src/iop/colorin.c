@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* colorin: into the working space, linear Rec.2020 (D65): of raws with the camera's matrix, of pictures from linear
- * Rec.709. What a matrix makes of colours outside the working space, values below 0, is passed on. */
-#include "common/errors.h"
+/* colorin: into the working space, linear Rec.2020 (D65): of raws with the camera's matrix for the light that was balanced
+ * for, of pictures from linear Rec.709. What a matrix makes of colours outside the working space, values below 0, is
+ * passed on. */
 #include "common/power.h"
 #include "iop/working.h"
-
-#include <math.h>
 
 typedef struct _data_t
 {
@@ -13,27 +11,32 @@ typedef struct _data_t
   gboolean four; ///< four colours come in; there is nothing to carry along
 } _data_t;
 
-static gboolean _is_finite(const dt_working_matrix_t *m)
+/* Camera colours in the balance they come in. Of a camera that is not known they are taken for those of Rec.709. */
+static void _set_camera(dt_working_matrix_t *matrix, const dt_iop_piece_t *piece)
 {
-  for(int i = 0; i < 12; i++)
-    if(!isfinite(m->row[i / 4][i % 4])) return FALSE;
-  return TRUE;
+  const dt_camera_colour_t *camera = &piece->image->colour;
+  const int columns = camera->colours;
+  double neutral[4];
+  float to_rec709[12];
+  for(int c = 0; c < 4; c++) neutral[c] = 1.0 / (double)piece->saturation_in[c];
+  dt_camera_to_rec709(camera, neutral, to_rec709);
+  for(int row = 0; row < 3; row++)
+    for(int c = 0; c < columns; c++)
+    {
+      matrix->row[row][c] = 0.0f;
+      for(int k = 0; k < 3; k++)
+        matrix->row[row][c] += dt_working_from_rec709.row[row][k] * to_rec709[k * columns + c];
+    }
 }
 
 static gboolean _commit(dt_iop_piece_t *piece, const void *params, GError **error)
 {
   (void)params;
+  (void)error;
   const dt_iop_image_t *image = piece->image;
   _data_t data = { .matrix = dt_working_from_rec709,
                    .four = image->mosaic && image->mosaic->sensor == DT_SENSOR_FOUR };
-  const int columns = data.four ? 4 : 3;
-  for(int i = 0; image->mosaic && i < 3 * columns; i++)
-    data.matrix.row[i / columns][i % columns] = (float)image->to_working[i];
-  if(!_is_finite(&data.matrix))
-  {
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_INPUT, "The colours of this camera are not known.");
-    return FALSE;
-  }
+  if(image->mosaic) _set_camera(&data.matrix, piece);
   piece->data = g_memdup2(&data, sizeof(data));
   return TRUE;
 }
@@ -69,7 +72,7 @@ static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_
   (void)roi_in;
   (void)error;
   const _data_t *d = piece->data;
-  dt_working_rows(d->four ? _row_of_four : _row, d, in, out, roi_out);
+  dt_iop_for_rows(d->four ? _row_of_four : _row, piece, in, out, roi_out);
   return TRUE;
 }
 
@@ -79,18 +82,9 @@ static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queu
 {
   (void)roi_in;
   const _data_t *d = piece->data;
-  cl_kernel kernel = dt_opencl_kernel(queue, "colour", "colorin", error);
-  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
-                                   DT_OPENCL_ARG(out),
-                                   DT_OPENCL_ARG(roi_out->width),
-                                   DT_OPENCL_ARG(roi_out->height),
-                                   DT_OPENCL_ARG(d->matrix.row[0]),
-                                   DT_OPENCL_ARG(d->matrix.row[1]),
-                                   DT_OPENCL_ARG(d->matrix.row[2]),
-                                   DT_OPENCL_ARG(d->four) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(d->matrix.row[0]), DT_OPENCL_ARG(d->matrix.row[1]),
+                                   DT_OPENCL_ARG(d->matrix.row[2]), DT_OPENCL_ARG(d->four) };
+  return dt_iop_enqueue_pixels(queue, "colour", "colorin", in, out, roi_out, args, G_N_ELEMENTS(args), error);
 }
 
 const dt_iop_module_t dt_iop_colorin = {

@@ -80,7 +80,7 @@ static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_
   (void)roi_in;
   (void)error;
   const _params_t *p = piece->data;
-  dt_working_rows(p->gamut == GAMUT_COMPRESS ? _row_compressed : _row_kept, p, in, out, roi_out);
+  dt_iop_for_rows(p->gamut == GAMUT_COMPRESS ? _row_compressed : _row_kept, piece, in, out, roi_out);
   return TRUE;
 }
 
@@ -91,19 +91,11 @@ static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queu
   (void)roi_in;
   const _params_t *p = piece->data;
   const dt_working_matrix_t *m = &dt_working_to_rec709;
-  cl_kernel kernel = dt_opencl_kernel(queue, "colour", "colorout", error);
-  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
-                                   DT_OPENCL_ARG(out),
-                                   DT_OPENCL_ARG(roi_out->width),
-                                   DT_OPENCL_ARG(roi_out->height),
-                                   DT_OPENCL_ARG(m->row[0]),
-                                   DT_OPENCL_ARG(m->row[1]),
-                                   DT_OPENCL_ARG(m->row[2]),
-                                   DT_OPENCL_ARG(_luminance),
+  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(m->row[0]), DT_OPENCL_ARG(m->row[1]),
+                                   DT_OPENCL_ARG(m->row[2]), DT_OPENCL_ARG(_luminance),
                                    DT_OPENCL_ARG(p->gamut) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  return dt_iop_enqueue_pixels(queue, "colour", "colorout", in, out, roi_out, args, G_N_ELEMENTS(args),
+                               error);
 }
 
 const dt_iop_module_t dt_iop_colorout = {

@@ -83,9 +83,9 @@ static int _bands(const dt_iop_roi_t *roi)
   return (roi->height + DT_DEMOSAIC_BAND - 1) / DT_DEMOSAIC_BAND;
 }
 
-/* Rows of the output that are in one band, of which @p line holds one. */
-static void _read_band(dt_row_source_t *source, int band, const dt_iop_roi_t *in, float *line,
-                       const dt_iop_roi_t *roi, float *out)
+/* Rows of the output that are in one band, of which @p line holds one. @return FALSE: there is no memory */
+static gboolean _read_band(dt_row_source_t *source, int band, const dt_iop_roi_t *in, float *line,
+                           const dt_iop_roi_t *roi, float *out)
 {
   const gsize n = (gsize)source->channels;
   const int top = roi->y - in->y, first = MAX(top, band * DT_DEMOSAIC_BAND);
@@ -94,19 +94,20 @@ static void _read_band(dt_row_source_t *source, int band, const dt_iop_roi_t *in
   {
     const float *from = line + (gsize)(roi->x - in->x) * n;
     float *to = out + (gsize)(y - top) * (gsize)roi->width * 4;
-    source->read(source, y, 1, line, NULL);
+    if(!source->read(source, y, 1, line, NULL)) return FALSE;
     for(gsize x = 0; x < (gsize)roi->width; x++)
       for(gsize c = 0; c < 4; c++) to[4 * x + c] = c < n ? from[n * x + c] : 0;
   }
+  return TRUE;
 }
 
 static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_iop_roi_t *roi_in, float *out,
                          const dt_iop_roi_t *roi_out, GError **error)
 {
-  (void)error;
+  int failed = 0;
   const _data_t *d = piece->data;
   const dt_mosaic_t part = _part(piece->image->mosaic, in, roi_in);
-#pragma omp parallel
+#pragma omp parallel reduction(+ : failed)
   {
     dt_row_source_t *source = NULL;
     float *line = g_new(float, (gsize)roi_in->width * 4);
@@ -114,24 +115,31 @@ static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_
     for(int band = 0; band < _bands(roi_in); band++)
     {
       if(!source) source = dt_demosaic_source(&part, NULL, d->method);
-      _read_band(source, band, roi_in, line, roi_out, out);
+      if(!_read_band(source, band, roi_in, line, roi_out, out)) failed++;
     }
     dt_row_source_destroy(source);
     g_free(line);
   }
-  return TRUE;
+  if(failed == 0) return TRUE;
+  g_set_error_literal(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory to demosaic in.");
+  return FALSE;
 }
 
 static gsize _memory(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 {
   (void)out;
-  const dt_mosaic_t *m = piece->image->mosaic;
+  const _data_t *d = piece->data;
   const gsize rows = (gsize)MIN(in->height, DT_DEMOSAIC_BAND) + 2 * DT_DEMOSAIC_MARGIN;
   const gsize band =
       rows * ((gsize)in->width + 2 * DT_DEMOSAIC_MARGIN) * (5 + DT_DEMOSAIC_SCRATCH) * sizeof(float);
   const gsize threads = MIN(g_get_num_processors(), (guint)_bands(in));
-  const gsize here = threads * (band + DT_DEMOSAIC_XTRANS_MEMORY);
-  return MAX(here, dt_iop_demosaic_cl_memory(m, _is_best(piece), in));
+  return threads * (band + (d->xtrans ? DT_DEMOSAIC_XTRANS_MEMORY : 0));
+}
+
+static gsize _memory_cl(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
+{
+  (void)out;
+  return dt_iop_demosaic_cl_memory(piece->image->mosaic, _is_best(piece), in);
 }
 
 static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queue, cl_mem in,
@@ -154,6 +162,7 @@ const dt_iop_module_t dt_iop_demosaic = {
   .cleanup = _cleanup,
   .need = _need,
   .memory = _memory,
+  .memory_cl = _memory_cl,
   .process = _process,
   .process_cl = _process_cl,
 };

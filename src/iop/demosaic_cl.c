@@ -79,17 +79,10 @@ static gboolean _make_buffers(_job_t *j, const dt_mosaic_t *m, const dt_demosaic
   DT_OPENCL_ARG((j)->width), DT_OPENCL_ARG((j)->height), DT_OPENCL_ARG((j)->period),                         \
       DT_OPENCL_ARG((j)->shift_x), DT_OPENCL_ARG((j)->shift_y), DT_OPENCL_ARG((j)->colours)
 
-static gboolean _launch(const _job_t *j, const char *program, const char *name, const dt_opencl_arg_t *args,
-                        int n_args, int width, int height, GError **error)
-{
-  cl_kernel kernel = dt_opencl_kernel(j->queue, program, name, error);
-  return kernel && dt_opencl_enqueue(j->queue, kernel, args, n_args, (gsize)width, (gsize)height, error);
-}
-
 static gboolean _launch_on_planes(const _job_t *j, const char *program, const char *name,
                                   const dt_opencl_arg_t *args, int n_args, GError **error)
 {
-  return _launch(j, program, name, args, n_args, j->width, j->height, error);
+  return dt_opencl_launch(j->queue, program, name, args, n_args, j->width, j->height, error);
 }
 
 static gboolean _fill(const _job_t *j, cl_mem in, GError **error)
@@ -174,7 +167,8 @@ static gboolean _lead_green(const _job_t *j, cl_mem out, int x, int y, const dt_
                                    DT_OPENCL_ARG(x),
                                    DT_OPENCL_ARG(y),
                                    GEOMETRY(j) };
-  return _launch(j, "demosaic", "lead_green", args, G_N_ELEMENTS(args), roi->width, roi->height, error);
+  return dt_opencl_launch(j->queue, "demosaic", "lead_green", args, G_N_ELEMENTS(args), roi->width,
+                          roi->height, error);
 }
 
 static gboolean _interpolate(const _job_t *j, cl_mem out, int x, int y, const dt_iop_roi_t *roi, int colours,
@@ -184,8 +178,8 @@ static gboolean _interpolate(const _job_t *j, cl_mem out, int x, int y, const dt
     DT_OPENCL_ARG(j->planes[SITES]), DT_OPENCL_ARG(colours), DT_OPENCL_ARG(out), DT_OPENCL_ARG(roi->width),
     DT_OPENCL_ARG(roi->height),      DT_OPENCL_ARG(x),       DT_OPENCL_ARG(y),   GEOMETRY(j)
   };
-  return _launch(j, "demosaic", "interpolate_plainly", args, G_N_ELEMENTS(args), roi->width, roi->height,
-                 error);
+  return dt_opencl_launch(j->queue, "demosaic", "interpolate_plainly", args, G_N_ELEMENTS(args), roi->width,
+                          roi->height, error);
 }
 
 gboolean dt_iop_demosaic_cl(const dt_mosaic_t *mosaic, gboolean best, const dt_demosaic_xtrans_t *xtrans,

@@ -214,8 +214,8 @@ static inline int _mirror(int at, int n)
 /* --- the CPU: loops over a row --- */
 
 /** u = align · x / (1/2 + sqrt(1 + x / o) / 2), three colours at a time. */
-DT_FOR_WIDE_VECTORS static void _stabilise(const _data_t *d, const float *restrict in, float *restrict luma,
-                                           float *restrict chroma, float *restrict chroma2, int n)
+DT_WIDE_VECTORS static void _stabilise(const _data_t *d, const float *restrict in, float *restrict luma,
+                                       float *restrict chroma, float *restrict chroma2, int n)
 {
   const _data_t k = *d;
   for(int i = 0; i < n; i++)
@@ -236,9 +236,9 @@ DT_FOR_WIDE_VECTORS static void _stabilise(const _data_t *d, const float *restri
 }
 
 /** The way back, and alpha as it was. */
-DT_FOR_WIDE_VECTORS static void _restore(const _data_t *d, const float *restrict luma,
-                                         const float *restrict chroma, const float *restrict chroma2,
-                                         const float *restrict in, float *restrict out, int n)
+DT_WIDE_VECTORS static void _restore(const _data_t *d, const float *restrict luma,
+                                     const float *restrict chroma, const float *restrict chroma2,
+                                     const float *restrict in, float *restrict out, int n)
 {
   const _data_t k = *d;
   const float inverse[3] = { 1.0f / k.align[0], 1.0f / k.align[1], 1.0f / k.align[2] };
@@ -262,8 +262,8 @@ DT_FOR_WIDE_VECTORS static void _restore(const _data_t *d, const float *restrict
 static const float _spline[3] = { 0.0625f, 0.25f, 0.375f }, _mean[3] = { 0.2f, 0.2f, 0.2f };
 
 /** Weighs five rows. */
-DT_FOR_WIDE_VECTORS static void _blur_down(const float *const rows[5], const float taps[3],
-                                           float *restrict out, int n)
+DT_WIDE_VECTORS static void _blur_down(const float *const rows[5], const float taps[3], float *restrict out,
+                                       int n)
 {
   const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3], *e = rows[4];
   const float far = taps[0], near = taps[1], own = taps[2];
@@ -271,8 +271,8 @@ DT_FOR_WIDE_VECTORS static void _blur_down(const float *const rows[5], const flo
 }
 
 /** Weighs along a row, which begins two steps before what is given. */
-DT_FOR_WIDE_VECTORS static void _blur_along(const float *restrict in, int step, const float taps[3],
-                                            float *restrict out, int n)
+DT_WIDE_VECTORS static void _blur_along(const float *restrict in, int step, const float taps[3],
+                                        float *restrict out, int n)
 {
   const float *b = in + step, *c = b + step, *d = c + step, *e = d + step;
   const float far = taps[0], near = taps[1], own = taps[2];
@@ -280,8 +280,8 @@ DT_FOR_WIDE_VECTORS static void _blur_along(const float *restrict in, int step, 
 }
 
 /** The energy of details: their squares in units of the noise's, added to those that are there unless @p first. */
-DT_FOR_WIDE_VECTORS static void _square(const float *restrict fine, const float *restrict coarse,
-                                        float weight, gboolean first, float *restrict energy, int n)
+DT_WIDE_VECTORS static void _square(const float *restrict fine, const float *restrict coarse, float weight,
+                                    gboolean first, float *restrict energy, int n)
 {
   if(first)
     for(int i = 0; i < n; i++) energy[i] = weight * ((fine[i] - coarse[i]) * (fine[i] - coarse[i]));
@@ -290,8 +290,8 @@ DT_FOR_WIDE_VECTORS static void _square(const float *restrict fine, const float 
 }
 
 /** Takes from the sum what is noise in the details. */
-DT_FOR_WIDE_VECTORS static void _take(const float *restrict fine, const float *restrict coarse,
-                                      const float *restrict energy, float noise, float *restrict sum, int n)
+DT_WIDE_VECTORS static void _take(const float *restrict fine, const float *restrict coarse,
+                                  const float *restrict energy, float noise, float *restrict sum, int n)
 {
   for(int i = 0; i < n; i++)
   {
@@ -480,12 +480,20 @@ static void _divide(const dt_iop_roi_t *roi, int *columns, int *bands)
 
 static gsize _memory(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 {
+  (void)in;
   int columns, bands;
   _strip_t strip = { .d = piece->data };
   _divide(out, &columns, &bands);
   const gsize at_once = MIN((gsize)(columns * bands), g_get_num_processors());
-  const gsize device = (gsize)in->width * (gsize)in->height * 3 * 4 * sizeof(float);
-  return MAX(at_once * _strip_bytes(&strip, MIN(out->width, STRIP)), device);
+  return at_once * _strip_bytes(&strip, MIN(out->width, STRIP));
+}
+
+/** Three pictures. */
+static gsize _memory_cl(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
+{
+  (void)piece;
+  (void)out;
+  return (gsize)in->width * (gsize)in->height * 3 * 4 * sizeof(float);
 }
 
 static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_iop_roi_t *roi_in, float *out,
@@ -534,9 +542,7 @@ typedef struct _device_t
 static gboolean _enqueue(const _device_t *v, const char *name, const dt_opencl_arg_t *args, int n,
                          const dt_iop_roi_t *roi)
 {
-  cl_kernel kernel = dt_opencl_kernel(v->queue, "wavelets", name, v->error);
-  return kernel
-         && dt_opencl_enqueue(v->queue, kernel, args, n, (gsize)roi->width, (gsize)roi->height, v->error);
+  return dt_opencl_launch(v->queue, "wavelets", name, args, n, roi->width, roi->height, v->error);
 }
 
 static gboolean _stabilise_cl(const _device_t *v)
@@ -636,6 +642,7 @@ const dt_iop_module_t dt_iop_denoiseprofile = {
   .commit = _commit,
   .need = _need,
   .memory = _memory,
+  .memory_cl = _memory_cl,
   .process = _process,
   .process_cl = _process_cl,
 };

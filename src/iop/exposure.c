@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* exposure: brighter or darker in linear light, like a longer or shorter exposure; and the level that becomes black. */
-#include "iop/iop.h"
+#include "common/wide_vectors.h"
+#include "iop/working.h"
 
 #include <math.h>
 
@@ -33,19 +34,24 @@ static gboolean _commit(dt_iop_piece_t *piece, const void *params, GError **erro
   return TRUE;
 }
 
+DT_WIDE_VECTORS static void _row(const void *data, const float *restrict in, float *restrict out, gsize width)
+{
+  const _data_t d = *(const _data_t *)data;
+  for(gsize i = 0; i < width; i++)
+  {
+    for(gsize c = 0; c < 3; c++)
+      out[4 * i + c] =
+          dt_working_clamp((in[4 * i + c] - d.black) * d.scale, -DT_WORKING_MOST, DT_WORKING_MOST);
+    out[4 * i + 3] = in[4 * i + 3];
+  }
+}
+
 static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_iop_roi_t *roi_in, float *out,
                          const dt_iop_roi_t *roi_out, GError **error)
 {
   (void)roi_in;
   (void)error;
-  const _data_t d = *(const _data_t *)piece->data;
-  const gsize n = (gsize)roi_out->width * (gsize)roi_out->height;
-#pragma omp parallel for simd
-  for(gsize i = 0; i < n; i++)
-  {
-    for(gsize c = 0; c < 3; c++) out[4 * i + c] = (in[4 * i + c] - d.black) * d.scale;
-    out[4 * i + 3] = in[4 * i + 3];
-  }
+  dt_iop_for_rows(_row, piece, in, out, roi_out);
   return TRUE;
 }
 
@@ -55,16 +61,8 @@ static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queu
 {
   (void)roi_in;
   const _data_t *d = piece->data;
-  cl_kernel kernel = dt_opencl_kernel(queue, "basic", "exposure", error);
-  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
-                                   DT_OPENCL_ARG(out),
-                                   DT_OPENCL_ARG(roi_out->width),
-                                   DT_OPENCL_ARG(roi_out->height),
-                                   DT_OPENCL_ARG(d->black),
-                                   DT_OPENCL_ARG(d->scale) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(d->black), DT_OPENCL_ARG(d->scale) };
+  return dt_iop_enqueue_pixels(queue, "basic", "exposure", in, out, roi_out, args, G_N_ELEMENTS(args), error);
 }
 
 const dt_iop_module_t dt_iop_exposure = {

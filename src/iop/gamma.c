@@ -65,17 +65,10 @@ static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queu
 {
   (void)roi_in;
   const _params_t *p = piece->data;
-  cl_kernel kernel = dt_opencl_kernel(queue, "colour", "srgb_codes", error);
-  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
-                                   DT_OPENCL_ARG(out),
-                                   DT_OPENCL_ARG(roi_out->width),
-                                   DT_OPENCL_ARG(roi_out->height),
-                                   DT_OPENCL_ARG(roi_out->x),
-                                   DT_OPENCL_ARG(roi_out->y),
+  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(roi_out->x), DT_OPENCL_ARG(roi_out->y),
                                    DT_OPENCL_ARG(p->dither) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  return dt_iop_enqueue_pixels(queue, "colour", "srgb_codes", in, out, roi_out, args, G_N_ELEMENTS(args),
+                               error);
 }
 
 const dt_iop_module_t dt_iop_gamma = {

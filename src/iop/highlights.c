@@ -214,37 +214,25 @@ static gboolean _enqueue_reconstruct(const _data_t *d, gboolean pixels, dt_openc
                                      const dt_iop_roi_t *roi_in, cl_mem out, const dt_iop_roi_t *roi_out,
                                      cl_mem levels, cl_mem colours, GError **error)
 {
-  cl_kernel kernel = dt_opencl_kernel(queue, "raw", pixels ? "highlights_pixels" : "highlights_sites", error);
-  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
-                                   DT_OPENCL_ARG(out),
-                                   DT_OPENCL_ARG(roi_out->width),
-                                   DT_OPENCL_ARG(roi_out->height),
-                                   DT_OPENCL_ARG(levels),
-                                   DT_OPENCL_ARG(d->highest),
-                                   DT_OPENCL_ARG(roi_in->width),
-                                   DT_OPENCL_ARG(roi_in->height),
-                                   DT_OPENCL_ARG(roi_in->x),
-                                   DT_OPENCL_ARG(roi_in->y),
-                                   DT_OPENCL_ARG(roi_out->x),
-                                   DT_OPENCL_ARG(roi_out->y),
-                                   DT_OPENCL_ARG(d->mosaic->period),
-                                   DT_OPENCL_ARG(colours) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, pixels ? 6 : G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  const dt_opencl_arg_t args[] = {
+    DT_OPENCL_ARG(levels),         DT_OPENCL_ARG(d->highest), DT_OPENCL_ARG(roi_in->width),
+    DT_OPENCL_ARG(roi_in->height), DT_OPENCL_ARG(roi_in->x),  DT_OPENCL_ARG(roi_in->y),
+    DT_OPENCL_ARG(roi_out->x),     DT_OPENCL_ARG(roi_out->y), DT_OPENCL_ARG(d->mosaic->period),
+    DT_OPENCL_ARG(colours)
+  };
+  return dt_iop_enqueue_pixels(queue, "raw", pixels ? "highlights_pixels" : "highlights_sites", in, out,
+                               roi_out, args, pixels ? 2 : G_N_ELEMENTS(args), error);
 }
 
 static gboolean _enqueue_clip(const _data_t *d, int channels, dt_opencl_queue_t *queue, cl_mem in, cl_mem out,
                               const dt_iop_roi_t *roi_out, GError **error)
 {
   const int width = roi_out->width * channels;
-  cl_kernel kernel = dt_opencl_kernel(queue, "raw", "highlights_clip", error);
   const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),       DT_OPENCL_ARG(out),
                                    DT_OPENCL_ARG(width),    DT_OPENCL_ARG(roi_out->height),
                                    DT_OPENCL_ARG(channels), DT_OPENCL_ARG(d->lowest) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)width, (gsize)roi_out->height,
-                              error);
+  return dt_opencl_launch(queue, "raw", "highlights_clip", args, G_N_ELEMENTS(args), width, roi_out->height,
+                          error);
 }
 
 static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queue, cl_mem in,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The modules in their order, and their parameters by name. */
+/* The modules in their order, their parameters by name, and what many of them do alike. */
 #include "iop/iop.h"
 
 #include "common/errors.h"
@@ -161,4 +161,26 @@ char *dt_iop_get_param(const dt_iop_param_t *param, const void *params)
 void dt_iop_roi_grow(const dt_iop_roi_t *out, int by, dt_iop_roi_t *in)
 {
   *in = (dt_iop_roi_t){ out->x - by, out->y - by, out->width + 2 * by, out->height + 2 * by, out->scale };
+}
+
+/* --- pixels --- */
+
+void dt_iop_for_rows(dt_iop_row_t row, const dt_iop_piece_t *piece, const float *in, float *out,
+                     const dt_iop_roi_t *roi)
+{
+  const gsize width = (gsize)roi->width, floats = 4 * width;
+#pragma omp parallel for
+  for(int y = 0; y < roi->height; y++)
+    row(piece->data, in + (gsize)y * floats, out + (gsize)y * floats, width);
+}
+
+gboolean dt_iop_enqueue_pixels(dt_opencl_queue_t *queue, const char *program, const char *name, cl_mem in,
+                               cl_mem out, const dt_iop_roi_t *roi, const dt_opencl_arg_t *args, int n_args,
+                               GError **error)
+{
+  dt_opencl_arg_t all[4 + DT_IOP_MOST_ARGS] = { DT_OPENCL_ARG(in), DT_OPENCL_ARG(out),
+                                                DT_OPENCL_ARG(roi->width), DT_OPENCL_ARG(roi->height) };
+  g_return_val_if_fail(n_args <= DT_IOP_MOST_ARGS, FALSE);
+  memcpy(all + 4, args, (gsize)n_args * sizeof(*args));
+  return dt_opencl_launch(queue, program, name, all, 4 + n_args, roi->width, roi->height, error);
 }

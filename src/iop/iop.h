@@ -20,6 +20,7 @@
 #ifndef DT_IOP_IOP_H
 #define DT_IOP_IOP_H
 
+#include "common/camera_colour.h"
 #include "common/mosaic.h"
 #include "common/opencl_launch.h"
 
@@ -55,8 +56,8 @@ typedef struct dt_iop_image_t
   int width, height;         ///< of what comes in: the sensor's visible area, or the picture
   const dt_mosaic_t *mosaic; ///< of a raw; NULL: a picture in linear light that needs no raw module
   double neutral[4];         ///< response to white of a raw's colours, green 1
-  float to_working[12]; ///< 3x3 (four colours: 3x4), row by row: camera colours, balanced, to linear Rec.2020
-  double iso;           ///< 0: not known
+  dt_camera_colour_t colour; ///< of a raw: what its colours are
+  double iso;                ///< 0: not known
   /** Noise of the sensor's samples before anything is done to them, as common/noise.h and DNG's NoiseProfile have it, of
    * the colours' mean: variance = noise_scale x + noise_offset, x from 0 (black) to 1 (saturated). Of a picture that is no
    * raw: of its linear light. Both 0: not known. */
@@ -98,21 +99,21 @@ typedef struct dt_iop_piece_t
   int in_width, in_height;       ///< of the whole input picture, at its scale
   int out_width, out_height;     ///< of the whole output picture
   double in_scale, out_scale;
-  /** Of a raw: where the sensor is full, by colour. The pipe begins with 1 and hands on, in both, what went out of
-   * the last piece that is on; what goes out is changed by commit(). */
+  /** Of a raw: where the sensor is full, by colour, which is what white balance has multiplied them by. The pipe begins
+   * with 1 and hands on, in both, what went out of the last piece that is on; what goes out is changed by commit(). */
   float saturation_in[4], saturation_out[4];
 } dt_iop_piece_t;
 
 typedef enum dt_iop_flags_t
 {
-  DT_IOP_RAW = 1 << 0,         ///< only for raws: passed over for other pictures
-  DT_IOP_ON = 1 << 1,          ///< on unless the history says otherwise
-  DT_IOP_HIDDEN = 1 << 2,      ///< belongs to the pipe: no history, no parameters of the user's
-  DT_IOP_NO_BLEND = 1 << 3,    ///< its output is no changed input: masks make no sense
-  DT_IOP_ALWAYS = 1 << 5,      ///< cannot be switched off: without it what comes behind would be nonsense
-  DT_IOP_NEEDS_NOISE = 1 << 6, ///< commit() wants the picture's noise, which takes a look at all of it
+  DT_IOP_RAW = 1 << 0, ///< only for raws: passed over for other pictures; its masks take no ranges of colours
+  DT_IOP_ON = 1 << 1,  ///< on unless the history says otherwise
+  DT_IOP_HIDDEN = 1 << 2,   ///< belongs to the pipe: no history, no parameters of the user's
+  DT_IOP_NO_BLEND = 1 << 3, ///< its output is no changed input: masks make no sense
   DT_IOP_ON_RAW =
       1 << 4, ///< like DT_IOP_ON for raws; for other pictures off unless the history says otherwise
+  DT_IOP_ALWAYS = 1 << 5,      ///< cannot be switched off: without it what comes behind would be nonsense
+  DT_IOP_NEEDS_NOISE = 1 << 6, ///< commit() wants the picture's noise, which takes a look at all of it
 } dt_iop_flags_t;
 
 struct dt_iop_module_t
@@ -137,8 +138,10 @@ struct dt_iop_module_t
   void (*need)(const dt_iop_piece_t *piece, const dt_iop_roi_t *out, dt_iop_roi_t *in);
   /** Where a place of the output comes from in the input. NULL: from the same place. */
   void (*origin)(const dt_iop_piece_t *piece, dt_iop_affine_t *to_input);
-  /** Bytes that processing takes besides input and output, on the CPU and on a device. NULL: none. */
+  /** Bytes that process() takes besides input and output. NULL: none. */
   gsize (*memory)(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out);
+  /** Bytes that process_cl() takes of the device besides input and output. NULL: none. */
+  gsize (*memory_cl)(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out);
 
   /** Rows are shared among the cores. @p in and @p out do not overlap.
    * @return FALSE with @p error: DT_AI_ERROR_MEMORY */
@@ -172,6 +175,21 @@ char *dt_iop_get_param(const dt_iop_param_t *param, const void *params);
 
 /** Grows @p out by @p by pixels to all sides. */
 void dt_iop_roi_grow(const dt_iop_roi_t *out, int by, dt_iop_roi_t *in);
+
+/** Computes @p width pixels of four floats from @p in to @p out, which do not overlap, with the piece's @p data. */
+typedef void (*dt_iop_row_t)(const void *data, const float *in, float *out, gsize width);
+/** Puts all rows of @p roi through @p row, shared among the cores. Input and output are the same rectangle. */
+void dt_iop_for_rows(dt_iop_row_t row, const dt_iop_piece_t *piece, const float *in, float *out,
+                     const dt_iop_roi_t *roi);
+
+/** Most arguments of dt_iop_enqueue_pixels(). */
+#define DT_IOP_MOST_ARGS 12
+/** Enqueues the kernel @p name of data/kernels/<program>.cl for each pixel of @p roi. Its arguments are @p in, @p out, the
+ * rectangle's width and height, and then @p args.
+ * @return FALSE with @p error as dt_opencl_check() sets it */
+gboolean dt_iop_enqueue_pixels(dt_opencl_queue_t *queue, const char *program, const char *name, cl_mem in,
+                               cl_mem out, const dt_iop_roi_t *roi, const dt_opencl_arg_t *args, int n_args,
+                               GError **error);
 
 G_END_DECLS
 

@@ -8,13 +8,12 @@
 #include "iop/iop.h"
 
 #include "common/errors.h"
+#include "common/lanczos.h"
 #include "common/memory.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LOBES 3
 #define LARGEST 65535
 
 typedef struct _params_t
@@ -30,60 +29,11 @@ static const dt_iop_param_t _params[] = {
   { NULL },
 };
 
-/* What each pixel of one axis is made of: @c taps pixels from @c first on. */
-typedef struct _axis_t
-{
-  int taps;
-  int *first;
-  float *weights;
-} _axis_t;
-
 typedef struct _data_t
 {
   int width, height;
-  _axis_t across, down;
+  dt_lanczos_axis_t across, down;
 } _data_t;
-
-/* --- weights --- */
-
-static double _lanczos(double x)
-{
-  if(x == 0) return 1;
-  if(fabs(x) >= LOBES) return 0;
-  const double px = G_PI * x;
-  return LOBES * sin(px) * sin(px / LOBES) / (px * px);
-}
-
-/* Those of output pixel @p i; the share of pixels beyond an edge falls to the pixel at it. */
-static void _weigh(_axis_t *axis, int i, int from, double ratio)
-{
-  const double wide = MAX(ratio, 1.0), middle = (i + 0.5) * ratio - 0.5;
-  const int low = (int)floor(middle - LOBES * wide) + 1, high = (int)ceil(middle + LOBES * wide) - 1;
-  const int base = CLAMP(low, 0, from - axis->taps);
-  float *weights = axis->weights + (gsize)i * (gsize)axis->taps;
-  double sum = 0;
-  for(int k = low; k <= high; k++) sum += _lanczos((k - middle) / wide);
-  for(int k = low; k <= high; k++)
-    weights[CLAMP(k, 0, from - 1) - base] += (float)(_lanczos((k - middle) / wide) / sum);
-  axis->first[i] = base;
-}
-
-static gboolean _init_axis(_axis_t *axis, int from, int to)
-{
-  const double ratio = (double)from / to, wide = MAX(ratio, 1.0);
-  axis->taps = MIN(from, 2 * (int)ceil(LOBES * wide) + 1);
-  axis->first = g_try_new0(int, (gsize)to);
-  axis->weights = g_try_malloc0_n((gsize)to, (gsize)axis->taps * sizeof(float));
-  if(!axis->first || !axis->weights) return FALSE;
-  for(int i = 0; i < to; i++) _weigh(axis, i, from, ratio);
-  return TRUE;
-}
-
-static void _clear_axis(_axis_t *axis)
-{
-  g_free(axis->first);
-  g_free(axis->weights);
-}
 
 /* --- the module --- */
 
@@ -96,8 +46,8 @@ static gboolean _commit(dt_iop_piece_t *piece, const void *params, GError **erro
   data->height = p->height ? p->height : piece->in_height;
   if(data->width == piece->in_width && data->height == piece->in_height) piece->enabled = FALSE;
   if(!piece->enabled
-     || (_init_axis(&data->across, piece->in_width, data->width)
-         && _init_axis(&data->down, piece->in_height, data->height)))
+     || (dt_lanczos_axis_init(&data->across, piece->in_width, data->width)
+         && dt_lanczos_axis_init(&data->down, piece->in_height, data->height)))
     return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory to scale to %d x %d pixels.",
               data->width, data->height);
@@ -108,8 +58,8 @@ static void _cleanup(dt_iop_piece_t *piece)
 {
   _data_t *data = piece->data;
   if(!data) return;
-  _clear_axis(&data->across);
-  _clear_axis(&data->down);
+  dt_lanczos_axis_clear(&data->across);
+  dt_lanczos_axis_clear(&data->down);
   g_free(data);
 }
 
@@ -139,7 +89,7 @@ static void _origin(const dt_iop_piece_t *piece, dt_iop_affine_t *to_input)
                                  (double)piece->in_height / d->height, 0 };
 }
 
-/* Rows of the input at the output's width, and on a device the weights. */
+/* Pixels of the input's rows at the output's width. */
 static gsize _between(const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 {
   return (gsize)in->height * (gsize)out->width;
@@ -147,9 +97,15 @@ static gsize _between(const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 
 static gsize _memory(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 {
+  (void)piece;
+  return 4 * sizeof(float) * _between(in, out);
+}
+
+/* And the weights. */
+static gsize _memory_cl(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
+{
   const _data_t *d = piece->data;
-  return 4 * sizeof(float) * _between(in, out)
-         + sizeof(float) * (gsize)out->width * ((gsize)d->across.taps + 1)
+  return _memory(piece, in, out) + sizeof(float) * (gsize)out->width * ((gsize)d->across.taps + 1)
          + sizeof(float) * (gsize)out->height * ((gsize)d->down.taps + 1);
 }
 
@@ -158,7 +114,7 @@ static gsize _memory(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const 
 /* Four floats at once. */
 typedef float _pixel_t __attribute__((vector_size(16), aligned(4), may_alias));
 
-static void _scale_row(const _axis_t *axis, const float *in, const dt_iop_roi_t *roi_in, float *out,
+static void _scale_row(const dt_lanczos_axis_t *axis, const float *in, const dt_iop_roi_t *roi_in, float *out,
                        const dt_iop_roi_t *roi_out)
 {
   for(int x = 0; x < roi_out->width; x++)
@@ -172,7 +128,7 @@ static void _scale_row(const _axis_t *axis, const float *in, const dt_iop_roi_t 
 }
 
 /* Row @p y of the output, of rows of @p n floats that begin with row @p top of the input. */
-static void _sum_rows(const _axis_t *axis, const float *rows, int top, gsize n, float *out, int y)
+static void _sum_rows(const dt_lanczos_axis_t *axis, const float *rows, int top, gsize n, float *out, int y)
 {
   const float *weights = axis->weights + (gsize)y * (gsize)axis->taps;
   const float *from = rows + (gsize)(axis->first[y] - top) * n;
@@ -214,8 +170,8 @@ typedef struct _axis_cl_t
   cl_mem first, weights;
 } _axis_cl_t;
 
-static gboolean _upload(dt_opencl_queue_t *queue, const _axis_t *axis, int start, int n, _axis_cl_t *there,
-                        GError **error)
+static gboolean _upload(dt_opencl_queue_t *queue, const dt_lanczos_axis_t *axis, int start, int n,
+                        _axis_cl_t *there, GError **error)
 {
   const gsize taps = (gsize)axis->taps;
   there->first = dt_opencl_buffer_new(queue, (gsize)n * sizeof(int), axis->first + start, error);
@@ -235,14 +191,12 @@ static void _release(dt_opencl_queue_t *queue, _axis_cl_t *there)
 static gboolean _enqueue(dt_opencl_queue_t *queue, const char *name, cl_mem in, int in_width, cl_mem out,
                          int width, int height, int origin, const _axis_cl_t *axis, int taps, GError **error)
 {
-  cl_kernel kernel = dt_opencl_kernel(queue, "geometry", name, error);
   const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),           DT_OPENCL_ARG(in_width),
                                    DT_OPENCL_ARG(out),          DT_OPENCL_ARG(width),
                                    DT_OPENCL_ARG(height),       DT_OPENCL_ARG(origin),
                                    DT_OPENCL_ARG(axis->first),  DT_OPENCL_ARG(taps),
                                    DT_OPENCL_ARG(axis->weights) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)width, (gsize)height, error);
+  return dt_opencl_launch(queue, "geometry", name, args, G_N_ELEMENTS(args), width, height, error);
 }
 
 static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queue, cl_mem in,
@@ -277,6 +231,7 @@ const dt_iop_module_t dt_iop_scale = {
   .need = _need,
   .origin = _origin,
   .memory = _memory,
+  .memory_cl = _memory_cl,
   .process = _process,
   .process_cl = _process_cl,
 };

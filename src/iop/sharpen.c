@@ -91,17 +91,23 @@ static void _need(const dt_iop_piece_t *piece, const dt_iop_roi_t *out, dt_iop_r
   dt_iop_roi_grow(out, ((const _data_t *)piece->data)->reach, in);
 }
 
-/** A plane of lightness; a device takes a second one. */
+/** A plane of lightness. */
 static gsize _memory(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
 {
   (void)piece;
   (void)out;
-  return (gsize)in->width * (gsize)in->height * 2 * sizeof(float);
+  return (gsize)in->width * (gsize)in->height * sizeof(float);
+}
+
+/** And one that is blurred downwards. */
+static gsize _memory_cl(const dt_iop_piece_t *piece, const dt_iop_roi_t *in, const dt_iop_roi_t *out)
+{
+  return 2 * _memory(piece, in, out);
 }
 
 /* --- the CPU --- */
 
-DT_FOR_WIDE_VECTORS static void _find_lightness(const float *restrict in, float *restrict lightness, int n)
+DT_WIDE_VECTORS static void _find_lightness(const float *restrict in, float *restrict lightness, int n)
 {
   for(int i = 0; i < n; i++)
   {
@@ -112,20 +118,19 @@ DT_FOR_WIDE_VECTORS static void _find_lightness(const float *restrict in, float 
   }
 }
 
-DT_FOR_WIDE_VECTORS static void _begin_sum(const float *restrict in, float tap, float *restrict sum, int n)
+DT_WIDE_VECTORS static void _begin_sum(const float *restrict in, float tap, float *restrict sum, int n)
 {
   for(int i = 0; i < n; i++) sum[i] = tap * in[i];
 }
 
-DT_FOR_WIDE_VECTORS static void _add_pair(const float *a, const float *b, float tap, float *restrict sum,
-                                          int n)
+DT_WIDE_VECTORS static void _add_pair(const float *a, const float *b, float tap, float *restrict sum, int n)
 {
   for(int i = 0; i < n; i++) sum[i] += tap * (a[i] + b[i]);
 }
 
-DT_FOR_WIDE_VECTORS static void _apply(const float *restrict in, const float *restrict lightness,
-                                       const float *restrict blurred, const _data_t *d, float *restrict out,
-                                       int n)
+DT_WIDE_VECTORS static void _apply(const float *restrict in, const float *restrict lightness,
+                                   const float *restrict blurred, const _data_t *d, float *restrict out,
+                                   int n)
 {
   const float amount = d->amount, threshold = d->threshold;
   for(int i = 0; i < n; i++)
@@ -219,8 +224,7 @@ static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_
 static gboolean _enqueue(dt_opencl_queue_t *queue, const char *name, const dt_opencl_arg_t *args, int n,
                          const dt_iop_roi_t *roi, GError **error)
 {
-  cl_kernel kernel = dt_opencl_kernel(queue, "sharpen", name, error);
-  return kernel && dt_opencl_enqueue(queue, kernel, args, n, (gsize)roi->width, (gsize)roi->height, error);
+  return dt_opencl_launch(queue, "sharpen", name, args, n, roi->width, roi->height, error);
 }
 
 static gboolean _apply_cl(const _data_t *d, dt_opencl_queue_t *queue, const cl_mem buffers[5],
@@ -275,6 +279,7 @@ const dt_iop_module_t dt_iop_sharpen = {
   .commit = _commit,
   .need = _need,
   .memory = _memory,
+  .memory_cl = _memory_cl,
   .process = _process,
   .process_cl = _process_cl,
 };

@@ -122,7 +122,7 @@ static gboolean _process(const dt_iop_piece_t *piece, const float *in, const dt_
   (void)roi_in;
   (void)error;
   const _data_t *d = piece->data;
-  dt_working_rows(d->skewed ? _row_skewed : _row, d, in, out, roi_out);
+  dt_iop_for_rows(d->skewed ? _row_skewed : _row, piece, in, out, roi_out);
   return TRUE;
 }
 
@@ -135,19 +135,9 @@ static gboolean _process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t *queu
   const float slope[4] = { d->slope.head, d->slope.tail, d->slope.log2e };
   const float skew[4] = { d->skew.head, d->skew.tail, d->skew.log2e };
   const float curve[4] = { d->inverse_scale, d->black, d->white, d->hue };
-  cl_kernel kernel = dt_opencl_kernel(queue, "colour", "sigmoid", error);
-  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
-                                   DT_OPENCL_ARG(out),
-                                   DT_OPENCL_ARG(roi_out->width),
-                                   DT_OPENCL_ARG(roi_out->height),
-                                   DT_OPENCL_ARG(dt_working_luminance),
-                                   DT_OPENCL_ARG(slope),
-                                   DT_OPENCL_ARG(skew),
-                                   DT_OPENCL_ARG(d->skewed),
-                                   DT_OPENCL_ARG(curve) };
-  return kernel
-         && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)roi_out->width,
-                              (gsize)roi_out->height, error);
+  const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(dt_working_luminance), DT_OPENCL_ARG(slope),
+                                   DT_OPENCL_ARG(skew), DT_OPENCL_ARG(d->skewed), DT_OPENCL_ARG(curve) };
+  return dt_iop_enqueue_pixels(queue, "colour", "sigmoid", in, out, roi_out, args, G_N_ELEMENTS(args), error);
 }
 
 const dt_iop_module_t dt_iop_sigmoid = {

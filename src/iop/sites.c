@@ -76,8 +76,7 @@ gboolean dt_iop_sites_process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t 
   (void)roi_in;
   const dt_iop_sites_t *sites = piece->data;
   const int width = roi_out->width * piece->channels_in, x = roi_out->x * piece->channels_in;
-  cl_kernel kernel = dt_opencl_kernel(queue, "raw", "sites", error);
-  cl_mem black = kernel ? dt_opencl_buffer_new(queue, sizeof(sites->black), sites->black, error) : NULL;
+  cl_mem black = dt_opencl_buffer_new(queue, sizeof(sites->black), sites->black, error);
   cl_mem factor = black ? dt_opencl_buffer_new(queue, sizeof(sites->factor), sites->factor, error) : NULL;
   const dt_opencl_arg_t args[] = { DT_OPENCL_ARG(in),
                                    DT_OPENCL_ARG(out),
@@ -90,9 +89,9 @@ gboolean dt_iop_sites_process_cl(const dt_iop_piece_t *piece, dt_opencl_queue_t 
                                    DT_OPENCL_ARG(black),
                                    DT_OPENCL_ARG(factor),
                                    DT_OPENCL_ARG(sites->largest) };
-  const gboolean fine = factor
-                        && dt_opencl_enqueue(queue, kernel, args, G_N_ELEMENTS(args), (gsize)width,
-                                             (gsize)roi_out->height, error);
+  const gboolean fine =
+      factor
+      && dt_opencl_launch(queue, "raw", "sites", args, G_N_ELEMENTS(args), width, roi_out->height, error);
   dt_opencl_buffer_free(queue, factor);
   dt_opencl_buffer_free(queue, black);
   return fine;

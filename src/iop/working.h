@@ -96,13 +96,6 @@ static inline dt_rgb_t dt_working_multiply(const dt_working_matrix_t *m, dt_rgb_
                      dt_working_dot(m->row[2], p) };
 }
 
-/** Computes @p width pixels from @p in to @p out, which do not overlap. */
-typedef void (*dt_working_row_t)(const void *data, const float *in, float *out, gsize width);
-
-/** All rows of a rectangle, shared among the cores; input and output are the same rectangle. */
-void dt_working_rows(dt_working_row_t row, const void *data, const float *in, float *out,
-                     const dt_iop_roi_t *roi);
-
 G_END_DECLS
 
 #endif

@@ -83,7 +83,7 @@ gboolean dt_restore_job_size(const dt_restore_job_t *job, int width, int height,
 /* A raw is developed on the way: its preview would open as a picture, and nobody means that. */
 static dt_imageio_reader_t *_open_reader(const dt_restore_job_t *job, const char *path, GError **error)
 {
-  return dt_raw_is_raw(path) ? dt_developed_open(path, error)
+  return dt_raw_is_raw(path) ? dt_developed_open(path, job->opencl, error)
                              : dt_imageio_open(path, job->assume_profile, error);
 }
 

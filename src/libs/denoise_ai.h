@@ -45,7 +45,9 @@ typedef struct dt_restore_job_t
   const char *version;    ///< of this program, for the stamp in the output; NULL: not told
   char *const *originals; ///< further files that no output may replace: the other inputs of a batch
   int n_originals;
-  dt_opencl_t *opencl; ///< whose graphics processors are shared (libs/gpu_share.h); NULL: nobody's
+  /** Develops raws for denoise and upscale; its graphics processors are shared with the network (libs/gpu_share.h). NULL:
+   * the CPU does that, and nothing is shared */
+  dt_opencl_t *opencl;
   dt_restore_opts_t restore;
 } dt_restore_job_t;
 

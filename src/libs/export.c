@@ -17,6 +17,13 @@ void dt_export_report_clear(dt_export_report_t *report)
   report->remarks = NULL;
 }
 
+void dt_export_plan_clear(dt_export_plan_t *plan)
+{
+  if(plan->modules) g_ptr_array_unref(plan->modules);
+  if(plan->remarks) g_ptr_array_unref(plan->remarks);
+  plan->modules = plan->remarks = NULL;
+}
+
 /* --- names and formats --- */
 
 static dt_imageio_format_t _format(const dt_export_job_t *job, const char *output)
@@ -88,24 +95,31 @@ static dt_metadata_t _metadata(const dt_export_job_t *job, const dt_dev_input_t 
   return metadata;
 }
 
+/* Without what is borrowed for the writing alone. */
+static dt_imageio_write_opts_t _write_opts(const dt_export_job_t *job, const dt_dev_input_t *input,
+                                           const char *output)
+{
+  const dt_imageio_format_t format = _format(job, output);
+  return (dt_imageio_write_opts_t){ .format = format,
+                                    .bits = _bits(job, format, input),
+                                    .compression = job->compression,
+                                    .quality = job->quality,
+                                    .profile = job->profile,
+                                    .dither = !job->no_dither,
+                                    .intent = job->intent,
+                                    .overwrite = job->overwrite,
+                                    .stream = job->stream };
+}
+
 static dt_row_sink_t *_create(const dt_export_job_t *job, const dt_dev_input_t *input, const char *output,
                               int width, int height, char **note, GError **error)
 {
-  const dt_imageio_format_t format = _format(job, output);
-  const dt_metadata_t metadata = _metadata(job, input);
-  const dt_imageio_write_opts_t opts = { .format = format,
-                                         .bits = _bits(job, format, input),
-                                         .compression = job->compression,
-                                         .quality = job->quality,
-                                         .profile = job->profile,
-                                         .metadata = &metadata,
-                                         .dither = !job->no_dither,
-                                         .intent = job->intent,
-                                         .overwrite = job->overwrite,
-                                         .stream = job->stream,
-                                         .note = note };
+  dt_metadata_t metadata = _metadata(job, input);
+  dt_imageio_write_opts_t opts = _write_opts(job, input, output);
+  opts.metadata = &metadata;
+  opts.note = note;
   dt_row_sink_t *out = dt_imageio_create(output, width, height, _channels(job, input), &opts, error);
-  dt_metadata_clear((dt_metadata_t *)&metadata);
+  dt_metadata_clear(&metadata);
   return out;
 }
 
@@ -167,20 +181,19 @@ static gboolean _write(const dt_export_job_t *job, const dt_dev_input_t *input, 
 
 /* --- the job --- */
 
-static gboolean _develop(const dt_export_job_t *job, dt_dev_input_t *input, const dt_history_t *history,
-                         const char *name, const char *output, dt_export_report_t *report, GError **error)
+/* A job's photograph, opened, and the pipe that develops it. */
+typedef struct _work_t
 {
-  const dt_dev_pixelpipe_opts_t opts = { .type = job->thumbnail ? DT_OPENCL_THUMBNAIL : DT_OPENCL_EXPORT,
-                                         .cl = job->cl,
-                                         .name = name,
-                                         .width = job->width,
-                                         .height = job->height,
-                                         .memory = job->memory };
-  dt_dev_pixelpipe_t *pipe = dt_dev_pixelpipe_create(input, &opts);
-  const gboolean fine =
-      dt_dev_pixelpipe_set_history(pipe, history, error) && _write(job, input, pipe, output, report, error);
-  dt_dev_pixelpipe_destroy(pipe);
-  return fine;
+  dt_dev_input_t *photo;
+  dt_history_t *history;
+  dt_dev_pixelpipe_t *pipe;
+} _work_t;
+
+static void _close(_work_t *work)
+{
+  dt_dev_pixelpipe_destroy(work->pipe);
+  dt_dev_input_unref(work->photo);
+  dt_history_free(work->history);
 }
 
 static gboolean _spare_input(const char *input, const char *output, GError **error)
@@ -193,19 +206,72 @@ static gboolean _spare_input(const char *input, const char *output, GError **err
   return FALSE;
 }
 
+/* The caller closes @p work in any case. */
+static gboolean _open(const dt_export_job_t *job, const char *input, const char *output, _work_t *work,
+                      GPtrArray *remarks, GError **error)
+{
+  const dt_dev_pixelpipe_opts_t opts = { .type = job->thumbnail ? DT_OPENCL_THUMBNAIL : DT_OPENCL_EXPORT,
+                                         .cl = job->cl,
+                                         .name = input,
+                                         .width = job->width,
+                                         .height = job->height,
+                                         .memory = job->memory };
+  *work = (_work_t){ 0 };
+  if(!_spare_input(input, output, error)) return FALSE;
+  work->history = _load_history(job, input, remarks, error);
+  if(!work->history) return FALSE;
+  _add_remarks(remarks, dt_history_check(work->history));
+  work->photo = dt_dev_input_open(input, job->assume_profile, job->cancellable, error);
+  if(!work->photo) return FALSE;
+  work->pipe = dt_dev_pixelpipe_create(work->photo, &opts);
+  return dt_dev_pixelpipe_set_history(work->pipe, work->history, error);
+}
+
 gboolean dt_export_run(const dt_export_job_t *job, const char *input, const char *output,
                        dt_export_report_t *report, GError **error)
 {
+  _work_t work;
   const gint64 begun = g_get_monotonic_time();
   *report = (dt_export_report_t){ .device = -1, .remarks = g_ptr_array_new_with_free_func(g_free) };
-  if(!_spare_input(input, output, error)) return FALSE;
-  dt_history_t *history = _load_history(job, input, report->remarks, error);
-  if(!history) return FALSE;
-  _add_remarks(report->remarks, dt_history_check(history));
-  dt_dev_input_t *photo = dt_dev_input_open(input, job->assume_profile, job->cancellable, error);
-  const gboolean fine = photo && _develop(job, photo, history, input, output, report, error);
-  dt_dev_input_unref(photo);
-  dt_history_free(history);
+  const gboolean fine = _open(job, input, output, &work, report->remarks, error)
+                        && _write(job, work.photo, work.pipe, output, report, error);
+  _close(&work);
   report->seconds = (double)(g_get_monotonic_time() - begun) / G_USEC_PER_SEC;
+  return fine;
+}
+
+/* --- the plan --- */
+
+static void _free_item(gpointer data)
+{
+  dt_history_item_free(data);
+}
+
+static gboolean _fill_plan(const dt_export_job_t *job, const _work_t *work, const char *output,
+                           dt_export_plan_t *plan, GError **error)
+{
+  const int channels = _channels(job, work->photo);
+  const dt_imageio_write_opts_t opts = _write_opts(job, work->photo, output);
+  dt_dev_pixelpipe_size(work->pipe, &plan->width, &plan->height);
+  if(!dt_imageio_can_create(output, plan->width, plan->height, channels, &opts, error)) return FALSE;
+  plan->format = opts.format;
+  plan->bits = opts.bits ? opts.bits : dt_imageio_standard_bits(opts.format);
+  plan->bytes = (guint64)plan->width * (guint64)plan->height * (guint64)(plan->bits / 8 * channels);
+  GPtrArray *modules = dt_dev_pixelpipe_modules(work->pipe);
+  for(guint i = 0; i < modules->len; i++)
+    g_ptr_array_add(plan->modules, dt_history_difference(work->history, modules->pdata[i]));
+  g_ptr_array_unref(modules);
+  return TRUE;
+}
+
+gboolean dt_export_foresee(const dt_export_job_t *job, const char *input, const char *output,
+                           dt_export_plan_t *plan, GError **error)
+{
+  _work_t work;
+  *plan = (dt_export_plan_t){ .modules = g_ptr_array_new_with_free_func(_free_item),
+                              .remarks = g_ptr_array_new_with_free_func(g_free) };
+  const gboolean fine =
+      _open(job, input, output, &work, plan->remarks, error) && _fill_plan(job, &work, output, plan, error);
+  _close(&work);
   return fine;
 }

@@ -46,6 +46,20 @@ typedef struct dt_export_report_t
 } dt_export_report_t;
 void dt_export_report_clear(dt_export_report_t *report);
 
+/** What an export would do. */
+typedef struct dt_export_plan_t
+{
+  int width, height;
+  dt_imageio_format_t format;
+  int bits;      ///< per sample
+  guint64 bytes; ///< of the samples, without compression
+  GPtrArray *
+      modules; ///< of dt_history_item_t *: what changes something, in the order of the pipe, with the parameters that
+               ///< differ from the standard
+  GPtrArray *remarks; ///< as in the report
+} dt_export_plan_t;
+void dt_export_plan_clear(dt_export_plan_t *plan);
+
 /** Where the result of @p input goes (transfer full): `<stem>.jpg`, or as the format has it, in job->output when that is a
  * directory or beside the input when it is NULL; job->output itself otherwise. */
 char *dt_export_output(const dt_export_job_t *job, const char *input);
@@ -57,5 +71,12 @@ char *dt_export_output(const dt_export_job_t *job, const char *input);
  * Thread-safety: jobs are independent of each other. */
 gboolean dt_export_run(const dt_export_job_t *job, const char *input, const char *output,
                        dt_export_report_t *report, GError **error);
+
+/** Says what dt_export_run() would do; nothing is written, and nothing computed but what the photograph's size and noise
+ * take.
+ * @param plan  cleared with dt_export_plan_clear(), on failure as well
+ * @return FALSE with @p error as dt_export_run(), as far as can be foreseen before a pixel is there */
+gboolean dt_export_foresee(const dt_export_job_t *job, const char *input, const char *output,
+                           dt_export_plan_t *plan, GError **error);
 
 #endif

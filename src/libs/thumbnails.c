@@ -2,6 +2,7 @@
 /* What a thumbnail depends on becomes its name; what is not there is exported through a thumbnail pipe. */
 #include "libs/thumbnails.h"
 
+#include "common/conf.h"
 #include "common/log.h"
 #include "common/paths.h"
 #include "common/tree.h"
@@ -9,7 +10,9 @@
 #include "libs/export.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -119,6 +122,7 @@ static gboolean _find(dt_thumbnail_t *thumbnail, int size)
   {
     thumbnail->width = reader->source.width;
     thumbnail->height = reader->source.height;
+    (void)utimensat(AT_FDCWD, thumbnail->path, NULL, 0);
   }
   else
     dt_log(DT_LOG_PIPE, "the thumbnail %s is made anew: %s", thumbnail->path,
@@ -126,6 +130,127 @@ static gboolean _find(dt_thumbnail_t *thumbnail, int size)
   g_clear_error(&error);
   if(reader) dt_row_source_destroy(&reader->source);
   return fine;
+}
+
+/* --- the whole cache --- */
+
+static void _free_file(gpointer data)
+{
+  g_free(((dt_thumbnail_file_t *)data)->path);
+  g_free(data);
+}
+
+static gboolean _is_ours(const char *name)
+{
+  return strspn(name, "0123456789abcdef") == DIGITS && strcmp(name + DIGITS, ENDING) == 0;
+}
+
+static void _add_file(GPtrArray *files, const char *folder, const char *name)
+{
+  struct stat status;
+  char *path = g_build_filename(folder, name, NULL);
+  if(!_is_ours(name) || lstat(path, &status) != 0 || !S_ISREG(status.st_mode))
+  {
+    g_free(path);
+    return;
+  }
+  dt_thumbnail_file_t *file = g_new0(dt_thumbnail_file_t, 1);
+  *file = (dt_thumbnail_file_t){ path, (guint64)status.st_size,
+                                 (gint64)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec };
+  g_ptr_array_add(files, file);
+}
+
+GPtrArray *dt_thumbnails_list(void)
+{
+  GPtrArray *files = g_ptr_array_new_with_free_func(_free_file);
+  char *folder = dt_thumbnails_folder();
+  GDir *dir = g_dir_open(folder, 0, NULL);
+  for(const char *name; dir && (name = g_dir_read_name(dir));) _add_file(files, folder, name);
+  if(dir) g_dir_close(dir);
+  g_free(folder);
+  return files;
+}
+
+guint64 dt_thumbnails_measure(int *count)
+{
+  guint64 bytes = 0;
+  GPtrArray *files = dt_thumbnails_list();
+  for(guint i = 0; i < files->len; i++) bytes += ((const dt_thumbnail_file_t *)files->pdata[i])->bytes;
+  if(count) *count = (int)files->len;
+  g_ptr_array_unref(files);
+  return bytes;
+}
+
+gboolean dt_thumbnails_remove_all(GError **error)
+{
+  char *folder = dt_thumbnails_folder();
+  dt_tree_remove(folder);
+  struct stat status;
+  const gboolean fine = lstat(folder, &status) != 0;
+  if(!fine)
+    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
+                "%s cannot be removed. Check the permissions of its directory.", folder);
+  g_free(folder);
+  return fine;
+}
+
+/* --- the limit --- */
+
+static guint64 _get_limit(void)
+{
+  char *setting = dt_conf_get_string(DT_CONF_THUMBNAIL_CACHE_LIMIT);
+  const guint64 limit = dt_conf_parse_size(setting);
+  g_free(setting);
+  return limit;
+}
+
+static int _compare_use(gconstpointer a, gconstpointer b)
+{
+  const gint64 x = (*(const dt_thumbnail_file_t *const *)a)->used,
+               y = (*(const dt_thumbnail_file_t *const *)b)->used;
+  return x < y ? -1 : x > y;
+}
+
+/* When all together are more than @p limit: removes those used longest ago, until a tenth of it is free.
+ * @return the bytes that are left */
+static guint64 _trim(guint64 limit, const char *keep)
+{
+  guint64 bytes = 0;
+  GPtrArray *files = dt_thumbnails_list();
+  for(guint i = 0; i < files->len; i++) bytes += ((const dt_thumbnail_file_t *)files->pdata[i])->bytes;
+  g_ptr_array_sort(files, _compare_use);
+  const guint64 wanted = bytes > limit ? limit / 10 * 9 : limit;
+  for(guint i = 0; i < files->len && bytes > wanted; i++)
+  {
+    const dt_thumbnail_file_t *file = files->pdata[i];
+    if(strcmp(file->path, keep) != 0 && g_unlink(file->path) == 0) bytes -= file->bytes;
+  }
+  g_ptr_array_unref(files);
+  return bytes;
+}
+
+/* Counts what has been made, and keeps all of it within the limit. The directory is read once for many: what other programs
+ * make meanwhile, they count. */
+static void _bound(const char *made)
+{
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static char *folder; /* whose bytes these are */
+  static guint64 bytes;
+  GStatBuf status;
+  const guint64 limit = _get_limit();
+  char *now = dt_thumbnails_folder();
+  pthread_mutex_lock(&lock);
+  if(g_strcmp0(folder, now) != 0)
+  {
+    g_free(folder);
+    folder = g_strdup(now);
+    bytes = dt_thumbnails_measure(NULL);
+  }
+  else if(g_stat(made, &status) == 0)
+    bytes += (guint64)status.st_size;
+  if(limit > 0 && bytes > limit) bytes = _trim(limit, made);
+  pthread_mutex_unlock(&lock);
+  g_free(now);
 }
 
 /* --- making --- */
@@ -177,6 +302,7 @@ static gboolean _make(const dt_thumbnails_opts_t *opts, const char *photo, const
   thumbnail->width = report.width;
   thumbnail->height = report.height;
   thumbnail->device = report.device;
+  if(fine) _bound(thumbnail->path);
   dt_export_report_clear(&report);
   return fine;
 }
@@ -221,66 +347,5 @@ gboolean dt_thumbnails_get(const dt_thumbnails_opts_t *opts, const char *photo, 
   }
   const gboolean fine = _get(opts, photo, size, thumbnail, error);
   thumbnail->seconds = (double)(g_get_monotonic_time() - begun) / G_USEC_PER_SEC;
-  return fine;
-}
-
-/* --- the whole cache --- */
-
-static void _free_file(gpointer data)
-{
-  g_free(((dt_thumbnail_file_t *)data)->path);
-  g_free(data);
-}
-
-static gboolean _is_ours(const char *name)
-{
-  return strspn(name, "0123456789abcdef") == DIGITS && strcmp(name + DIGITS, ENDING) == 0;
-}
-
-static void _add_file(GPtrArray *files, const char *folder, const char *name)
-{
-  struct stat status;
-  char *path = g_build_filename(folder, name, NULL);
-  if(!_is_ours(name) || lstat(path, &status) != 0 || !S_ISREG(status.st_mode))
-  {
-    g_free(path);
-    return;
-  }
-  dt_thumbnail_file_t *file = g_new0(dt_thumbnail_file_t, 1);
-  *file = (dt_thumbnail_file_t){ path, (guint64)status.st_size, (gint64)status.st_mtim.tv_sec };
-  g_ptr_array_add(files, file);
-}
-
-GPtrArray *dt_thumbnails_list(void)
-{
-  GPtrArray *files = g_ptr_array_new_with_free_func(_free_file);
-  char *folder = dt_thumbnails_folder();
-  GDir *dir = g_dir_open(folder, 0, NULL);
-  for(const char *name; dir && (name = g_dir_read_name(dir));) _add_file(files, folder, name);
-  if(dir) g_dir_close(dir);
-  g_free(folder);
-  return files;
-}
-
-guint64 dt_thumbnails_measure(int *count)
-{
-  guint64 bytes = 0;
-  GPtrArray *files = dt_thumbnails_list();
-  for(guint i = 0; i < files->len; i++) bytes += ((const dt_thumbnail_file_t *)files->pdata[i])->bytes;
-  if(count) *count = (int)files->len;
-  g_ptr_array_unref(files);
-  return bytes;
-}
-
-gboolean dt_thumbnails_remove_all(GError **error)
-{
-  char *folder = dt_thumbnails_folder();
-  dt_tree_remove(folder);
-  struct stat status;
-  const gboolean fine = lstat(folder, &status) != 0;
-  if(!fine)
-    g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
-                "%s cannot be removed. Check the permissions of its directory.", folder);
-  g_free(folder);
   return fine;
 }

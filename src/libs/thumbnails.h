@@ -6,8 +6,11 @@
  * name is the SHA-256 of what it depends on: the photograph's canonical path, size and time of modification to the
  * nanosecond, what of its history counts (and the files its masks are read from), and the size that is wanted. A
  * photograph that has changed, or has been developed otherwise, thus has a thumbnail of another name, and one that is
- * there is taken without opening the photograph. Files appear whole or not at all and nothing is locked: several
- * programs may read, make and remove at once. One that is damaged is made anew.
+ * there is taken without opening the photograph, and marked used. Files appear whole or not at all and nothing is locked:
+ * several programs may read, make and remove at once. One that is damaged is made anew.
+ *
+ * Once all together are more than plugins/ai/thumbnail_cache_limit (a size; default 1 GiB; 0: no limit), those used longest ago go,
+ * until a tenth of it is free. The one that has just been made stays.
  *
  * All functions are thread-safe.
  */
@@ -57,7 +60,7 @@ typedef struct dt_thumbnail_file_t
 {
   char *path;
   guint64 bytes;
-  gint64 made; ///< seconds since 1970
+  gint64 used; ///< made, or taken, for the last time: nanoseconds since 1970
 } dt_thumbnail_file_t;
 
 /** The directory (transfer full); it need not exist. */

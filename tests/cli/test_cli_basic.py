@@ -11,7 +11,7 @@ import unittest
 import harness
 from harness import CliTest, open_bug
 
-COMMANDS = ("denoise", "upscale", "rawdenoise", "mask", "export", "thumbnail", "models", "providers", "runtime", "opencl", "cache",
+COMMANDS = ("denoise", "upscale", "rawdenoise", "mask", "export", "history", "thumbnail", "models", "providers", "runtime", "opencl", "cache",
             "prefs", "enable", "disable", "bench", "doctor")
 OFF = "AI features are switched off. Switch them on with: darktable-ai enable"
 

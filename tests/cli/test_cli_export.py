@@ -65,9 +65,61 @@ class Export(CliTest):
         event = json.loads(result.out)
         self.assertEqual((event["width"], event["height"]), (3, 2))
 
+    def plan(self, *args):
+        result = self.assert_ok(self.export(*args, "--dry-run", "--json"))
+        plan = json.loads(result.out)
+        self.assertEqual(plan["event"], "plan")
+        return plan
+
+    def test_dry_run(self):
+        """What is foreseen is what happens; nothing is written."""
+        before, out = self.snapshot(), self.path("out.tif")
+        args = [self.picture, "-o", out, "--width", "3", "--module", "exposure.exposure=1.50", "--module",
+                "exposure.blend.opacity=0.5", "--module", "sharpen=off", "--module", "sigmoid.contrast=2"]
+        plan = self.plan(*args)
+        self.assertEqual((plan["output"], plan["output_width"], plan["output_height"], plan["bits"], plan["output_bytes"]),
+                         (out, 3, 2, 16, 3 * 2 * 3 * 2))
+        self.assertEqual(plan["devices"], [])
+        modules = {m["module"]: m for m in plan["modules"]}
+        self.assertEqual(modules["exposure"]["params"], {"exposure": "1.5"})
+        self.assertEqual(modules["exposure"]["blend"], {"opacity": "0.5"})
+        self.assertEqual(modules["sigmoid"]["params"], {"contrast": "2"})
+        self.assertNotIn("sharpen", modules)
+        self.assertNotIn("demosaic", modules, "this is no raw")
+        words = self.assert_ok(self.export(*args, "--dry-run", "--trace", self.path("trace"))).out
+        self.assertRegex(words, r"(?m)^  modules .*exposure  exposure=1\.5  blend\.opacity=0\.5$")
+        self.assertIn("3×2, 16 bits", words)
+        self.assertRegex(words, r"(?m)^  device +the CPU: ")
+        self.assertEqual(self.snapshot(), before)
+        self.assertFalse(os.path.exists(out) or os.path.exists(self.path("trace")))
+        event = json.loads(self.assert_ok(self.export(*args, "--json")).out)
+        self.assertEqual((event["width"], event["height"]), (3, 2))
+
+    def test_dry_run_and_the_formats(self):
+        for name, bits, size in (("x.jpg", 8, 72), ("x.pfm", 32, 288), ("x.png", 8, 72), ("x.tif", 16, 144)):
+            plan = self.plan(self.picture, "-o", self.path(name))
+            self.assertEqual((plan["bits"], plan["output_bytes"]), (bits, size), name)
+        self.assertEqual(self.plan(self.picture, "-o", "-")["output"], "-", "no picture goes to the standard output")
+
+    def test_dry_run_foresees_failures(self):
+        out = self.write("there.png", b"mine")
+        for args, code, words in ((["-o", out], 4, "there.png"), (["-o", self.picture], 4, "never touched"),
+                                  (["-o", self.path("no", "x.png")], 4, "directory"),
+                                  (["-o", self.path("x.png"), "--bit-depth", "32"], 2, "bits"),
+                                  (["-o", self.path("x.gif")], 2, "x.gif"),
+                                  (["-o", self.path("x.png"), "--module", "exposure.blend.mask=/gone.png"], 3, "gone.png")):
+            with self.subTest(args=args):
+                failed = self.assert_fails(self.export(self.picture, "--dry-run", *args), code, words)
+                self.assertIn("would fail: ", failed.err)
+                self.assert_fails(self.export(self.picture, *args), code, words)
+        result = self.export(self.picture, self.path("gone.png"), "-o", self.path("{name}.{ext}"), "--dry-run")
+        self.assertEqual(result.code, 9, result)
+        self.assertEqual(self.assert_ok(self.export(self.picture, "-o", out, "--overwrite", "--dry-run")).err, "")
+
     def test_usage(self):
         for args, words in ((["--module", "nonsense.x=1"], "nonsense"), (["--module", "exposure.exposure=99"], "18"),
-                            (["--module", "exposure.exposure=nan"], "exposure"), (["--bit-depth", "9"], "--bit-depth"),
+                            (["--module", "exposure.exposure=nan"], "exposure"),
+                            (["--module", "exposure.blend.opacity=2"], "opacity"), (["--bit-depth", "9"], "--bit-depth"),
                             (["--width", "-3"], "--width"), (["--history", "x"], "--history"),
                             (["--format", "gif"], "--format"), (["--memory", "x"], "--memory")):
             with self.subTest(args=args):
@@ -100,6 +152,11 @@ class Export(CliTest):
         self.assert_ok(self.export(self.picture, "-o", self.path("out.png"), "--history", "none"))
         with open(sidecar) as f:
             self.assertEqual(f.read(), "this is no XMP")
+
+    def test_a_style_that_cannot_be_read(self):
+        """Told once, before the first photograph."""
+        self.assert_fails(self.export(self.picture, self.picture, "-o", self.path("out.png"), "--style", self.path("gone")),
+                          3, "gone", "--style")
 
     def test_a_real_raw(self):
         raw = os.path.join(harness.SOURCE, "..", "shared", "data", "raw", "colorchart.dng")

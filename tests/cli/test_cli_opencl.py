@@ -162,6 +162,72 @@ class Devices(OpenclTest):
             self.assert_fails(self.run_fake("", *args), 2, "opencl takes", "opencl --help")
 
 
+class Guard(OpenclTest):
+    """Drivers that crash or hang when they are asked for their devices do so in another process, once."""
+
+    def setUp(self):
+        super().setUp()
+        self.cache = self.path("own cache")
+
+    def ask(self, rule, *args):
+        began = time.monotonic()
+        result = self.assert_ok(self.run_fake(GTS_AND_TAHITI + rule, "--conf", "opencl_hang_seconds=2", *args))
+        self.seconds = time.monotonic() - began
+        return result
+
+    def test_they_crash_and_hang(self):
+        for function in ("GetPlatformIDs", "GetPlatformInfo", "GetDeviceIDs", "GetDeviceInfo"):
+            for rule, words in (("crash", "crashes when it is asked for its devices (signal 6"), ("hang", "within 2 seconds")):
+                with self.subTest(function=function, rule=rule):
+                    self.cache = self.path(function + rule)
+                    result = self.ask("%s=%s" % (rule, function), "opencl", "devices")
+                    self.assertEqual(result.out, "")
+                    self.assertIn(words, result.err)
+                    self.assertIn("no OpenCL device is used: the OpenCL driver of ", result.err)
+                    self.assertIn("cache clear opencl", result.err)
+                    self.assertEqual(result.err.count("OpenCL is not used."), 1)
+
+    def test_once(self):
+        for rule in ("crash", "hang"):
+            self.cache = self.path(rule)
+            self.ask(rule + "=GetDeviceIDs", "opencl", "devices")
+            result = self.ask(rule + "=GetDeviceIDs", "opencl", "devices")
+            self.assertLess(self.seconds, 2 * harness.SLOWER, "it is known and not tried again")
+            self.assertNotIn("OpenCL is not used.", result.err, "said once")
+            self.assertIn("no OpenCL device is used: the OpenCL driver", result.err)
+            self.assertEqual(self.ask("", "opencl", "devices").out, "", "the library is the same")
+            self.assert_ok(self.run_cli("cache", "clear", "opencl"))
+            self.assertIn("Tahiti", self.ask("", "opencl", "devices").out)
+            self.assertIn("Tahiti", self.ask("", "opencl", "devices").out)
+
+    def test_the_work_goes_on(self):
+        """export on the CPU, whatever the driver does."""
+        picture, out = self.write("in.pfm", b"PF\n1 1\n-1.0\n" + bytes(12)), self.path("out.pfm")
+        result = self.ask("crash=GetDeviceInfo@7", "export", picture, "-o", out)
+        self.assertIn("on the CPU", result.out)
+        self.assertIn("crashes when it is asked", result.err)
+        self.assertTrue(os.path.exists(out))
+
+    def test_another_library(self):
+        """A verdict is about one file as it is."""
+        own = self.path("libOpenCL.so.1")
+        shutil.copyfile(library(), own)
+
+        def devices(rule):
+            env = self.environment(FAKE_OPENCL=GTS_AND_TAHITI + rule)
+            return self.assert_ok(self.run_cli("--conf", "opencl_library=" + own, "opencl", "devices", env=env)).out
+        self.assertEqual(devices("crash=GetPlatformIDs"), "")
+        self.assertEqual(devices(""), "")
+        os.utime(own, (1700000000, 1700000000))
+        self.assertIn("Tahiti", devices(""))
+
+    def test_a_cache_that_cannot_be_written(self):
+        with open(self.cache, "w"):
+            pass
+        self.assertIn("Tahiti", self.ask("", "opencl", "devices").out)
+        self.assertEqual(self.ask("crash=GetPlatformIDs", "opencl", "devices").out, "")
+
+
 EXAMPLE = "!GeForce GTS450,*/!Tahiti,*/Tahiti,*/Tahiti,*"
 EXPLAINED = """\
 Not in force, only explained: "%s".

@@ -4,6 +4,7 @@ metadata, refusals.
 
 The network of most tests, rawdenoise-nearest, gives each site's value times -3.5 (of sensors other than Bayer's the
 demosaicked pixel times 2). Its manifest is changed here to say that these are meant, so that what is to come out is known."""
+import glob
 import hashlib
 import json
 import os
@@ -133,11 +134,11 @@ class Outputs(RawTest):
         self.assertLess(sizes[1], sizes[0])
 
     def test_developed_colours(self):
-        """The camera of these raws sees sRGB's primaries: a white wall is white, and red is red."""
-        neutral = (0.5, 1.0, 0.7)
-        for light, expected in (((0.4, 0.4, 0.4), (0.4, 0.4, 0.4)), ((0.6, 0.1, 0.1), (0.4137, 0.1346, 0.1082))):
+        """The camera of these raws sees sRGB's primaries: a white wall is white in any light, and red is red in D65."""
+        for light, neutral, expected in (((0.4, 0.4, 0.4), (0.5, 1.0, 0.7), (0.4, 0.4, 0.4)),
+                                         ((0.6, 0.1, 0.1), (1.0, 1.0, 1.0), (0.4137, 0.1346, 0.1082))):
             samples = raws.mosaic("GBRG", *SIZE, light=lambda x, y: [v * n for v, n in zip(light, neutral)])
-            source = self.put("c.dng", "GBRG", samples=samples)
+            source = self.put("c.dng", "GBRG", samples=samples, tags={raws.NEUTRAL: (raws.RATIONAL, neutral)})
             self.assert_ok(self.rawdenoise("--strength", 0, *PLAIN, "--overwrite", "-o", self.file("o.tif"), source))
             data = harness.read_bytes(self.file("o.tif"))
             tags = harness.tiff_tags(data)
@@ -1105,6 +1106,56 @@ class Developers(RawTest):
         for path, kind, depth in self.results():
             if (kind, depth) != ("linear", "half"):  # which it says it does not support
                 self.assert_same_colours(self.develop_rawtherapee(path), expected, path)
+
+
+class Developed(RawTest):
+    """denoise and upscale develop raws on OpenCL devices, where there are any; nothing else here looks for them."""
+
+    def setUp(self):
+        super().setUp()
+        self.cache = self.path("own cache")
+        self.fake = ["--conf", "opencl_library=" + os.path.join(harness.BUILD, "tests", "libfake_opencl.so")]
+
+    def run_broken(self, *args):
+        """With a driver that does not survive to be asked."""
+        env = self.environment(FAKE_OPENCL="name=A\ncrash=GetPlatformIDs")
+        return self.assert_ok(self.run_cli(*self.fake, *args, env=env))
+
+    def test_only_where_a_raw_is_developed(self):
+        raw, picture = self.put(), self.make("it.png")
+        for args in (["denoise", picture], ["rawdenoise", raw], ["denoise", "--dry-run", raw]):
+            with self.subTest(args=args):
+                self.assertNotIn("OpenCL", self.run_broken(*args).err)
+        result = self.run_broken("denoise", raw, "-o", self.file("broken.tif"))
+        self.assertIn("crashes when it is asked for its devices", result.err)
+        self.assert_picture(self.file("broken.tif"), SIZE)
+
+    def test_a_device_that_fails(self):
+        """The CPU does it all over, with the same result."""
+        raw = self.put()
+        outs = [self.file("cpu.tif"), self.file("lost.tif")]
+        self.assert_ok(self.run_cli("--conf", "opencl=FALSE", "denoise", raw, "-o", outs[0]))
+        env = self.environment(FAKE_OPENCL="name=A;lost=1")
+        result = self.assert_ok(self.run_cli(*self.fake, "-d", "opencl", "denoise", raw, "-o", outs[1], env=env))
+        self.assertRegex(result.err, r"\[export\] .*a\.dng")
+        self.assertEqual(harness.read_bytes(outs[0]), harness.read_bytes(outs[1]))
+
+    def test_on_a_device(self):
+        if not glob.glob("/etc/OpenCL/vendors/*pocl*.icd"):
+            self.skipTest("PoCL is not installed (pocl-opencl-icd)")
+        raw = self.put(size=(96, 80))
+        os.makedirs(self.path("pocl"))
+        env = self.environment(POCL_DEVICES="pthread", POCL_CACHE_DIR=self.path("pocl"))
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        for command in ("denoise", "upscale"):
+            samples = []
+            for use in ("FALSE", "TRUE"):
+                out = self.file(command + use + ".png")
+                result = self.assert_ok(self.run_cli("--conf", "opencl_use_cpu_devices=" + use, "-d", "opencl", command, raw, "-o",
+                                                     out, "--bit-depth", "16", env=env))
+                self.assertEqual("[export] %s on device 0" % raw in result.err, use == "TRUE", result)
+                samples.append(harness.png_samples(harness.read_bytes(out)))
+            self.assert_near(samples[1], samples[0], 257, command)
 
 
 if __name__ == "__main__":

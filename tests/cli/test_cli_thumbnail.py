@@ -169,6 +169,41 @@ class Thumbnail(CliTest):
         self.assertIn("gone.png", result.err)
         self.assertEqual(len(self.files()), 1)
 
+    def test_the_cache_command(self):
+        """Listed with its limit, and cleared alone or with everything else."""
+        for words in (["thumbnail"], ["THUMBNAIL"], []):
+            with self.subTest(words=words):
+                path = self.event(self.picture)["output"]
+                programs = os.path.join(self.cache, "opencl_v1")
+                os.makedirs(programs, exist_ok=True)
+                with open(os.path.join(programs, "x.bin"), "wb") as f:
+                    f.write(b"12345")
+                text = self.assert_ok(self.run_cli("--conf", "plugins/ai/thumbnail_cache_limit=7M", "cache", "list")).out
+                self.assertRegex(text, r"(?m)^thumbnail +1 thumbnail +0\.0 MiB  of at most 7M$")
+                self.assertRegex(text, r"(?m)^opencl +1 program or verdict +0\.0 MiB$")
+                entries = {e.get("kind"): e for e in map(json.loads, self.assert_ok(
+                    self.run_cli("cache", "list", "--json")).out.splitlines())}
+                self.assertEqual((entries["opencl"]["files"], entries["opencl"]["bytes"], entries["opencl"]["path"]),
+                                 (1, 5, programs))
+                self.assertEqual((entries["thumbnail"]["files"], entries["thumbnail"]["bytes"]), (1, os.path.getsize(path)))
+                self.assert_ok(self.run_cli("cache", "clear", *words))
+                self.assertFalse(os.path.exists(path))
+                self.assertEqual(os.path.exists(programs), bool(words))
+                self.assert_ok(self.run_cli("cache", "clear", *(["opencl"] if words else [])))
+                self.assertFalse(os.path.exists(programs))
+                self.assert_fails(self.run_cli("cache", "clear", "thumbnail"), 1, "cache list")
+
+    def test_the_limit(self):
+        pictures = [self.make_picture("%d.pfm" % i, grey=i / 16) for i in range(6)]
+        one = os.path.getsize(self.event(self.picture)["output"])
+        events = [json.loads(line) for line in self.assert_ok(self.run_cli(
+            "--conf", "opencl=FALSE", "--conf", "plugins/ai/thumbnail_cache_limit=%d" % (3 * one), "thumbnail", "--json", "--jobs", "1",
+            *pictures)).out.splitlines()]
+        kept = [os.path.exists(event["output"]) for event in events]
+        self.assertTrue(kept[-1] and not kept[0], kept)
+        self.assertEqual(kept, sorted(kept), "the oldest go first")
+        self.assertLessEqual(len(self.files()), 3)
+
     def test_no_place(self):
         os.makedirs(self.cache, exist_ok=True)
         with open(os.path.join(self.cache, "thumbnails_v1"), "w"):

@@ -21,6 +21,13 @@ typedef enum fake_function_t
 /** The function of that name, with or without its `cl`; FAKE_FUNCTIONS: there is none. */
 fake_function_t fake_function_find(const char *name);
 
+/** In the place of an error's number, which are negative. */
+enum
+{
+  FAKE_HANGS = 0,
+  FAKE_CRASHES = 1,
+};
+
 /** What is to go wrong. */
 typedef struct fake_rule_t
 {
@@ -28,7 +35,7 @@ typedef struct fake_rule_t
   cl_device_id device;      ///< NULL: any, and calls on no device count as well
   int from, to;             ///< calls of it, from 1
   int every;                ///< 0, or only each so-manieth
-  cl_int code;              ///< CL_SUCCESS: it hangs
+  cl_int code;              ///< or FAKE_HANGS, FAKE_CRASHES
 } fake_rule_t;
 
 typedef enum fake_sizes_t
@@ -57,7 +64,7 @@ struct _cl_device_id
   gsize group;
   cl_uint pci[4]; ///< domain, bus, device, function
   guint8 uuid[16];
-  gboolean available, compiler, little_endian, unified;
+  gboolean available, compiler, little_endian, unified, rounds;
   int sizes;       ///< fake_sizes_t
   int slow, build; ///< ms a kernel runs, a program compiles
   int lost_at;     ///< enqueued command from which on it is lost; 0: never

@@ -94,6 +94,8 @@ static gsize _find_number(cl_device_id device, cl_device_info what, guint64 *num
     { CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof(cl_bool), (guint64)device->unified },
     { CL_DEVICE_AVAILABLE, sizeof(cl_bool), (guint64)(device->available && !device->lost) },
     { CL_DEVICE_COMPILER_AVAILABLE, sizeof(cl_bool), (guint64)device->compiler },
+    { CL_DEVICE_SINGLE_FP_CONFIG, sizeof(cl_device_fp_config),
+      CL_FP_ROUND_TO_NEAREST | CL_FP_INF_NAN | (device->rounds ? CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT : 0) },
     { CL_DEVICE_ENDIAN_LITTLE, sizeof(cl_bool), (guint64)device->little_endian },
   };
   for(size_t i = 0; i < G_N_ELEMENTS(numbers); i++)

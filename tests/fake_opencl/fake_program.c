@@ -96,6 +96,7 @@ FAKE_EXPORT cl_int clBuildProgram(cl_program program, cl_uint n, const cl_device
   if(code != CL_SUCCESS) return code;
   if(!device) return CL_INVALID_PROGRAM;
   if(notify || n > 1 || (n == 1 && devices[0] != device)) return CL_INVALID_VALUE;
+  if(options && strstr(options, "correctly-rounded") && !device->rounds) return CL_INVALID_BUILD_OPTIONS;
   if(!program->compiled) fake_sleep_until(g_get_monotonic_time() + (gint64)1000 * device->build);
   const gboolean fails = device->build_log && !program->compiled;
   g_free(program->log);

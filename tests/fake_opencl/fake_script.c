@@ -68,10 +68,28 @@ static void _read_uuid(const char *text, guint8 uuid[16])
 
 /* --- rules --- */
 
-/* FUNCTION[@k|@k-l|%n][:CODE]; FUNCTION may be * */
-static void _add_rule(fake_world_t *world, cl_device_id device, const char *text, gboolean hangs)
+/* What happens by the rule @p key. @return FALSE: it is none */
+static gboolean _find_rule(const char *key, cl_int *code)
 {
-  fake_rule_t rule = { FAKE_FUNCTIONS, device, 1, G_MAXINT, 0, hangs ? CL_SUCCESS : CL_OUT_OF_RESOURCES };
+  static const struct
+  {
+    const char *key;
+    cl_int code;
+  } rules[] = { { "fail", CL_OUT_OF_RESOURCES }, { "hang", FAKE_HANGS }, { "crash", FAKE_CRASHES } };
+  for(size_t i = 0; i < G_N_ELEMENTS(rules); i++)
+    if(strcmp(key, rules[i].key) == 0)
+    {
+      *code = rules[i].code;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+/* FUNCTION[@k|@k-l|%n][:CODE]; FUNCTION may be * */
+static void _add_rule(fake_world_t *world, cl_device_id device, const char *text, cl_int code)
+{
+  fake_rule_t rule = { FAKE_FUNCTIONS, device, 1, G_MAXINT, 0, code };
+  const gboolean fails = code == CL_OUT_OF_RESOURCES;
   const gsize length = strcspn(text, "@%:");
   char *name = g_strndup(text, length), *end = (char *)text + length;
   rule.function = fake_function_find(name);
@@ -83,7 +101,7 @@ static void _add_rule(fake_world_t *world, cl_device_id device, const char *text
   }
   else if(*end == '%')
     rule.every = (int)g_ascii_strtoll(end + 1, &end, 10);
-  if(*end == ':' && !hangs) rule.code = (cl_int)g_ascii_strtoll(end + 1, &end, 10);
+  if(*end == ':' && fails) rule.code = (cl_int)g_ascii_strtoll(end + 1, &end, 10);
   if(*end || rule.from < 1 || rule.every < 0) _complain("%s is no rule", text);
   g_free(name);
   g_array_append_val(world->rules, rule);
@@ -142,9 +160,10 @@ static gboolean _set_number(cl_device_id device, const char *key, const char *va
     const char *key;
     int *number;
   } numbers[] = { { "available", &device->available }, { "compiler", &device->compiler },
-                  { "unified", &device->unified },     { "slow", &device->slow },
-                  { "build", &device->build },         { "lost", &device->lost_at },
-                  { "dies", &device->dies_at },        { "wrong", &device->wrong } };
+                  { "unified", &device->unified },     { "rounds", &device->rounds },
+                  { "slow", &device->slow },           { "build", &device->build },
+                  { "lost", &device->lost_at },        { "dies", &device->dies_at },
+                  { "wrong", &device->wrong } };
   for(size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
     if(strcmp(key, numbers[i].key) == 0)
     {
@@ -164,6 +183,7 @@ static void _set_other(fake_world_t *world, cl_device_id device, const char *key
   static const char *const ways[] = { "khr", "nv", "amd", NULL };
   static const char *const extensions[] = { "cl_khr_pci_bus_info", "cl_nv_device_attribute_query",
                                             "cl_amd_device_attribute_query" };
+  cl_int code;
   if(strcmp(key, "platform") == 0)
     device->platform = _get_platform(world, value);
   else if(strcmp(key, "type") == 0)
@@ -189,8 +209,8 @@ static void _set_other(fake_world_t *world, cl_device_id device, const char *key
     _read_uuid(value, device->uuid);
     _add_extension(device, "cl_khr_device_uuid");
   }
-  else if(strcmp(key, "fail") == 0 || strcmp(key, "hang") == 0)
-    _add_rule(world, device, value, *key == 'h');
+  else if(_find_rule(key, &code))
+    _add_rule(world, device, value, code);
   else
     _complain("a device has no key %s", key);
 }
@@ -286,8 +306,9 @@ static const char *_cut(char *text, char mark, const char *otherwise)
 static void _read_line(fake_world_t *world, const char *line)
 {
   char *key = g_strdup(line), *value = _split(key);
-  if(strcmp(key, "fail") == 0 || strcmp(key, "hang") == 0)
-    _add_rule(world, NULL, value, *key == 'h');
+  cl_int code;
+  if(_find_rule(key, &code))
+    _add_rule(world, NULL, value, code);
   else if(strcmp(key, "platform") == 0)
     (void)_get_platform(world, value);
   else if(strcmp(key, "lost") == 0)

@@ -141,7 +141,8 @@ cl_int fake_enter(fake_function_t function, cl_device_id device)
   const fake_rule_t *rule = _find_rule(world, function, device);
   const cl_int code = rule ? rule->code : lost;
   fake_unlock();
-  if(rule && rule->code == CL_SUCCESS) _hang();
+  if(rule && rule->code == FAKE_HANGS) _hang();
+  if(rule && rule->code == FAKE_CRASHES) abort();
   return code;
 }
 

@@ -135,6 +135,30 @@ static void test_programs_are_kept(void **state)
   dt_opencl_destroy(cl);
 }
 
+static char _options[200];
+
+static cl_int CL_API_CALL _noting_build(cl_program program, cl_uint n, const cl_device_id *devices,
+                                        const char *options, void(CL_CALLBACK *notify)(cl_program, void *),
+                                        void *data)
+{
+  g_strlcpy(_options, options, sizeof(_options));
+  return test_pocl_real_driver()->BuildProgram(program, n, devices, options, notify, data);
+}
+
+/* What a real compiler is asked for it accepts: a wish it cannot grant would be an error. */
+static void test_rounding_is_asked_for(void **state)
+{
+  (void)state;
+  dt_opencl_driver_t *driver = _driver();
+  driver->BuildProgram = _noting_build;
+  dt_opencl_t *cl = _open(driver);
+  const gboolean rounds = dt_opencl_device(cl, 0)->rounds;
+  print_message("%s rounds quotients correctly: %s\n", dt_opencl_device(cl, 0)->name, rounds ? "yes" : "no");
+  _origin(cl);
+  dt_opencl_destroy(cl);
+  assert_int_equal(strstr(_options, "correctly-rounded") != NULL, rounds);
+}
+
 /* Whatever lies there in its place is replaced, and does no harm. */
 static void test_damaged_programs(void **state)
 {
@@ -536,6 +560,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(test_programs_are_kept, _set_up_test),
+    cmocka_unit_test_setup(test_rounding_is_asked_for, _set_up_test),
     cmocka_unit_test_setup(test_damaged_programs, _set_up_test),
     cmocka_unit_test_setup(test_cache_that_cannot_be_written, _set_up_test),
     cmocka_unit_test_setup(test_refused_program, _set_up_test),

@@ -565,6 +565,46 @@ static void test_programs_are_kept_once(void **state)
   _close(cl, 0);
 }
 
+/* On the device's thread: with which options a program is built. */
+static gboolean _read_options(dt_opencl_queue_t *queue, void *data, GError **error)
+{
+  char *key, **options = data, text[200] = "";
+  cl_program program = dt_opencl_program_open(queue->cl, queue->context, queue->device, "basic", &key, error);
+  g_free(key);
+  if(!program) return FALSE;
+  queue->cl->GetProgramBuildInfo(program, queue->device->id, CL_PROGRAM_BUILD_OPTIONS, sizeof(text), text,
+                                 NULL);
+  queue->cl->ReleaseProgram(program);
+  *options = g_strdup(text);
+  return TRUE;
+}
+
+/* A device that rounds as it should is asked to; what was compiled without that is not taken for it. */
+static void test_rounding_is_asked_for(void **state)
+{
+  (void)state;
+  static const char *const scripts[] = { "name=A", "name=A;rounds=1", "name=A;rounds=1", "name=A" };
+  static const int compiled[] = { 1, 1, 0, 1 };
+  _clear_cache();
+  for(gsize i = 0; i < G_N_ELEMENTS(scripts); i++)
+  {
+    char *options = NULL;
+    GError *error = NULL;
+    dt_opencl_t *cl = _open(scripts[i], "A");
+    dt_opencl_run_t *run = _begin(cl, DT_OPENCL_FULL);
+    assert_int_equal(dt_opencl_run_device(run), 0);
+    dt_opencl_run_perform(run, _read_options, &options, NULL, &error);
+    assert_no_error(error);
+    dt_opencl_run_end(run);
+    assert_int_equal(strstr(options, "-cl-fp32-correctly-rounded-divide-sqrt") != NULL,
+                     strstr(scripts[i], "rounds") != NULL);
+    assert_int_equal(_run(cl, DT_OPENCL_FULL), 0); /* keeps it */
+    assert_int_equal(_calls("CreateProgramWithSource") > 0, compiled[i]);
+    g_free(options);
+    _close(cl, 0);
+  }
+}
+
 /* On the device's thread: how many programs were built when the probe was done. */
 static gboolean _probe_and_count(dt_opencl_queue_t *queue, void *data, GError **error)
 {
@@ -825,6 +865,7 @@ int main(void)
     cmocka_unit_test_setup(test_hang_in_the_compilers_words, _set_up_test),
     cmocka_unit_test_setup(test_hang_behind_a_run, _set_up_test),
     cmocka_unit_test_setup(test_programs_are_kept_once, _set_up_test),
+    cmocka_unit_test_setup(test_rounding_is_asked_for, _set_up_test),
     cmocka_unit_test_setup(test_compiling_gives_way, _set_up_test),
     cmocka_unit_test_setup(test_hang_in_the_test, _set_up_test),
     cmocka_unit_test_setup(test_the_manuals_example, _set_up_test),

@@ -3,13 +3,12 @@
  * the trace, and the trace agrees with the priorities. Skipped where PoCL is not installed. */
 #include "pocl.h"
 #include "support.h"
+#include "trace.h"
 
 #include "common/conf.h"
 #include "common/opencl_launch.h"
 #include "libs/opencl_cpu.h"
 
-#include <glib/gstdio.h>
-#include <json-glib/json-glib.h>
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
@@ -19,45 +18,12 @@
 #define FLOATS (WIDTH * HEIGHT * 4)
 #define PATTERNS 8
 #define RADIUS 3
-#define MAX_RUNS 4000
 #define SET_ASIDE 2000 /* microseconds */
 #define PRIORITIES "*/!0,*/+1,0/*"
 
 static const float _taps[RADIUS + 1] = { 0.4f, 0.2f, 0.075f, 0.025f };
 
 static float _inputs[PATTERNS][FLOATS], _expected[PATTERNS][FLOATS];
-
-/* --- a driver that fails now and then --- */
-
-static gint _calls, _fail_every;
-
-/* Every so many calls fail; two in three as if the device were ill, the third as if its memory were used up. */
-static cl_int _chance(void)
-{
-  const gint call = g_atomic_int_add(&_calls, 1) + 1, every = g_atomic_int_get(&_fail_every);
-  if(!every || call % every) return CL_SUCCESS;
-  return call / every % 3 ? CL_INVALID_COMMAND_QUEUE : CL_MEM_OBJECT_ALLOCATION_FAILURE;
-}
-
-static cl_int CL_API_CALL _failing_enqueue(cl_command_queue queue, cl_kernel kernel, cl_uint dims,
-                                           const size_t *offset, const size_t *global, const size_t *local,
-                                           cl_uint n, const cl_event *wait, cl_event *event)
-{
-  const cl_int code = _chance();
-  return code ? code
-              : test_pocl_real_driver()->EnqueueNDRangeKernel(queue, kernel, dims, offset, global, local, n,
-                                                              wait, event);
-}
-
-static cl_int CL_API_CALL _failing_read(cl_command_queue queue, cl_mem buffer, cl_bool blocking,
-                                        size_t offset, size_t size, void *data, cl_uint n,
-                                        const cl_event *wait, cl_event *event)
-{
-  const cl_int code = _chance();
-  return code ? code
-              : test_pocl_real_driver()->EnqueueReadBuffer(queue, buffer, blocking, offset, size, data, n,
-                                                           wait, event);
-}
 
 /* --- a pipe of two modules --- */
 
@@ -185,77 +151,6 @@ static void *_run_pipe(void *data)
   return NULL;
 }
 
-/* --- the trace --- */
-
-/* A run of the trace. */
-typedef struct _line_t
-{
-  int pipe, device;
-  gboolean nested;
-  gint64 begun, ended, left; /* left: the device */
-} _line_t;
-
-static int _read_trace(const char *path, _line_t *lines)
-{
-  char *text = NULL;
-  assert_true(g_file_get_contents(path, &text, NULL, NULL));
-  char **rows = g_strsplit(g_strchomp(text), "\n", -1);
-  int n = 0;
-  for(; rows[n]; n++)
-  {
-    assert_true(n < MAX_RUNS);
-    JsonNode *root = json_from_string(rows[n], NULL);
-    assert_non_null(root);
-    JsonObject *o = json_node_get_object(root);
-    assert_int_equal(json_object_get_int_member(o, "schema_version"), 1);
-    lines[n] = (_line_t){ .pipe = (int)dt_opencl_pipe_from_name(json_object_get_string_member(o, "pipe")),
-                          .device = json_object_get_null_member(o, "device")
-                                        ? -1
-                                        : (int)json_object_get_int_member(o, "device"),
-                          .nested = json_object_get_boolean_member(o, "nested"),
-                          .begun = json_object_get_int_member(o, "begun_us") };
-    lines[n].ended = lines[n].begun + json_object_get_int_member(o, "ran_us");
-    lines[n].left = lines[n].begun + json_object_get_int_member(o, "held_us");
-    assert_true(lines[n].left <= lines[n].ended);
-    assert_true(json_object_get_int_member(o, "waited_us") >= 0);
-    assert_true(lines[n].device >= 0 || !json_object_get_null_member(o, "reason"));
-    json_node_unref(root);
-  }
-  g_strfreev(rows);
-  g_free(text);
-  return n;
-}
-
-static gboolean _overlap(const _line_t *a, const _line_t *b)
-{
-  return a->begun < b->ended && b->begun < a->ended;
-}
-
-/* What its device failed goes on without it, and the device may serve others meanwhile. */
-static gboolean _share(const _line_t *a, const _line_t *b)
-{
-  return a->device >= 0 && a->device == b->device && a->begun < b->left && b->begun < a->left;
-}
-
-/* No device serves two, full and preview run one at a time, and only those devices serve that may. */
-static void _check_trace(const _line_t *lines, int n)
-{
-  for(int i = 0; i < n; i++)
-  {
-    const _line_t *a = &lines[i];
-    assert_true(a->pipe < DT_OPENCL_PIPES);
-    assert_true(a->pipe != DT_OPENCL_PREVIEW || a->device != 0);
-    for(int j = 0; j < i; j++)
-    {
-      const _line_t *b = &lines[j];
-      if(a->nested || b->nested) continue;
-      assert_false(_share(a, b));
-      assert_false(_overlap(a, b) && a->pipe == b->pipe
-                   && (a->pipe == DT_OPENCL_FULL || a->pipe == DT_OPENCL_PREVIEW));
-    }
-  }
-}
-
 /* --- the world --- */
 
 static const char *_world;
@@ -284,11 +179,9 @@ static int _tear_down(void **state)
 /* A driver that fails, over the real one; skips the test when there are not two devices. */
 static dt_opencl_t *_open(const char *trace, int fail_every)
 {
-  dt_opencl_driver_t *failing = test_pocl_driver();
+  dt_opencl_driver_t *failing = test_pocl_failing_driver();
   if(!failing) skip();
-  failing->EnqueueNDRangeKernel = _failing_enqueue;
-  failing->EnqueueReadBuffer = _failing_read;
-  g_atomic_int_set(&_fail_every, fail_every);
+  test_pocl_fail_every(fail_every, 0);
   GError *error = NULL;
   dt_opencl_t *cl = dt_opencl_create(
       &(dt_opencl_opts_t){ .trace = trace, .driver = failing, .set_aside = SET_ASIDE }, &error);
@@ -327,10 +220,11 @@ static void test_all_pipes(void **state)
   print_message("%d on devices, %d on the CPU, %d replaced\n", sum.on_device, sum.on_cpu, sum.over);
   assert_int_equal(sum.wrong, 0);
   assert_true(sum.on_device > 100 && sum.on_cpu > 10 && sum.over > 0);
-  _line_t *lines = g_new(_line_t, MAX_RUNS);
-  const int n = _read_trace(trace, lines);
+  int n;
+  test_trace_line_t *lines = test_trace_read(trace, &n);
   assert_int_equal(n, sum.on_device + sum.on_cpu);
-  _check_trace(lines, n);
+  test_trace_check(lines, n);
+  for(int i = 0; i < n; i++) assert_true(lines[i].pipe != DT_OPENCL_PREVIEW || lines[i].device != 0);
   gboolean served[2] = { FALSE };
   for(int i = 0; i < n; i++)
     if(lines[i].device >= 0) served[lines[i].device] = TRUE;
@@ -360,7 +254,7 @@ static void test_recovery(void **state)
   _pipe_t pipe = { .cl = cl, .pipe = DT_OPENCL_EXPORT, .runs = 4 };
   _run_pipe(&pipe);
   assert_int_equal(pipe.on_device, 0);
-  g_atomic_int_set(&_fail_every, 0);
+  test_pocl_fail_every(0, 0);
   g_usleep(50000);
   const gint64 begun = g_get_monotonic_time();
   for(pipe.runs = 1; pipe.on_device == 0 && g_get_monotonic_time() - begun < 20 * G_USEC_PER_SEC;)

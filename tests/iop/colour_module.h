@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /** @file
- * What the tests of colour modules share: pixels through one module, all sizes and devices, and matrices in double
+ * What the tests of colour modules share: pixels through one module, and matrices in double
  * precision from the primaries.
  */
 #ifndef DT_TESTS_COLOUR_MODULE_H
 #define DT_TESTS_COLOUR_MODULE_H
 
 #include "iop.h"
-#include "pocl.h"
 
 #include <float.h>
 #include <math.h>
@@ -15,24 +14,6 @@
 
 #define GREY 0.1845
 #define WIDTH 640
-
-static dt_opencl_t *test_colour_cl;
-
-static int test_colour_set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  test_colour_cl = test_iop_opencl();
-  return 0;
-}
-
-static int test_colour_tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(test_colour_cl);
-  test_world_destroy();
-  return 0;
-}
 
 /** Puts one row of @p n pixels through a module, on the device too, where both come to the same within @p tolerance
  * times what there is, or 1. @return g_free() */
@@ -44,7 +25,7 @@ static inline float *test_colour_run_near(const char *module, const char *const 
   test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, TRUE, n, 1);
   dt_iop_piece_t piece = test_piece_new(&photo, module, settings, 4, n, 1, 1.0);
   float *out = test_piece_run(&piece, pixels);
-  float *there = test_colour_cl ? test_piece_run_cl(&piece, pixels, test_colour_cl) : NULL;
+  float *there = test_iop_cl ? test_piece_run_cl(&piece, pixels, test_iop_cl) : NULL;
   for(int i = 0; there && i < 4 * n; i++)
   {
     const double d = fabs((double)there[i] - (double)out[i]);
@@ -78,28 +59,6 @@ static inline float *test_colour_random(uint64_t seed, int n, double least, doub
   return pixels;
 }
 
-/** Rectangles and the device, for 30 sizes from 1x1 at three scales; @p settings[] ends with NULL and is gone through
- * in turn. */
-static inline void test_colour_sizes(const char *module, const char *const *const *settings, uint64_t seed)
-{
-  static const double scales[] = { 1.0, 0.5, 0.23 };
-  test_random_t random = { seed };
-  int n = 0;
-  while(settings[n]) n++;
-  for(int i = 0; i < 30; i++)
-  {
-    const int width = i ? test_random_int(&random, 1, 90) : 1,
-              height = i ? test_random_int(&random, 1, 70) : 1;
-    test_photo_t photo;
-    test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, TRUE, width, height);
-    dt_iop_piece_t piece =
-        test_piece_new(&photo, module, settings[i % n], 4, width, height, scales[(i / n) % 3]);
-    test_piece_check(&piece, photo.pixels, test_colour_cl, &random);
-    test_piece_clear(&piece);
-    test_photo_clear(&photo);
-  }
-}
-
 /** Numbers that no photograph has stay numbers, on the device too. */
 static inline void test_colour_extremes(const char *module, const char *const *const *settings)
 {
@@ -123,7 +82,7 @@ static inline void test_colour_extremes(const char *module, const char *const *c
     test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, TRUE, n, 1);
     dt_iop_piece_t piece = test_piece_new(&photo, module, *settings, 4, n, 1, 1.0);
     float *out[2] = { test_piece_run(&piece, pixels),
-                      test_colour_cl ? test_piece_run_cl(&piece, pixels, test_colour_cl) : NULL };
+                      test_iop_cl ? test_piece_run_cl(&piece, pixels, test_iop_cl) : NULL };
     for(int k = 0; k < 2; k++)
     {
       for(int i = 0; out[k] && i < 4 * n; i++)

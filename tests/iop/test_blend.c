@@ -11,18 +11,23 @@
 #include <string.h>
 
 /* A piece whose output has the size of its input. */
-static dt_iop_piece_t _piece(int width, int height, double scale)
+static dt_iop_piece_t _piece_of(const char *module, int channels, int width, int height, double scale)
 {
-  return (dt_iop_piece_t){ .module = dt_iop_find("exposure"),
+  return (dt_iop_piece_t){ .module = dt_iop_find(module),
                            .enabled = TRUE,
-                           .channels_in = 4,
-                           .channels_out = 4,
+                           .channels_in = channels,
+                           .channels_out = channels,
                            .in_width = width,
                            .in_height = height,
                            .out_width = width,
                            .out_height = height,
                            .in_scale = scale,
                            .out_scale = scale };
+}
+
+static dt_iop_piece_t _piece(int width, int height, double scale)
+{
+  return _piece_of("exposure", 4, width, height, scale);
 }
 
 static dt_blend_params_t _params(const char *const *settings)
@@ -57,7 +62,7 @@ static float *_run(const dt_blend_t *blend, const dt_iop_piece_t *piece, const f
                    const float *processed)
 {
   const dt_iop_roi_t roi = { 0, 0, piece->in_width, piece->in_height, piece->in_scale };
-  float *out = g_new(float, 4 * (gsize)roi.width * (gsize)roi.height);
+  float *out = g_new(float, (gsize)piece->channels_in *(gsize)roi.width *(gsize)roi.height);
   GError *error = NULL;
   dt_blend_process(blend, in, &roi, processed, &roi, out, &roi, &error);
   assert_no_error(error);
@@ -138,9 +143,73 @@ static void test_refused(void **state)
   piece = _piece(10, 10, 1);
   piece.channels_in = 1;
   _check_refused(&piece, NULL, "exposure cannot");
+  piece.channels_out = 1;
+  _check_refused(&piece, (const char *[]){ "chroma_full_from=0.1", NULL }, "no ranges");
+  for(int channels = 1; channels <= 4; channels += 3)
+  {
+    piece = _piece_of("highlights", channels, 10, 10, 1);
+    _check_refused(&piece, (const char *[]){ "lightness_full_from=0.5", NULL },
+                   "highlights works on the single");
+    _check_refused(&piece, (const char *[]){ "hue_full_to=20", NULL }, "no ranges");
+  }
   piece = _piece(10, 10, 1);
   piece.module = dt_iop_find("clipping");
   _check_refused(&piece, NULL, "clipping cannot");
+}
+
+/* Which parameters a module's mask takes. */
+static void test_names(void **state)
+{
+  (void)state;
+  static const struct
+  {
+    const char *module, *name, *words; /* NULL: it does */
+  } cases[] = { { "exposure", "opacity", NULL },
+                { "exposure", "hue_to", NULL },
+                { "exposure", "nosuch", "no blending parameter \"nosuch\" (of exposure)" },
+                { "temperature", "opacity", NULL },
+                { "temperature", "feather", NULL },
+                { "highlights", "range_of", NULL },
+                { "temperature", "lightness_from", "temperature works on the single samples" },
+                { "highlights", "hue_to", "no ranges" },
+                { "demosaic", "opacity", "demosaic cannot" } };
+  for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+  {
+    GError *error = NULL;
+    const dt_iop_param_t *param = dt_blend_find_param(dt_iop_find(cases[i].module), cases[i].name, &error);
+    if(!cases[i].words)
+    {
+      assert_no_error(error);
+      assert_string_equal(param->name, cases[i].name);
+      continue;
+    }
+    assert_null(param);
+    assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_USAGE));
+    if(!strstr(error->message, cases[i].words)) fail_msg("%s", error->message);
+    g_clear_error(&error);
+  }
+}
+
+static void _check_even(const char *const *settings, const dt_blend_object_t *object, gboolean even,
+                        double wanted)
+{
+  const dt_iop_piece_t piece = _piece(4, 4, 1);
+  dt_blend_t *blend = _blend(&piece, settings, object);
+  float strength = -1;
+  assert_int_equal(dt_blend_is_even(blend, &strength), even);
+  if(even) assert_true(fabs((double)strength - wanted) < 1e-6);
+  dt_blend_free(blend);
+}
+
+static void test_even(void **state)
+{
+  (void)state;
+  const float plane = 0.5f;
+  const dt_blend_object_t object = { &plane, 1, 1, dt_iop_affine_identity };
+  _check_even((const char *[]){ "opacity=0.3", NULL }, NULL, TRUE, 0.3);
+  _check_even((const char *[]){ "opacity=0.3", "invert=true", NULL }, NULL, TRUE, 0);
+  _check_even((const char *[]){ "opacity=0.3", NULL }, &object, FALSE, 0);
+  _check_even((const char *[]){ "chroma_full_from=0.1", NULL }, NULL, FALSE, 0);
 }
 
 /* --- mixing --- */
@@ -152,7 +221,7 @@ static void test_formula(void **state)
   test_photo_t a, b;
   test_photo_init(&a, &random, DT_SENSOR_LINEAR, 0, TRUE, 31, 17);
   test_photo_init(&b, &random, DT_SENSOR_LINEAR, 0, TRUE, 31, 17);
-  const dt_iop_piece_t piece = _piece(31, 17, 1);
+  const dt_iop_piece_t piece = _piece(31, 17, 1), sites = _piece_of("highlights", 1, 4 * 31, 17, 1);
   static const char *const opacities[] = { "opacity=0", "opacity=0.3", "opacity=1" };
   for(int k = 0; k < 3; k++)
   {
@@ -162,6 +231,12 @@ static void test_formula(void **state)
     for(int i = 0; i < 31 * 17 * 4; i++)
       assert_true(fabs(out[i] - (a.pixels[i] + (b.pixels[i] - (double)a.pixels[i]) * opacity))
                   <= (k == 1 ? 1e-6 : 0));
+    /* four times as many sites are mixed as the pixels' channels */
+    dt_blend_t *of_sites = _blend(&sites, (const char *[]){ opacities[k], NULL }, NULL);
+    float *again = _run(of_sites, &sites, a.pixels, b.pixels);
+    assert_memory_equal(again, out, sizeof(float) * 31 * 17 * 4);
+    g_free(again);
+    dt_blend_free(of_sites);
     g_free(out);
     dt_blend_free(blend);
   }
@@ -444,11 +519,12 @@ static void test_feather(void **state)
 
 /* --- rectangles and devices --- */
 
-static float *_cut(const float *whole, int width, const dt_iop_roi_t *roi)
+static float *_cut(const float *whole, int width, int channels, const dt_iop_roi_t *roi)
 {
-  float *part = g_new(float, 4 * (gsize)roi->width * (gsize)roi->height);
+  const int n = channels * roi->width;
+  float *part = g_new(float, (gsize)n *(gsize)roi->height);
   for(int y = 0; y < roi->height; y++)
-    memcpy(part + 4 * y * roi->width, whole + 4 * ((roi->y + y) * width + roi->x), 16 * (size_t)roi->width);
+    memcpy(part + y * n, whole + channels * ((roi->y + y) * width + roi->x), sizeof(float) * (size_t)n);
   return part;
 }
 
@@ -457,27 +533,28 @@ typedef struct _job_t
   const dt_blend_t *blend;
   const float *in, *processed;
   dt_iop_roi_t need, out;
+  gsize pixel; ///< bytes
   gboolean in_place;
   float *result;
 } _job_t;
 
-static gsize _bytes(const dt_iop_roi_t *roi)
+static gsize _bytes(const _job_t *job, const dt_iop_roi_t *roi)
 {
-  return 16 * (gsize)roi->width * (gsize)roi->height;
+  return job->pixel * (gsize)roi->width * (gsize)roi->height;
 }
 
 static gboolean _work(dt_opencl_queue_t *queue, void *data, GError **error)
 {
   _job_t *job = data;
-  cl_mem in = dt_opencl_buffer_new(queue, _bytes(&job->need), job->in, error);
-  cl_mem processed = in ? dt_opencl_buffer_new(queue, _bytes(&job->need), job->processed, error) : NULL;
+  cl_mem in = dt_opencl_buffer_new(queue, _bytes(job, &job->need), job->in, error);
+  cl_mem processed = in ? dt_opencl_buffer_new(queue, _bytes(job, &job->need), job->processed, error) : NULL;
   cl_mem out = job->in_place ? processed
-               : processed   ? dt_opencl_buffer_new(queue, _bytes(&job->out), NULL, error)
+               : processed   ? dt_opencl_buffer_new(queue, _bytes(job, &job->out), NULL, error)
                              : NULL;
   const gboolean fine =
       out
       && dt_blend_process_cl(job->blend, queue, in, &job->need, processed, &job->need, out, &job->out, error)
-      && dt_opencl_buffer_read(queue, out, _bytes(&job->out), job->result, error);
+      && dt_opencl_buffer_read(queue, out, _bytes(job, &job->out), job->result, error);
   dt_opencl_buffer_free(queue, in);
   dt_opencl_buffer_free(queue, processed);
   if(!job->in_place) dt_opencl_buffer_free(queue, out);
@@ -498,11 +575,11 @@ static void _compute_cl(_job_t *job)
 static void _compute(_job_t *job)
 {
   GError *error = NULL;
-  float *copy = job->in_place ? g_memdup2(job->processed, _bytes(&job->need)) : NULL;
+  float *copy = job->in_place ? g_memdup2(job->processed, _bytes(job, &job->need)) : NULL;
   dt_blend_process(job->blend, job->in, &job->need, copy ? copy : job->processed, &job->need,
                    copy ? copy : job->result, &job->out, &error);
   assert_no_error(error);
-  if(copy) memcpy(job->result, copy, _bytes(&job->out));
+  if(copy) memcpy(job->result, copy, _bytes(job, &job->out));
   g_free(copy);
 }
 
@@ -510,24 +587,26 @@ static void _compute(_job_t *job)
 static void _check(const dt_blend_t *blend, const dt_iop_piece_t *piece, const float *in,
                    const float *processed, const float *whole, const dt_iop_roi_t *roi, gboolean there)
 {
-  _job_t job = { .blend = blend, .out = *roi };
+  const int channels = piece->channels_in;
+  _job_t job = { .blend = blend, .out = *roi, .pixel = (gsize)channels * sizeof(float) };
   dt_blend_need(blend, roi, &job.need);
   assert_true(job.need.x >= 0 && job.need.y >= 0 && job.need.x + job.need.width <= piece->in_width
               && job.need.y + job.need.height <= piece->in_height);
-  float *part_in = _cut(in, piece->in_width, &job.need), *part = _cut(processed, piece->in_width, &job.need);
-  float *wanted = _cut(whole, piece->in_width, roi);
+  float *part_in = _cut(in, piece->in_width, channels, &job.need);
+  float *part = _cut(processed, piece->in_width, channels, &job.need);
+  float *wanted = _cut(whole, piece->in_width, channels, roi);
   job.in = part_in;
   job.processed = part;
   job.in_place = memcmp(&job.need, roi, sizeof(*roi)) == 0;
-  job.result = g_new0(float, 4 * (gsize)roi->width * (gsize)roi->height);
+  job.result = g_malloc0(_bytes(&job, roi));
   if(there)
     _compute_cl(&job);
   else
     _compute(&job);
-  for(int i = 0; i < 4 * roi->width * roi->height; i++)
+  for(int i = 0; i < channels * roi->width * roi->height; i++)
     if(!(fabs((double)job.result[i] - (double)wanted[i]) <= (there ? 1e-4 : 0)))
       fail_msg("%s: %g instead of %g at %d of %d x %d", there ? "device" : "rectangle", (double)job.result[i],
-               (double)wanted[i], i / 4, roi->width, roi->height);
+               (double)wanted[i], i / channels, roi->width, roi->height);
   g_free(part_in);
   g_free(part);
   g_free(wanted);
@@ -544,22 +623,27 @@ static const char *const _settings[][10] = {
   { "feather=0.3" },
 };
 
-static void test_rectangles_and_device(void **state)
+static const char *const _settings_of_sites[][10] = {
+  { "opacity=0.7" }, { "feather=12", "invert=true" }, { "feather=40", "opacity=0.9" }, { NULL }
+};
+
+static void _check_sizes(int channels, uint64_t seed)
 {
-  (void)state;
   static const double scales[] = { 1, 0.5, 0.23 };
-  test_random_t random = { 5 };
+  test_random_t random = { seed };
   for(int i = 0; i < 30; i++)
   {
     const int width = i ? test_random_int(&random, 1, 90) : 1,
               height = i ? test_random_int(&random, 1, 70) : 1;
-    const dt_iop_piece_t piece = _piece(width, height, scales[i % 3]);
+    const dt_iop_piece_t piece =
+        _piece_of(channels == 1 ? "highlights" : "exposure", channels, width, height, scales[i % 3]);
     test_photo_t a = _random_photo(&random, width, height), b = _random_photo(&random, width, height);
     const int w = test_random_int(&random, 1, 50), h = test_random_int(&random, 1, 50);
     test_photo_t mask = _random_photo(&random, w, h);
     const dt_iop_affine_t map = { 1.1 / width, 0.3 / width, -0.1, -0.2 / height, 0.9 / height, 0.2 };
     const dt_blend_object_t object = { mask.pixels, w, h, map };
-    dt_blend_t *blend = _blend(&piece, _settings[i % 6], i % 4 ? &object : NULL);
+    dt_blend_t *blend =
+        _blend(&piece, channels == 1 ? _settings_of_sites[i % 4] : _settings[i % 6], i % 5 ? &object : NULL);
     const dt_iop_roi_t all = { 0, 0, width, height, scales[i % 3] };
     float *whole = _run(blend, &piece, a.pixels, b.pixels);
     for(int k = 0; k < 6; k++)
@@ -582,11 +666,25 @@ static void test_rectangles_and_device(void **state)
   }
 }
 
+static void test_rectangles_and_device(void **state)
+{
+  (void)state;
+  _check_sizes(4, 5);
+}
+
+static void test_sites(void **state)
+{
+  (void)state;
+  _check_sizes(1, 6);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_parameters),
     cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_names),
+    cmocka_unit_test(test_even),
     cmocka_unit_test(test_formula),
     cmocka_unit_test(test_lightness_and_chroma),
     cmocka_unit_test(test_hue),
@@ -596,6 +694,7 @@ int main(void)
     cmocka_unit_test(test_object_size),
     cmocka_unit_test(test_feather),
     cmocka_unit_test(test_rectangles_and_device),
+    cmocka_unit_test(test_sites),
   };
   return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

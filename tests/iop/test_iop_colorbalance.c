@@ -210,7 +210,7 @@ static void test_neutral(void **state)
 static void test_sizes(void **state)
 {
   (void)state;
-  test_colour_sizes("colorbalance", _settings, 4);
+  test_module_sizes("colorbalance", _settings, 4);
 }
 
 static void test_extremes(void **state)
@@ -233,5 +233,5 @@ int main(void)
     cmocka_unit_test(test_sizes),
     cmocka_unit_test(test_extremes),
   };
-  return cmocka_run_group_tests(tests, test_colour_set_up, test_colour_tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

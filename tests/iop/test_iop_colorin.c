@@ -2,8 +2,6 @@
 /* colorin against matrices in double precision: of pictures, of cameras of three and of four colours. */
 #include "colour_module.h"
 
-#include "common/errors.h"
-
 static const char *const *const _standard[] = { (const char *const[]){ NULL }, NULL };
 
 static void test_pictures(void **state)
@@ -47,7 +45,7 @@ static void test_round_trip(void **state)
   g_free(pixels);
 }
 
-/* A raw of @p sensor; every fourth channel is a colour or comes along. */
+/* A raw of @p sensor in a balance; every fourth channel is a colour or comes along. */
 static void _check_raw(dt_sensor_t sensor, uint64_t seed)
 {
   test_random_t random = { seed };
@@ -55,21 +53,30 @@ static void _check_raw(dt_sensor_t sensor, uint64_t seed)
   test_photo_t photo;
   test_photo_init(&photo, &random, sensor, 0, TRUE, 61, 47);
   photo.image.mosaic = &photo.mosaic;
-  for(int i = 0; i < 12; i++) photo.image.to_working[i] = test_random_range(&random, -1, 2);
+  double to_rec2020[9], neutral[4], in[3] = { 0 }, wanted[3];
+  float to_rec709[12];
+  for(int c = 0; c < 4; c++)
+  {
+    photo.saturation[c] = (float)test_random_range(&random, 1, 2.5);
+    neutral[c] = 1 / (double)photo.saturation[c];
+  }
+  test_convert(TEST_REC709, TEST_REC2020, to_rec2020);
+  assert_true(dt_camera_to_rec709(&photo.image.colour, neutral, to_rec709));
   dt_iop_piece_t piece = test_piece_new(&photo, "colorin", NULL, 4, 61, 47, 1.0);
   float *out = test_piece_run(&piece, photo.pixels);
   for(int i = 0; i < 61 * 47; i++)
   {
     for(int k = 0; k < 3; k++)
     {
-      double wanted = 0;
+      in[k] = 0;
       for(int c = 0; c < columns; c++)
-        wanted += photo.image.to_working[columns * k + c] * (double)photo.pixels[4 * i + c];
-      assert_true(fabs(out[4 * i + k] - wanted) < 1e-6);
+        in[k] += (double)to_rec709[columns * k + c] * (double)photo.pixels[4 * i + c];
     }
+    test_apply(to_rec2020, in, wanted);
+    for(int k = 0; k < 3; k++) assert_true(fabs(out[4 * i + k] - wanted[k]) < 3e-6);
     assert_true(out[4 * i + 3] == (columns == 4 ? 0.0f : photo.pixels[4 * i + 3]));
   }
-  test_piece_check(&piece, photo.pixels, test_colour_cl, &random);
+  test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
   g_free(out);
   test_piece_clear(&piece);
   test_photo_clear(&photo);
@@ -84,23 +91,24 @@ static void test_cameras(void **state)
   _check_raw(DT_SENSOR_FOUR, 6);
 }
 
-/* A matrix that is none is refused, unless nobody needs it. */
+/* The colours of a camera that is not known are those of Rec.709. */
 static void test_no_matrix(void **state)
 {
   (void)state;
   test_random_t random = { 7 };
   test_photo_t photo;
-  test_photo_init(&photo, &random, DT_SENSOR_BAYER, 0, FALSE, 8, 8);
-  photo.image.to_working[4] = NAN;
-  const dt_iop_module_t *module = dt_iop_find("colorin");
-  dt_iop_piece_t piece = { .module = module, .image = &photo.image, .enabled = TRUE };
-  GError *error = NULL;
-  assert_false(module->commit(&piece, NULL, &error));
-  assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_INPUT));
-  assert_null(piece.data);
-  g_clear_error(&error);
+  test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, FALSE, 40, 30);
+  photo.image.colour.light[0].matrix[1][1] = NAN;
+  dt_iop_piece_t piece = test_piece_new(&photo, "colorin", NULL, 4, 40, 30, 1.0);
+  float *out = test_piece_run(&piece, photo.pixels);
+  test_piece_clear(&piece);
   photo.image.mosaic = NULL;
-  assert_true(module->commit(&piece, NULL, &error));
+  piece = test_piece_new(&photo, "colorin", NULL, 4, 40, 30, 1.0);
+  float *wanted = test_piece_run(&piece, photo.pixels);
+  for(int i = 0; i < 4 * 40 * 30; i++)
+    assert_true(fabsf(out[i] - wanted[i]) <= 1e-6f * fmaxf(1.0f, fabsf(wanted[i])));
+  g_free(out);
+  g_free(wanted);
   test_piece_clear(&piece);
   test_photo_clear(&photo);
 }
@@ -108,7 +116,7 @@ static void test_no_matrix(void **state)
 static void test_sizes(void **state)
 {
   (void)state;
-  test_colour_sizes("colorin", _standard, 8);
+  test_module_sizes("colorin", _standard, 8);
 }
 
 static void test_extremes(void **state)
@@ -125,5 +133,5 @@ int main(void)
     cmocka_unit_test(test_no_matrix),  cmocka_unit_test(test_sizes),
     cmocka_unit_test(test_extremes),
   };
-  return cmocka_run_group_tests(tests, test_colour_set_up, test_colour_tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

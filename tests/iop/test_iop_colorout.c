@@ -111,7 +111,7 @@ static void test_compression_is_continuous(void **state)
 static void test_sizes(void **state)
 {
   (void)state;
-  test_colour_sizes("colorout", _settings, 3);
+  test_module_sizes("colorout", _settings, 3);
 }
 
 static void test_extremes(void **state)
@@ -129,5 +129,5 @@ int main(void)
     cmocka_unit_test(test_sizes),
     cmocka_unit_test(test_extremes),
   };
-  return cmocka_run_group_tests(tests, test_colour_set_up, test_colour_tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

@@ -183,7 +183,7 @@ static void test_linear(void **state)
   _init(&photo, &random, DT_SENSOR_XTRANS, 0, 8, 8);
   piece = _piece(&photo, _best);
   const dt_iop_roi_t roi = { 0, 0, 1000, 1000, 1.0 };
-  assert_true(piece.module->memory(&piece, &roi, &roi) >= (gsize)12 * 1000 * 1000 * sizeof(float));
+  assert_true(piece.module->memory_cl(&piece, &roi, &roi) >= (gsize)12 * 1000 * 1000 * sizeof(float));
   test_piece_clear(&piece);
   test_photo_clear(&photo);
 }

@@ -241,7 +241,7 @@ static void test_strips(void **state)
   dt_iop_piece_t piece = _piece(&photo, 1e-3, 1e-4, NULL, 2100, 530, 1.0);
   float *whole = test_piece_run(&piece, photo.pixels);
   test_piece_check_rectangles(&piece, photo.pixels, whole, &random, 4);
-  assert_true(piece.module->memory(&piece, &(dt_iop_roi_t){ 0, 0, 2100, 530, 1 },
+  assert_true(piece.module->memory_cl(&piece, &(dt_iop_roi_t){ 0, 0, 2100, 530, 1 },
                                    &(dt_iop_roi_t){ 0, 0, 2100, 530, 1 })
               >= 2100 * 530 * 48);
   g_free(whole);
@@ -630,28 +630,13 @@ static void test_speed(void **state)
 {
   (void)state;
   if(!test_is_long()) skip();
-  enum
-  {
-    WIDTH = 6000,
-    HEIGHT = 4000
-  };
-  test_photo_t photo = { .image = { .width = WIDTH, .height = HEIGHT } };
-  float *in = _flat(WIDTH, HEIGHT, (const double[]){ 0.2, 0.3, 0.1 }),
-        *out = g_new0(float, 4 * WIDTH * HEIGHT);
-  for(gsize i = 0; i < 4 * WIDTH * HEIGHT; i++) in[i] += (float)(i * 2654435761u % 1024) * 1e-4f;
-  dt_iop_piece_t piece = _piece(&photo, 1e-3, 1e-4, NULL, WIDTH, HEIGHT, 1.0);
-  const dt_iop_roi_t roi = { 0, 0, WIDTH, HEIGHT, 1.0 };
-  for(int i = 0; i < 3; i++)
-  {
-    GError *error = NULL;
-    const gint64 start = g_get_monotonic_time();
-    piece.module->process(&piece, in, &roi, out, &roi, &error);
-    assert_no_error(error);
-    print_message("24 megapixels: %.2f s on %u cores\n", (double)(g_get_monotonic_time() - start) / 1e6,
-                  g_get_num_processors());
-  }
+  test_photo_t photo = { .image = { .width = TEST_LARGE_WIDTH, .height = TEST_LARGE_HEIGHT } };
+  float *in = _flat(TEST_LARGE_WIDTH, TEST_LARGE_HEIGHT, (const double[]){ 0.2, 0.3, 0.1 });
+  for(gsize i = 0; i < 4 * TEST_LARGE_WIDTH * TEST_LARGE_HEIGHT; i++)
+    in[i] += (float)(i * 2654435761u % 1024) * 1e-4f;
+  dt_iop_piece_t piece = _piece(&photo, 1e-3, 1e-4, NULL, TEST_LARGE_WIDTH, TEST_LARGE_HEIGHT, 1.0);
+  test_piece_speed(&piece, in, "");
   g_free(in);
-  g_free(out);
   test_piece_clear(&piece);
 }
 

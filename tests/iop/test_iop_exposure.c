@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* exposure against its formula, in rectangles, and on a device. */
-#include "iop.h"
-#include "pocl.h"
-
-#include <math.h>
+#include "colour_module.h"
 
 static void test_formula(void **state)
 {
@@ -28,18 +25,16 @@ static void test_formula(void **state)
 static void test_rectangles_and_device(void **state)
 {
   (void)state;
-  test_random_t random = { 2 };
-  for(int i = 0; i < 30; i++)
-  {
-    const int width = test_random_int(&random, 1, 90), height = test_random_int(&random, 1, 70);
-    test_photo_t photo;
-    test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, TRUE, width, height);
-    dt_iop_piece_t piece =
-        test_piece_new(&photo, "exposure", (const char *[]){ "exposure=-0.7", NULL }, 4, width, height, 1.0);
-    test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
-    test_piece_clear(&piece);
-    test_photo_clear(&photo);
-  }
+  static const char *const darker[] = { "exposure=-0.7", NULL }, *const black[] = { "black=0.2", NULL };
+  test_module_sizes("exposure", (const char *const *const[]){ darker, black, NULL }, 2);
+}
+
+static void test_extremes(void **state)
+{
+  (void)state;
+  static const char *const most[] = { "exposure=18", "black=-1", NULL }, *const least[] = { "exposure=-18",
+                                                                                            NULL };
+  test_colour_extremes("exposure", (const char *const *const[]){ most, least, NULL });
 }
 
 /* Nothing to do is not done. */
@@ -64,6 +59,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_formula),
     cmocka_unit_test(test_rectangles_and_device),
+    cmocka_unit_test(test_extremes),
     cmocka_unit_test(test_neutral),
   };
   return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);

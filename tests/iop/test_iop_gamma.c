@@ -105,7 +105,7 @@ static void test_places(void **state)
 static void test_sizes(void **state)
 {
   (void)state;
-  test_colour_sizes("gamma", _settings, 3);
+  test_module_sizes("gamma", _settings, 3);
 }
 
 static void test_extremes(void **state)
@@ -124,5 +124,5 @@ int main(void)
     cmocka_unit_test(test_sizes),
     cmocka_unit_test(test_extremes),
   };
-  return cmocka_run_group_tests(tests, test_colour_set_up, test_colour_tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

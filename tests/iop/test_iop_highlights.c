@@ -6,14 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static const struct
-{
-  dt_sensor_t sensor;
-  int phases;
-} _kinds[] = {
-  { DT_SENSOR_BAYER, 4 }, { DT_SENSOR_XTRANS, 36 }, { DT_SENSOR_FOUR, 4 }, { DT_SENSOR_LINEAR, 1 }
-};
-
 /* As an ordinary camera's in daylight. */
 static const float _saturation[4] = { 2.0f, 1.0f, 1.5f, 1.2f };
 
@@ -83,11 +75,11 @@ static void test_white(void **state)
 {
   (void)state;
   test_random_t random = { 1 };
-  for(gsize k = 0; k < G_N_ELEMENTS(_kinds); k++)
-    for(int phase = 0; phase < _kinds[k].phases; phase += 1 + phase / 4 * 6)
+  for(int k = 0; k < TEST_SENSORS; k++)
+    for(int phase = 0; phase < test_sensors[k].phases; phase += 1 + phase / 4 * 6)
     {
       test_photo_t photo;
-      _init(&photo, &random, _kinds[k].sensor, phase, 7, 8);
+      _init(&photo, &random, test_sensors[k].sensor, phase, 7, 8);
       _check_white(&photo);
       test_photo_clear(&photo);
     }
@@ -117,18 +109,18 @@ static void test_colours(void **state)
   static const float sky[4] = { 1.0f, 1.25f, 1.6f, 1.3f }, bright[4] = { 1.4f, 1.6f, 1.9f, 1.6f },
                      lamp[4] = { 5, 0.3f, 0.02f, 0.3f };
   test_random_t random = { 2 };
-  for(gsize k = 0; k < G_N_ELEMENTS(_kinds); k++)
+  for(int k = 0; k < TEST_SENSORS; k++)
   {
     test_photo_t photo;
     double colours[4];
-    _init(&photo, &random, _kinds[k].sensor, 0, 12, 12);
+    _init(&photo, &random, test_sensors[k].sensor, 0, 12, 12);
     _develop(&photo, sky, colours);
     assert_true(fabs(colours[0] - 1) < 1e-6 && fabs(colours[1] - 1.25) < 0.03
                 && fabs(colours[2] - 1.5) < 1e-6);
     _develop(&photo, bright, colours);
     assert_true(fabs(colours[0] - 1.4) < 1e-6 && colours[1] > 1.39 && colours[1] < 1.6);
     _develop(&photo, lamp, colours);
-    for(int c = 0; c < (_kinds[k].sensor == DT_SENSOR_FOUR ? 4 : 3); c++)
+    for(int c = 0; c < (test_sensors[k].sensor == DT_SENSOR_FOUR ? 4 : 3); c++)
       assert_true(fabs(colours[c] - (double)MIN(lamp[c], 2.0f)) < 1e-6);
     test_photo_clear(&photo);
   }
@@ -154,10 +146,10 @@ static void test_sky(void **state)
 {
   (void)state;
   test_random_t random = { 6 };
-  for(gsize k = 0; k < G_N_ELEMENTS(_kinds); k++)
+  for(int k = 0; k < TEST_SENSORS; k++)
   {
     test_photo_t photo;
-    _init(&photo, &random, _kinds[k].sensor, 0, 300, 12);
+    _init(&photo, &random, test_sensors[k].sensor, 0, 300, 12);
     for(int i = 0; i < _values(&photo); i++)
     {
       const double light = 0.5 + 0.01 * (i / photo.channels % 300);
@@ -216,9 +208,10 @@ static void test_rectangles_and_device(void **state)
 {
   (void)state;
   test_random_t random = { 4 };
-  for(gsize k = 0; k < G_N_ELEMENTS(_kinds); k++)
-    for(int phase = 0; phase < _kinds[k].phases; phase++)
-      for(int strong = 0; strong < 2; strong++) _check(_kinds[k].sensor, phase, strong ? 0.7f : 1, &random);
+  for(int k = 0; k < TEST_SENSORS; k++)
+    for(int phase = 0; phase < test_sensors[k].phases; phase++)
+      for(int strong = 0; strong < 2; strong++)
+        _check(test_sensors[k].sensor, phase, strong ? 0.7f : 1, &random);
 }
 
 /* A site without neighbours of other colours stays; values far out stay finite. */
@@ -233,9 +226,9 @@ static void test_odd(void **state)
   assert_true(out[0] == 2);
   g_free(out);
   test_photo_clear(&photo);
-  for(gsize k = 0; k < G_N_ELEMENTS(_kinds); k++)
+  for(int k = 0; k < TEST_SENSORS; k++)
   {
-    _init(&photo, &random, _kinds[k].sensor, 0, 12, 12);
+    _init(&photo, &random, test_sensors[k].sensor, 0, 12, 12);
     for(int i = 0; i < _values(&photo); i++) photo.pixels[i] = i % 3 ? 6.5504e6f : i % 2 ? -6.5504e6f : 0;
     out = _run(&photo, NULL);
     for(int i = 0; i < _values(&photo); i++) assert_true(isfinite(out[i]));

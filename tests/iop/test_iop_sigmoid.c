@@ -179,7 +179,7 @@ static void test_on(void **state)
 static void test_sizes(void **state)
 {
   (void)state;
-  test_colour_sizes("sigmoid", _settings, 4);
+  test_module_sizes("sigmoid", _settings, 4);
 }
 
 static void test_extremes(void **state)
@@ -196,5 +196,5 @@ int main(void)
     cmocka_unit_test(test_hue),     cmocka_unit_test(test_on),
     cmocka_unit_test(test_sizes),   cmocka_unit_test(test_extremes),
   };
-  return cmocka_run_group_tests(tests, test_colour_set_up, test_colour_tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

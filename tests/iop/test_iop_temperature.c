@@ -52,19 +52,12 @@ static void _check(dt_sensor_t sensor, int phase, gboolean user, int width, int 
 static void test_formula(void **state)
 {
   (void)state;
-  static const struct
-  {
-    dt_sensor_t sensor;
-    int phases;
-  } kinds[] = {
-    { DT_SENSOR_BAYER, 4 }, { DT_SENSOR_XTRANS, 36 }, { DT_SENSOR_FOUR, 4 }, { DT_SENSOR_LINEAR, 1 }
-  };
   test_random_t random = { 1 };
-  for(gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
-    for(int phase = 0; phase < kinds[i].phases; phase++)
+  for(int i = 0; i < TEST_SENSORS; i++)
+    for(int phase = 0; phase < test_sensors[i].phases; phase++)
       for(int user = 0; user < 2; user++)
-        _check(kinds[i].sensor, phase, user, test_random_int(&random, 1, 70), test_random_int(&random, 1, 50),
-               &random);
+        _check(test_sensors[i].sensor, phase, user, test_random_int(&random, 1, 70),
+               test_random_int(&random, 1, 50), &random);
   _check(DT_SENSOR_BAYER, 3, TRUE, 1, 1, &random);
 }
 

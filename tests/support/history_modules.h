@@ -35,12 +35,18 @@ static const dt_iop_module_t _test_grade = { .name = "grade",
 static const dt_iop_module_t _test_bare = {
   .name = "bare", .title = "bare", .version = 1, .flags = DT_IOP_ON | DT_IOP_NO_BLEND
 };
+static const dt_iop_module_t _test_firm = { .name = "firm",
+                                            .title = "firm",
+                                            .version = 3,
+                                            .flags = DT_IOP_ALWAYS,
+                                            .params_size = sizeof(test_grade_t),
+                                            .params = _test_grade_params };
 static const dt_iop_module_t _test_pipe = {
   .name = "pipe", .title = "pipe", .version = 1, .flags = DT_IOP_ON | DT_IOP_HIDDEN
 };
 
 extern const dt_iop_module_t dt_iop_exposure;
 static const dt_iop_module_t *const test_history_modules[] = { &_test_bare, &dt_iop_exposure, &_test_grade,
-                                                               &_test_pipe, NULL };
+                                                               &_test_firm, &_test_pipe,      NULL };
 
 #endif

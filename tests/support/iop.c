@@ -16,6 +16,10 @@ static const guint8 _xtrans[6][6] = { { 1, 0, 1, 1, 2, 1 }, { 2, 1, 2, 0, 1, 0 }
                                       { 1, 2, 1, 1, 0, 1 }, { 0, 1, 0, 2, 1, 2 }, { 1, 2, 1, 1, 0, 1 } };
 static const guint8 _bayer[2][2] = { { 0, 1 }, { 1, 2 } };
 
+const test_sensor_t test_sensors[TEST_SENSORS] = {
+  { DT_SENSOR_BAYER, 4 }, { DT_SENSOR_XTRANS, 36 }, { DT_SENSOR_FOUR, 4 }, { DT_SENSOR_LINEAR, 1 }
+};
+
 static int _colour(dt_sensor_t sensor, int phase, int x, int y)
 {
   if(sensor == DT_SENSOR_XTRANS) return _xtrans[(y + phase / 6) % 6][(x + phase % 6) % 6];
@@ -74,15 +78,19 @@ void test_photo_init(test_photo_t *photo, test_random_t *random, dt_sensor_t sen
   photo->pixels = g_new0(float, (gsize)width *(gsize)height *(gsize)photo->channels);
   photo->mosaic.width = width;
   photo->mosaic.height = height;
-  photo->image =
-      (dt_iop_image_t){ .width = width,
-                        .height = height,
-                        .neutral = { 0.5, 1.0, 0.65, 1.0 },
-                        .to_working = { 0.9f, 0.15f, -0.05f, -0.1f, 1.2f, -0.1f, 0.02f, -0.2f, 1.18f },
-                        .iso = 800,
-                        .crop_width = width,
-                        .crop_height = height,
-                        .orientation = 1 };
+  photo->image = (dt_iop_image_t){ .width = width,
+                                   .height = height,
+                                   .neutral = { 0.5, 1.0, 0.65, 1.0 },
+                                   .colour = { .colours = sensor == DT_SENSOR_FOUR ? 4 : 3,
+                                               .lights = 1,
+                                               .light = { { .matrix = { { 0.69, -0.12, -0.09 },
+                                                                        { -0.38, 1.16, 0.25 },
+                                                                        { -0.04, 0.15, 0.60 },
+                                                                        { -0.2, 0.7, 0.5 } } } } },
+                                   .iso = 800,
+                                   .crop_width = width,
+                                   .crop_height = height,
+                                   .orientation = 1 };
   _fill_mosaic(&photo->mosaic, sensor, phase);
   if(!picture)
   {
@@ -329,6 +337,42 @@ void test_piece_check(const dt_iop_piece_t *piece, const float *in, dt_opencl_t 
   }
   g_free(whole);
   g_free(before);
+}
+
+void test_module_sizes(const char *module, const char *const *const *settings, uint64_t seed)
+{
+  static const double scales[] = { 1.0, 0.5, 0.23 };
+  test_random_t random = { seed };
+  int n = 0;
+  while(settings[n]) n++;
+  for(int i = 0; i < 30; i++)
+  {
+    const int width = i ? test_random_int(&random, 1, 90) : 1,
+              height = i ? test_random_int(&random, 1, 70) : 1;
+    test_photo_t photo;
+    test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, TRUE, width, height);
+    dt_iop_piece_t piece =
+        test_piece_new(&photo, module, settings[i % n], 4, width, height, scales[(i / n) % 3]);
+    test_piece_check(&piece, photo.pixels, test_iop_cl, &random);
+    test_piece_clear(&piece);
+    test_photo_clear(&photo);
+  }
+}
+
+void test_piece_speed(const dt_iop_piece_t *piece, const float *in, const char *what)
+{
+  const dt_iop_roi_t roi = { 0, 0, TEST_LARGE_WIDTH, TEST_LARGE_HEIGHT, 1.0 };
+  float *out = g_new0(float, _floats(&roi, 4));
+  for(int i = 0; i < 3; i++)
+  {
+    GError *error = NULL;
+    const gint64 start = g_get_monotonic_time();
+    piece->module->process(piece, in, &roi, out, &roi, &error);
+    assert_no_error(error);
+    print_message("24 megapixels%s: %.2f s on %u cores\n", what,
+                  (double)(g_get_monotonic_time() - start) / 1e6, g_get_num_processors());
+  }
+  g_free(out);
 }
 
 dt_opencl_t *test_iop_opencl(void)

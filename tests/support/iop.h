@@ -28,6 +28,15 @@ void test_photo_init(test_photo_t *photo, test_random_t *random, dt_sensor_t sen
                      gboolean picture, int width, int height);
 void test_photo_clear(test_photo_t *photo);
 
+/** Every kind of raw, and how many phases it has. */
+typedef struct test_sensor_t
+{
+  dt_sensor_t sensor;
+  int phases;
+} test_sensor_t;
+#define TEST_SENSORS 4
+extern const test_sensor_t test_sensors[TEST_SENSORS];
+
 /** A module at work on @p photo, with the standard parameters but for "name=value" pairs.
  * @param settings  NULL-terminated, or NULL
  * @param channels  of what comes in
@@ -49,6 +58,15 @@ void test_piece_check_rectangles(const dt_iop_piece_t *piece, const float *in, c
 /** All of that for one piece: rectangles, and a device (unless @p cl is NULL) within 1e-4 and likewise in rectangles. The
  * input is unchanged afterwards. */
 void test_piece_check(const dt_iop_piece_t *piece, const float *in, dt_opencl_t *cl, test_random_t *random);
+
+/** That for a module of pictures, in 30 sizes from 1x1 at three scales; @p settings, each as of test_piece_new(), ends with
+ * NULL and is gone through in turn. */
+void test_module_sizes(const char *module, const char *const *const *settings, uint64_t seed);
+
+/** Prints how long a piece takes for 24 megapixels @p in of four channels; it is not judged. */
+void test_piece_speed(const dt_iop_piece_t *piece, const float *in, const char *what);
+#define TEST_LARGE_WIDTH 6000
+#define TEST_LARGE_HEIGHT 4000
 
 /** Two PoCL devices, or NULL where there are none (said); set up once, in the test's world. */
 dt_opencl_t *test_iop_opencl(void);

@@ -16,4 +16,10 @@ const char *test_pocl_world(void);
 dt_opencl_driver_t *test_pocl_driver(void);
 const dt_opencl_driver_t *test_pocl_real_driver(void);
 
+/** The same, failing as test_pocl_fail_every() says. */
+dt_opencl_driver_t *test_pocl_failing_driver(void);
+/** From now on one in @p calls of the kernels enqueued and reads fails, two in three as if the device were ill, the third
+ * as if memory were used up; and one in @p buffers of the buffers made. 0: none. */
+void test_pocl_fail_every(int calls, int buffers);
+
 #endif

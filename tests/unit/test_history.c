@@ -144,15 +144,15 @@ static void _test_settings(void **state)
   _set(h, "grade.kind=Very-Rich");
   _set(h, "grade.smooth=no");
   _set(h, "grade.blend.opacity=0.5");
-  _set(h, "grade.blend.range.low=1 2");
+  _set(h, "grade.blend.mask=a b.png");
   assert_int_equal(h->items->len, 1); /* one module after another is one item */
   const test_grade_t p = _grade(h);
   assert_true(p.tint == -0.5f && p.kind == 2 && !p.smooth && p.steps == 3);
   assert_true(dt_history_is_enabled(h, &_test_grade));
   const GArray *blend = dt_history_blend(h, &_test_grade);
   assert_string_equal(dt_history_get_value(blend, "opacity"), "0.5");
-  assert_string_equal(dt_history_get_value(blend, "range.low"), "1 2");
-  assert_null(dt_history_get_value(blend, "low"));
+  assert_string_equal(dt_history_get_value(blend, "mask"), "a b.png");
+  assert_null(dt_history_get_value(blend, "blend.mask"));
   _set(h, "exposure=off");
   assert_false(dt_history_is_enabled(h, &dt_iop_exposure));
   _set(h, "exposure.black=0.01");
@@ -162,6 +162,36 @@ static void _test_settings(void **state)
   assert_true(_grade(h).tint == -0.5f
               && dt_history_blend(h, &_test_grade)); /* kept for when it is on again */
   assert_int_equal(h->items->len, 3);
+  dt_history_free(h);
+}
+
+/* Off is something else than the standard, which is on for raws. */
+static void _test_hash_of_standard(void **state)
+{
+  (void)state;
+  dt_history_t *none = dt_history_create(NULL), *off = dt_history_create(NULL), *on = dt_history_create(NULL);
+  const dt_iop_module_t *sigmoid = dt_iop_find("sigmoid");
+  _set(off, "sigmoid=off");
+  _set(on, "sigmoid=on");
+  assert_true(dt_history_has(off, sigmoid) && !dt_history_has(none, sigmoid));
+  assert_true(dt_history_hash(none, NULL) != dt_history_hash(off, NULL));
+  assert_true(dt_history_hash(on, NULL) != dt_history_hash(off, NULL));
+  dt_history_free(none);
+  dt_history_free(off);
+  dt_history_free(on);
+}
+
+/* Masks of modules for raws have no colours to look at. */
+static void _test_masks_of_raws(void **state)
+{
+  (void)state;
+  dt_history_t *h = dt_history_create(NULL);
+  _set(h, "temperature.blend.opacity=0.5");
+  _set(h, "highlights.blend.mask=sky.png");
+  _set(h, "highlights.blend.feather=5");
+  _refuse(h, "highlights.blend.lightness_from=0.5", "no ranges of lightness");
+  _refuse(h, "temperature.blend.hue_to=100", "no ranges of lightness");
+  _refuse(h, "demosaic.blend.opacity=0.5", "cannot be blended");
   dt_history_free(h);
 }
 
@@ -210,6 +240,11 @@ static void _test_refused_settings(void **state)
     { "grade.smooth=2", "true or false" },
     { "bare.steps=1", "no parameter" },
     { "bare.blend.opacity=1", "cannot be blended" },
+    { "bare.blend.mask=a.png", "cannot be blended" },
+    { "grade.blend.nosuch=1", "no blending parameter \"nosuch\"" },
+    { "grade.blend.range.low=1", "no blending parameter \"range.low\"" },
+    { "grade.blend.opacity=1.5", "from 0 to 1" },
+    { "grade.blend.invert=perhaps", "true or false" },
   };
   dt_history_t *h = _new();
   _set(h, "grade.steps=2");
@@ -224,11 +259,13 @@ static void _test_kept_as_text(void **state)
   (void)state;
   dt_history_t *h = _new();
   GPtrArray *remarks = g_ptr_array_new_with_free_func(g_free);
-  static const char *const settings[] = { "nosuch.deep=1", "nosuch.blend.opacity=2", "grade.extra=7",
-                                          "grade.steps=99", "grade.tint=0.5" };
+  static const char *const settings[] = { "nosuch.deep=1",      "nosuch.blend.opacity=2",
+                                          "grade.extra=7",      "grade.steps=99",
+                                          "grade.tint=0.5",     "grade.blend.opacity=7",
+                                          "grade.blend.later=1" };
   for(guint i = 0; i < G_N_ELEMENTS(settings); i++)
     assert_true(dt_history_set(h, settings[i], remarks, NULL));
-  assert_int_equal(remarks->len, 4);
+  assert_int_equal(remarks->len, 6);
   assert_false(dt_history_set(h, "nonsense", remarks, NULL));
   g_ptr_array_unref(remarks);
   assert_int_equal(h->items->len, 2);
@@ -237,6 +274,7 @@ static void _test_kept_as_text(void **state)
   assert_string_equal(dt_history_get_value(unknown->blend, "opacity"), "2");
   assert_string_equal(dt_history_get_value(grade->params, "steps"), "99");
   assert_string_equal(dt_history_get_value(grade->params, "extra"), "7");
+  assert_string_equal(dt_history_get_value(grade->blend, "opacity"), "7");
   assert_true(_grade(h).steps == 3 && _grade(h).tint == 0.5f); /* the standard one, and the good one */
   test_grade_t *p = dt_iop_standard_params(&_test_grade);
   dt_history_append(h, &_test_grade, TRUE, p);
@@ -247,7 +285,9 @@ static void _test_kept_as_text(void **state)
   _expect_remark(remarks, "item 2 (grade): grade has no parameter \"extra\"");
   _expect_remark(remarks, "item 2 (grade): grade.steps is");
   _expect_remark(remarks, "item 3 (grade): grade has no parameter \"extra\"");
-  assert_int_equal(remarks->len, 4);
+  _expect_remark(remarks, "item 2 (grade): blend.opacity is a number from 0 to 1");
+  _expect_remark(remarks, "item 3 (grade): There is no blending parameter \"later\"");
+  assert_int_equal(remarks->len, 8);
   g_ptr_array_unref(remarks);
   dt_history_free(h);
 }
@@ -293,6 +333,35 @@ static void _test_items_that_cannot_count(void **state)
   _expect_remark(remarks, "item 1 (pipe): The module \"pipe\" belongs to the pipe");
   _expect_remark(remarks, "item 2 (bare): bare cannot be blended");
   _expect_remark(remarks, "item 3 (): There is no module \"\"");
+  g_ptr_array_unref(remarks);
+  dt_history_free(h);
+}
+
+/* What is always on is so, with its parameters, whatever the history says; and that is said. */
+static void _test_always_on(void **state)
+{
+  (void)state;
+  dt_history_t *h = _new();
+  GPtrArray *remarks = g_ptr_array_new_with_free_func(g_free);
+  assert_true(dt_history_is_enabled(h, &_test_firm));
+  _refuse(h, "firm=off", "firm cannot be switched off");
+  _set(h, "firm=on");
+  assert_true(dt_history_set(h, "firm=off", remarks, NULL));
+  _expect_remark(remarks, "firm: firm cannot be switched off. It is kept but not used.");
+  g_ptr_array_unref(remarks);
+  assert_true(dt_history_is_enabled(h, &_test_firm));
+  assert_false(dt_history_find(h, "firm")->enabled); /* kept */
+  const guint64 before = dt_history_hash(h, NULL);
+  dt_history_item_t *item = dt_history_item_copy(dt_history_find(h, "firm"));
+  dt_history_set_value(item->params, "steps", "7");
+  dt_history_set_value(item->params, "tint", "7");
+  dt_history_push(h, item);
+  assert_true(dt_history_hash(h, NULL) != before);
+  remarks = dt_history_check(h);
+  _expect_remark(remarks, "item 1 (firm): firm cannot be switched off. It is kept but not used.");
+  _expect_remark(remarks, "item 2 (firm): firm cannot be switched off. It is kept but not used.");
+  _expect_remark(remarks, "item 2 (firm): firm.tint is");
+  assert_int_equal(remarks->len, 3);
   g_ptr_array_unref(remarks);
   dt_history_free(h);
 }
@@ -426,10 +495,13 @@ int main(void)
     cmocka_unit_test(_test_doing_after_undoing),
     cmocka_unit_test(_test_settings),
     cmocka_unit_test(_test_append_keeps_blending),
+    cmocka_unit_test(_test_masks_of_raws),
+    cmocka_unit_test(_test_hash_of_standard),
     cmocka_unit_test(_test_refused_settings),
     cmocka_unit_test(_test_kept_as_text),
     cmocka_unit_test(_test_versions),
     cmocka_unit_test(_test_items_that_cannot_count),
+    cmocka_unit_test(_test_always_on),
     cmocka_unit_test(_test_remarks_are_fit_to_print),
     cmocka_unit_test(_test_hash),
     cmocka_unit_test(_test_hash_of_what_is_off),

@@ -189,6 +189,7 @@ static void test_fields(void **state)
   assert_int_equal(device->compute_units, 4);
   assert_int_equal(device->work_group, 1024);
   assert_false(device->unified);
+  assert_false(device->rounds);
   int n;
   dt_opencl_names_t *names = dt_opencl_devices_names(devices, &n);
   assert_int_equal(n, 2);
@@ -197,6 +198,29 @@ static void test_fields(void **state)
   assert_string_equal(names[1].identity, "pci:0000:02:00.0");
   g_free(names);
   g_ptr_array_unref(devices);
+}
+
+/* A driver that does not say how it rounds is used all the same. */
+static void test_rounding(void **state)
+{
+  (void)state;
+  static const struct
+  {
+    const char *script;
+    gboolean rounds;
+  } cases[] = { { "name=Card;rounds=1", TRUE },
+                { "name=Card", FALSE },
+                /* the question behind those that all devices are asked */
+                { "name=Card;rounds=1;fail=GetDeviceInfo@16", FALSE } };
+  for(size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+  {
+    GPtrArray *devices = _detect(cases[i].script, 1);
+    _assert_sane(devices);
+    assert_int_equal(_get(devices, 0)->number, 0);
+    assert_int_equal(_get(devices, 0)->rounds, cases[i].rounds);
+    assert_int_equal(_calls("GetDeviceInfo"), 16);
+    g_ptr_array_unref(devices);
+  }
 }
 
 static void _assert_report(const GPtrArray *devices, const char *absence, const char *expected)
@@ -633,6 +657,7 @@ int main(void)
     cmocka_unit_test(test_library),
     cmocka_unit_test(test_errors),
     cmocka_unit_test(test_fields),
+    cmocka_unit_test(test_rounding),
     cmocka_unit_test(test_report),
     cmocka_unit_test(test_pci),
     cmocka_unit_test(test_duplicates),

@@ -373,16 +373,21 @@ static void test_orientations(void **state)
 static void test_neutral_becomes_grey(void **state)
 {
   (void)state;
-  dt_raw_t *raw = _open(test_raw_new("RGGB", 40, 30, 14));
-  float matrix[9];
-  assert_true(dt_raw_camera_to_rec709(raw, matrix));
-  for(int i = 0; i < 3; i++)
+  for(int even = 0; even < 2; even++)
   {
-    assert_true(fabsf(matrix[3 * i] + matrix[3 * i + 1] + matrix[3 * i + 2] - 1.0f) <= 1.2e-7f);
-    for(int j = 0; j < 3; j++) // the camera is sRGB
-      assert_true(fabsf(matrix[3 * i + j] - (i == j ? 1.0f : 0.0f)) < 2e-3f);
+    test_raw_t *made = test_raw_new("RGGB", 40, 30, 14);
+    if(even) test_raw_set(made, TEST_RAW_MAIN, 50728, DT_TYPE_RATIONAL, 3, (double[]){ 1, 1, 1 });
+    dt_raw_t *raw = _open(made);
+    float matrix[9];
+    assert_true(dt_raw_camera_to_rec709(raw, matrix));
+    for(int i = 0; i < 3; i++)
+    {
+      assert_true(fabsf(matrix[3 * i] + matrix[3 * i + 1] + matrix[3 * i + 2] - 1.0f) <= 2.4e-7f);
+      for(int j = 0; j < 3 && even; j++) // the camera is sRGB, and the light D65
+        assert_true(fabsf(matrix[3 * i + j] - (i == j ? 1.0f : 0.0f)) < 2e-3f);
+    }
+    dt_raw_free(raw);
   }
-  dt_raw_free(raw);
 }
 
 static void test_matrix_nearest_daylight(void **state)
@@ -401,7 +406,66 @@ static void test_matrix_nearest_daylight(void **state)
   const double expected[9] = { 1.98, 0.22, 0, 0.18, 1.02, 0.1, 0.05, 0, 0.4 };
   assert_true(raw->has_matrix);
   for(int i = 0; i < 9; i++) assert_true(fabs(raw->matrix[i / 3][i % 3] - expected[i]) < 1e-9);
+  assert_int_equal(raw->colour.lights, 2); // and what is known of each light
+  assert_true(raw->colour.light[0].kelvin == 2856 && raw->colour.light[1].kelvin == 6504);
+  assert_true(raw->colour.light[0].matrix[0][0] == 2.0 && raw->colour.light[0].matrix[2][2] == 0.5);
+  assert_memory_equal(raw->colour.light[1].matrix, raw->matrix, sizeof(raw->matrix));
+  assert_false(raw->colour.light[0].has_forward);
   dt_raw_free(raw);
+}
+
+/** In tungsten light as shot the matrix for it counts, and that white is adapted. */
+static void test_two_lights(void **state)
+{
+  (void)state;
+  test_raw_t *made = test_raw_new("RGGB", 40, 30, 14);
+  const double daylight[9] = { 0.69, -0.12, -0.09, -0.38, 1.16, 0.25, -0.04, 0.15, 0.60 },
+               tungsten[9] = { 0.62, 0.05, -0.12, -0.30, 1.05, 0.28, -0.02, 0.10, 0.71 };
+  test_raw_set(made, TEST_RAW_MAIN, 50721, DT_TYPE_SRATIONAL, 9, tungsten);
+  test_raw_set_number(made, TEST_RAW_MAIN, 50778, DT_TYPE_SHORT, 17);
+  test_raw_set(made, TEST_RAW_MAIN, 50722, DT_TYPE_SRATIONAL, 9, daylight);
+  test_raw_set_number(made, TEST_RAW_MAIN, 50779, DT_TYPE_SHORT, 21);
+  test_raw_remove(made, TEST_RAW_MAIN, 50728);
+  test_raw_set(made, TEST_RAW_MAIN, 50729, DT_TYPE_RATIONAL, 2, (double[]){ 0.4476, 0.4074 });
+  dt_raw_t *raw = _open(made);
+  const double a[3] = { 0.4476 / 0.4074, 1, 0.145 / 0.4074 };
+  dt_camera_colour_t alone = { .colours = 3, .lights = 1 };
+  double neutral[4] = { 0 };
+  float got[9], wanted[9];
+  for(int i = 0; i < 9; i++)
+  {
+    alone.light[0].matrix[i / 3][i % 3] = tungsten[i];
+    neutral[i / 3] += tungsten[i] * a[i % 3];
+  }
+  print_message("%g %g\n", raw->neutral[0], neutral[0] / neutral[1]);
+  assert_true(fabs(raw->neutral[0] - neutral[0] / neutral[1]) < 1e-3); // McCamy's formula gives 2857 K
+  assert_true(dt_raw_camera_to_rec709(raw, got));
+  assert_true(dt_camera_to_rec709(&alone, raw->neutral, wanted));
+  for(int i = 0; i < 9; i++) assert_true(fabsf(got[i] - wanted[i]) < 2e-3f);
+  dt_raw_free(raw);
+}
+
+static void test_forward_matrices(void **state)
+{
+  (void)state;
+  const double forward[9] = { 0.7, 0.1, 0.1642, 0.2, 0.8, 0, 0, 0.1, 0.7249 };
+  for(int i = 0; i < 4; i++)
+  {
+    test_raw_t *made = test_raw_new("RGGB", 40, 30, 14);
+    const double unit[9] = { 1, i == 2 ? 0.1 : 0, 0, 0, 1, 0, 0, 0, 0.9 };
+    test_raw_set(made, TEST_RAW_MAIN, 50723, DT_TYPE_SRATIONAL, 9, unit);
+    test_raw_set(made, TEST_RAW_MAIN, 50964, DT_TYPE_SRATIONAL, 9, i == 3 ? (double[9]){ 0 } : forward);
+    if(i == 1) // the other light has none
+    {
+      test_raw_set(made, TEST_RAW_MAIN, 50722, DT_TYPE_SRATIONAL, 9, (double[]){ 1, 0, 0, 0, 1, 0, 0, 0, 1 });
+      test_raw_set_number(made, TEST_RAW_MAIN, 50779, DT_TYPE_SHORT, 17);
+    }
+    dt_raw_t *raw = _open(made);
+    assert_int_equal(raw->colour.lights, i == 1 ? 2 : 1);
+    for(int k = 0; k < raw->colour.lights; k++) assert_int_equal(raw->colour.light[k].has_forward, i == 0);
+    if(i == 0) assert_true(fabs(raw->colour.light[0].forward[0][2] - 0.1642) < 1e-9);
+    dt_raw_free(raw);
+  }
 }
 
 static void test_missing_colours(void **state)
@@ -612,6 +676,8 @@ int main(void)
     cmocka_unit_test(test_orientations),
     cmocka_unit_test(test_neutral_becomes_grey),
     cmocka_unit_test(test_matrix_nearest_daylight),
+    cmocka_unit_test(test_two_lights),
+    cmocka_unit_test(test_forward_matrices),
     cmocka_unit_test(test_missing_colours),
     cmocka_unit_test(test_neutrals),
     cmocka_unit_test(test_a_camera_that_libraw_knows),

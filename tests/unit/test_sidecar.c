@@ -383,7 +383,7 @@ static void _test_prefixes(void **state)
   };
   dt_history_t *h = dt_history_create(test_history_modules);
   _set(h, "grade.steps=2");
-  _set(h, "grade.blend.opacity=2");
+  _set(h, "grade.blend.opacity=0.2");
   for(guint i = 0; i < G_N_ELEMENTS(texts); i++)
   {
     char *once = _rewrite(h, texts[i]);
