@@ -41,7 +41,9 @@ class Cameras:
         self.loud = ~chance.some(0.04)
         self.rows = chance.some(0.15) * chance.uniform(0.05, 0.3) * self.read
         self.hot = chance.some(0.1) * 10 ** chance.uniform(-4.5, -3)
-        self.levels = 2.0 ** torch.round(chance.uniform(11.5, 14.5)) * (1 - chance.uniform(0.008, 0.13))
+        pedestal = chance.uniform(0.008, 0.13)  # black level, share of the converter's range
+        self.levels = 2.0 ** torch.round(chance.uniform(11.5, 14.5)) * (1 - pedestal)
+        self.least = -pedestal / (1 - pedestal)
 
     def see(self, scene):
         """Camera RGB of a linear scene: normalised, not white balanced, saturated."""
@@ -56,7 +58,8 @@ class Cameras:
         v = torch.where(self.loud, v, mosaic)
         luck = torch.rand(2, *mosaic.shape, generator=chance.generator).to(mosaic.device)
         v = torch.where(luck[0] < self.hot, luck[1], v)
-        return torch.round(torch.minimum(v, self.saturation) * self.levels) / self.levels
+        v = torch.maximum(torch.minimum(v, self.saturation), self.least)
+        return torch.round(v * self.levels) / self.levels
 
 
 def mosaic_of(rgb):
