@@ -101,7 +101,7 @@ def arguments(**defaults):
     a = argparse.ArgumentParser()
     a.add_argument("--tiles", required=True, help="array made by common/tiles.py")
     a.add_argument("--run", required=True, help="folder of the state, weights.pt, log.jsonl and curve.png")
-    a.add_argument("--begin", help="weights to begin with; what fits is taken")
+    a.add_argument("--begin", help="weights to begin with, weights.pt or an exported .onnx; what fits is taken")
     a.add_argument("--minutes", type=float, default=45, help="of training, all runs together")
     a.add_argument("--steps", type=int, default=0, help="instead of minutes")
     a.add_argument("--batch", type=int, default=16)
@@ -119,10 +119,20 @@ def arguments(**defaults):
     return a
 
 
+def weights_of(path):
+    """Named weights of weights.pt, or of an exported network."""
+    if not path.endswith(".onnx"):
+        return torch.load(path, map_location="cpu")
+    import onnx
+    from onnx import numpy_helper
+    return {i.name.removesuffix(".half"): torch.from_numpy(numpy_helper.to_array(i).astype(np.float32))
+            for i in onnx.load(path).graph.initializer}
+
+
 def begin(net, path):
-    """What fits of saved weights; a kernel with fewer channels fills the first of them."""
+    """What fits of saved weights."""
     fresh = net.state_dict()
-    old = torch.load(path, map_location="cpu")
+    old = weights_of(path)
     taken = [k for k in fresh if k in old and old[k].shape == fresh[k].shape]
     net.load_state_dict({**fresh, **{k: old[k] for k in taken}})
     print(f"{len(taken)} of {len(fresh)} tensors from {path}", flush=True)
