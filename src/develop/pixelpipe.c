@@ -257,7 +257,6 @@ static int _choose_band(const dt_dev_run_t *run)
 
 static gboolean _begin_rows(_rows_t *self, GError **error)
 {
-  if(self->pixels) return TRUE;
   if(!self->begun) self->begun = dt_dev_run_begin(&self->run, self->pipe, self->cancellable, error);
   if(!self->begun)
   {
