@@ -257,13 +257,19 @@ static int _choose_band(const dt_dev_run_t *run)
 
 static gboolean _begin_rows(_rows_t *self, GError **error)
 {
+  if(self->begun && self->pixels) return TRUE;
+  const dt_dev_run_report_t before = self->run.report;
   if(!self->begun) self->begun = dt_dev_run_begin(&self->run, self->pipe, self->cancellable, error);
   if(!self->begun)
   {
     dt_dev_run_end(&self->run);
     return FALSE;
   }
-  if(self->pixels) return TRUE;
+  if(self->pixels)
+  {
+    self->run.report = before; /* this band is not the first */
+    return TRUE;
+  }
   self->band = _choose_band(&self->run);
   self->pixels = dt_memory_try_large((gsize)self->band * (gsize)self->source.width, 4 * sizeof(float));
   if(self->pixels) return TRUE;

@@ -83,6 +83,9 @@ static void test_parts(void **state)
     for(int y = 0; y < height; y += 7)
       assert_true(rows->read(rows, y, MIN(7, height - y), got + (gsize)y * (gsize)width * 4, &error));
     assert_memory_equal(got, wanted, bytes);
+    dt_dev_run_report_t of_rows;
+    dt_dev_pixelpipe_rows_report(rows, &of_rows);
+    assert_true(of_rows.tiles >= report.tiles); /* of all bands */
     dt_row_source_destroy(rows);
     g_free(got);
     dt_dev_pixelpipe_destroy(pipe);
