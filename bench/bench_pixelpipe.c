@@ -2,9 +2,10 @@
 /* What the pipe itself costs beside its modules, and what a change of parameters costs beside the whole: a raw of 1920 x 1080
  * through all modules of a screen on the CPU, in processor time of the process. Modules are timed at their own functions.
  *
- *     OMP_WAIT_POLICY=passive bench_pixelpipe [RUNS]      default: 15
+ *     bench_pixelpipe [RUNS]      default: 15
  *
- * Threads that wait by spinning would be counted as work of whoever comes after them. */
+ * On one core: what threads do on others is added to the process's time only when they sleep, perhaps after their module. */
+#include "common/cores.h"
 #include "common/memory.h"
 #include "develop/pixelpipe_internal.h"
 #include "imageio/raw_internal.h"
@@ -206,6 +207,7 @@ int main(int argc, char **argv)
   static const char *const all[] = { "denoiseprofile.scales=5", "clipping.angle=2",
                                      "colorbalance.saturation=0.2", "sharpen.amount=0.8", NULL };
   const int runs = argc > 1 ? MAX(1, atoi(argv[1])) : 15;
+  dt_cores_share(G_MAXINT);
   dt_dev_input_t *input = _new_raw();
   float *pixels = dt_memory_try_large((size_t)WIDTH * HEIGHT * 4 * 2, sizeof(float));
   if(!pixels) return 1;
