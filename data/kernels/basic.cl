@@ -9,7 +9,8 @@ kernel void exposure(global const float4 *in, global float4 *out, const int widt
   const int x = get_global_id(0), y = get_global_id(1);
   if(x >= width || y >= height) return;
   const float4 pixel = in[y * width + x];
-  out[y * width + x] = (float4)((pixel.xyz - black) * scale, pixel.w);
+  const float3 light = fmin(fmax((pixel.xyz - black) * scale, -1e30f), 1e30f); /* a number, whatever comes in */
+  out[y * width + x] = (float4)(light, pixel.w);
 }
 
 /* out = matrix * in; the matrix's nine numbers row by row */

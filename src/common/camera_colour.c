@@ -101,12 +101,13 @@ static double _get_part(const dt_camera_light_t *one, const dt_camera_light_t *o
 static void _mix(const dt_camera_colour_t *camera, double kelvin, dt_camera_light_t *mixed)
 {
   const dt_camera_light_t *low = NULL, *high = NULL;
+  *mixed = camera->light[0];
   for(const dt_camera_light_t *l = camera->light; l < camera->light + camera->lights; l++)
   {
     if(l->kelvin <= kelvin && (!low || l->kelvin > low->kelvin)) low = l;
     if(l->kelvin > kelvin && (!high || l->kelvin < high->kelvin)) high = l;
   }
-  *mixed = low ? *low : *high;
+  if(low || high) *mixed = low ? *low : *high;
   if(!low || !high) return;
   const double part = _get_part(low, high, kelvin);
   mixed->kelvin = kelvin;

@@ -237,6 +237,11 @@ const GArray *dt_history_blend(const dt_history_t *history, const dt_iop_module_
   return item && item->blend->len ? item->blend : NULL;
 }
 
+gboolean dt_history_has(const dt_history_t *history, const dt_iop_module_t *module)
+{
+  return _find_usable(history, module) != NULL;
+}
+
 gboolean dt_history_is_enabled(const dt_history_t *history, const dt_iop_module_t *module)
 {
   const dt_history_item_t *item = _find_usable(history, module);
@@ -303,9 +308,10 @@ guint64 dt_history_hash(const dt_history_t *history, const dt_iop_module_t *last
   GString *state = g_string_new(NULL);
   for(const dt_iop_module_t *const *module = history->modules; *module; module++)
   {
-    const gboolean on = dt_history_is_enabled(history, *module);
+    const gboolean on = dt_history_is_enabled(history, *module), has = dt_history_has(history, *module);
     _add_text(state, (*module)->name);
-    _add_text(state, on ? "on" : "off");
+    /* without an item it depends on the photograph */
+    _add_text(state, !has && ((*module)->flags & DT_IOP_ON_RAW) ? "standard" : on ? "on" : "off");
     if(on)
     {
       _add_params(state, history, *module);

@@ -74,6 +74,9 @@ gboolean dt_history_redo(dt_history_t *history);
 void *dt_history_params(const dt_history_t *history, const dt_iop_module_t *module);
 /** The blending in force, of dt_history_value_t (transfer none); NULL: none. */
 const GArray *dt_history_blend(const dt_history_t *history, const dt_iop_module_t *module);
+/** Whether anything in force says something of it; else it has its standard, in all that follows. */
+gboolean dt_history_has(const dt_history_t *history, const dt_iop_module_t *module);
+/** Without an item: whether it has DT_IOP_ON. */
 gboolean dt_history_is_enabled(const dt_history_t *history, const dt_iop_module_t *module);
 /** What is in force of a module, with those parameters alone that differ from its standard (transfer full:
  * dt_history_item_free()). */

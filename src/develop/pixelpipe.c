@@ -162,7 +162,7 @@ gboolean dt_dev_pixelpipe_set_history(dt_dev_pixelpipe_t *pipe, const dt_history
   g_array_set_clear_func(items, _clear_ready);
   for(const dt_iop_module_t *const *module = dt_iop_modules; *module && fine; module++)
   {
-    if(((*module)->flags & DT_IOP_HIDDEN) || !dt_history_find(history, (*module)->name)) continue;
+    if(((*module)->flags & DT_IOP_HIDDEN) || !dt_history_has(history, *module)) continue;
     _ready_t ready = { 0 };
     fine = _read_item(history, *module, &ready, error);
     g_array_append_val(items, ready);
@@ -257,9 +257,8 @@ static int _choose_band(const dt_dev_run_t *run)
 
 static gboolean _begin_rows(_rows_t *self, GError **error)
 {
-  if(self->begun) return TRUE;
   const dt_dev_run_report_t before = self->run.report;
-  self->begun = dt_dev_run_begin(&self->run, self->pipe, self->cancellable, error);
+  if(!self->begun) self->begun = dt_dev_run_begin(&self->run, self->pipe, self->cancellable, error);
   if(!self->begun)
   {
     dt_dev_run_end(&self->run);
@@ -271,7 +270,7 @@ static gboolean _begin_rows(_rows_t *self, GError **error)
     return TRUE;
   }
   self->band = _choose_band(&self->run);
-  self->pixels = dt_memory_try_large((gsize)self->band * (gsize)self->source.width * 4, sizeof(float));
+  self->pixels = dt_memory_try_large((gsize)self->band * (gsize)self->source.width, 4 * sizeof(float));
   if(self->pixels) return TRUE;
   g_set_error(error, DT_AI_ERROR, DT_AI_ERROR_MEMORY, "There is no memory for %d rows.", self->band);
   return FALSE;

@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_MODULES 64
+/* sizes to try */
+#define MOST_ATTEMPTS 8
 
 /* What a plan is made of, while it is made. */
 typedef struct _maker_t
@@ -234,21 +235,29 @@ static void _measure(dt_dev_plan_t *plan)
   plan->height = end.in_height;
 }
 
-/* Once at full size, to see how large the result is, and once more in the size that is wanted. */
-static gboolean _make(_maker_t *maker, GError **error)
+/* By which the result is to be multiplied so that it fits; 1: it does. */
+static double _room(const _maker_t *maker)
 {
-  maker->factor = 1.0;
-  if(!_add_all(maker, error)) return FALSE;
-  _measure(maker->plan);
   const dt_dev_pixelpipe_opts_t *opts = maker->opts;
   const double across = opts->width ? (double)opts->width / maker->plan->width : 1.0;
   const double down = opts->height ? (double)opts->height / maker->plan->height : 1.0;
-  maker->factor = MIN(1.0, MIN(across, down));
-  if(maker->factor == 1.0) return TRUE;
-  _drop_nodes(maker->plan);
-  if(!_add_all(maker, error)) return FALSE;
-  _measure(maker->plan);
-  return TRUE;
+  return MIN(1.0, MIN(across, down));
+}
+
+/* Once at full size, to see how large the result is, and once more in the size that is wanted; again where a crop behind
+ * the scaling comes to a pixel more than it should. */
+static gboolean _make(_maker_t *maker, GError **error)
+{
+  maker->factor = 1.0;
+  for(int attempt = 0;; attempt++)
+  {
+    if(!_add_all(maker, error)) return FALSE;
+    _measure(maker->plan);
+    const double room = _room(maker);
+    if(room == 1.0 || attempt == MOST_ATTEMPTS) return TRUE;
+    maker->factor *= room;
+    _drop_nodes(maker->plan);
+  }
 }
 
 dt_dev_plan_t *dt_dev_plan_new(dt_dev_input_t *input, const dt_dev_pixelpipe_opts_t *opts,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* exposure: brighter or darker in linear light, like a longer or shorter exposure; and the level that becomes black. */
 #include "common/wide_vectors.h"
-#include "iop/iop.h"
+#include "iop/working.h"
 
 #include <math.h>
 
@@ -39,7 +39,9 @@ DT_WIDE_VECTORS static void _row(const void *data, const float *restrict in, flo
   const _data_t d = *(const _data_t *)data;
   for(gsize i = 0; i < width; i++)
   {
-    for(gsize c = 0; c < 3; c++) out[4 * i + c] = (in[4 * i + c] - d.black) * d.scale;
+    for(gsize c = 0; c < 3; c++)
+      out[4 * i + c] =
+          dt_working_clamp((in[4 * i + c] - d.black) * d.scale, -DT_WORKING_MOST, DT_WORKING_MOST);
     out[4 * i + 3] = in[4 * i + 3];
   }
 }

@@ -433,6 +433,50 @@ static void test_half_a_white_balance(void **state)
   dt_dev_input_unref(input);
 }
 
+/* An item of a later version is passed over: what is on for raws stays on. */
+static void test_item_of_a_later_version(void **state)
+{
+  (void)state;
+  dt_dev_input_t *input = test_pipe_new_raw(DT_SENSOR_BAYER, 0, 60, 50, 32);
+  dt_dev_pixelpipe_t *pipe =
+      test_pipe_open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT }, (const char *[]){ NULL });
+  const dt_iop_roi_t all = _all_of(pipe);
+  float *wanted = test_pipe_run(pipe, NULL);
+  dt_history_t *history = dt_history_create(NULL);
+  dt_history_push(history, dt_history_item_new("sigmoid", 99, TRUE));
+  assert_true(dt_dev_pixelpipe_set_history(pipe, history, NULL));
+  float *got = test_pipe_run(pipe, NULL);
+  assert_true(test_pipe_difference(wanted, all.width, &all, got) <= 0);
+  g_free(got);
+  g_free(wanted);
+  dt_history_free(history);
+  dt_dev_pixelpipe_destroy(pipe);
+  dt_dev_input_unref(input);
+}
+
+/* A result of another size fits into what was asked for, on screens too, where it is small early. */
+static void test_fits(void **state)
+{
+  (void)state;
+  static const dt_opencl_pipe_t types[] = { DT_OPENCL_FULL, DT_OPENCL_EXPORT, DT_OPENCL_THUMBNAIL };
+  static const char *const angles[] = { "clipping.angle=0", "clipping.angle=7.3", "clipping.left=0.1234" };
+  test_random_t random = { 33 };
+  for(int i = 0; i < 300; i++)
+  {
+    dt_dev_pixelpipe_opts_t opts = { .type = types[i % 3] };
+    opts.width = test_random_int(&random, 2, 90);
+    opts.height = test_random_int(&random, 2, 90);
+    dt_dev_input_t *input = test_pipe_new_raw(DT_SENSOR_BAYER, i % 4, test_random_int(&random, 60, 200),
+                                              test_random_int(&random, 60, 200), 34);
+    dt_dev_pixelpipe_t *pipe = test_pipe_open(input, &opts, (const char *[]){ angles[i / 3 % 3], NULL });
+    const dt_iop_roi_t all = _all_of(pipe);
+    if(all.width > opts.width || all.height > opts.height)
+      fail_msg("%d: %d x %d is more than %d x %d", i, all.width, all.height, opts.width, opts.height);
+    dt_dev_pixelpipe_destroy(pipe);
+    dt_dev_input_unref(input);
+  }
+}
+
 /* Masks on the sites of a raw: @p opts (with memory: less than the whole takes) against
  * @p wanted, which is filled when it is NULL. @p tolerance below 0: it differs. */
 static void _check_masked(dt_dev_input_t *input, const dt_dev_setting_t *settings, int n, float **wanted,
@@ -505,6 +549,8 @@ int main(void)
     cmocka_unit_test(test_noise),
     cmocka_unit_test(test_half_a_white_balance),
     cmocka_unit_test(test_masks_of_raws),
+    cmocka_unit_test(test_item_of_a_later_version),
+    cmocka_unit_test(test_fits),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* exposure against its formula, in rectangles, and on a device. */
-#include "iop.h"
-#include "pocl.h"
-
-#include <math.h>
+#include "colour_module.h"
 
 static void test_formula(void **state)
 {
@@ -32,6 +29,14 @@ static void test_rectangles_and_device(void **state)
   test_module_sizes("exposure", (const char *const *const[]){ darker, black, NULL }, 2);
 }
 
+static void test_extremes(void **state)
+{
+  (void)state;
+  static const char *const most[] = { "exposure=18", "black=-1", NULL }, *const least[] = { "exposure=-18",
+                                                                                            NULL };
+  test_colour_extremes("exposure", (const char *const *const[]){ most, least, NULL });
+}
+
 /* Nothing to do is not done. */
 static void test_neutral(void **state)
 {
@@ -54,6 +59,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_formula),
     cmocka_unit_test(test_rectangles_and_device),
+    cmocka_unit_test(test_extremes),
     cmocka_unit_test(test_neutral),
   };
   return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);

@@ -165,6 +165,22 @@ static void _test_settings(void **state)
   dt_history_free(h);
 }
 
+/* Off is something else than the standard, which is on for raws. */
+static void _test_hash_of_standard(void **state)
+{
+  (void)state;
+  dt_history_t *none = dt_history_create(NULL), *off = dt_history_create(NULL), *on = dt_history_create(NULL);
+  const dt_iop_module_t *sigmoid = dt_iop_find("sigmoid");
+  _set(off, "sigmoid=off");
+  _set(on, "sigmoid=on");
+  assert_true(dt_history_has(off, sigmoid) && !dt_history_has(none, sigmoid));
+  assert_true(dt_history_hash(none, NULL) != dt_history_hash(off, NULL));
+  assert_true(dt_history_hash(on, NULL) != dt_history_hash(off, NULL));
+  dt_history_free(none);
+  dt_history_free(off);
+  dt_history_free(on);
+}
+
 /* Masks of modules for raws have no colours to look at. */
 static void _test_masks_of_raws(void **state)
 {
@@ -480,6 +496,7 @@ int main(void)
     cmocka_unit_test(_test_settings),
     cmocka_unit_test(_test_append_keeps_blending),
     cmocka_unit_test(_test_masks_of_raws),
+    cmocka_unit_test(_test_hash_of_standard),
     cmocka_unit_test(_test_refused_settings),
     cmocka_unit_test(_test_kept_as_text),
     cmocka_unit_test(_test_versions),
