@@ -352,7 +352,8 @@ static int _share_out(_run_t *run)
     run->job.user_data = &run->progress;
     dt_cli_progress_begin(&run->progress, "export");
   }
-  run->job.memory = (_opt.memory ? dt_conf_parse_size(_opt.memory) : 0) / (guint64)n;
+  if(_opt.memory)
+    run->job.memory = MAX(1, dt_conf_parse_size(_opt.memory) / (guint64)n); /* 0 would be no limit */
   return n;
 }
 
