@@ -18,28 +18,60 @@
 
 /* --- what could have been said --- */
 
-static void _list_params(GString *text, const char *prefix, const dt_iop_param_t *params)
+static void _add_choice(GPtrArray *choices, const char *module, const char *between, const char *name)
 {
-  for(const dt_iop_param_t *param = params; param && param->name; param++)
-    g_string_append_printf(text, " %s%s", prefix, param->name);
+  g_ptr_array_add(choices, g_strconcat(module, between, name, NULL));
 }
 
-/* What could have been said in the place of @p setting: modules, or the parameters of the one it names. */
-static char *_list_choices(const char *setting)
+static void _list_modules(GPtrArray *choices)
 {
-  char *name = g_strndup(setting, strcspn(setting, ".="));
-  const dt_iop_module_t *named = dt_iop_find(name);
-  GString *text = g_string_new("Choose from:");
-  if(named)
-  {
-    const gboolean blend = strncmp(setting + strlen(name), BLEND, strlen(BLEND)) == 0;
-    char *prefix = g_strconcat(name, blend ? BLEND : ".", NULL);
-    if(blend) g_string_append_printf(text, " %s" MASK, prefix);
-    _list_params(text, prefix, blend ? dt_blend_table.params : named->params);
-    g_free(prefix);
-  }
-  for(const dt_iop_module_t *const *module = dt_iop_modules; !named && *module; module++)
-    if(!((*module)->flags & DT_IOP_HIDDEN)) g_string_append_printf(text, " %s", (*module)->name);
+  for(const dt_iop_module_t *const *module = dt_iop_modules; *module; module++)
+    if(!((*module)->flags & DT_IOP_HIDDEN)) _add_choice(choices, (*module)->name, "", "");
+}
+
+static void _list_params(GPtrArray *choices, const dt_iop_module_t *module)
+{
+  for(const dt_iop_param_t *param = module->params; param && param->name; param++)
+    _add_choice(choices, module->name, ".", param->name);
+}
+
+/* Those that it takes. */
+static void _list_blend(GPtrArray *choices, const dt_iop_module_t *module)
+{
+  if(!(module->flags & DT_IOP_NO_BLEND)) _add_choice(choices, module->name, BLEND, MASK);
+  for(const dt_iop_param_t *param = dt_blend_table.params; param->name; param++)
+    if(dt_blend_find_param(module, param->name, NULL)) _add_choice(choices, module->name, BLEND, param->name);
+}
+
+/* Lists what could have been said in the place of @p name: modules, or the parameters of the one it names.
+ * @return whether @p name needs no such advice: what is wrong is the value, or to switch that module */
+static gboolean _list_choices(GPtrArray *choices, const char *name, gboolean has_value)
+{
+  char *word = g_strndup(name, strcspn(name, "."));
+  const dt_iop_module_t *module = dt_iop_find(word);
+  const char *rest = name + strlen(word);
+  if(!module || module->flags & DT_IOP_HIDDEN)
+    _list_modules(choices);
+  else if(g_str_has_prefix(rest, BLEND))
+    _list_blend(choices, module);
+  else
+    _list_params(choices, module);
+  g_free(word);
+  return g_ptr_array_find_with_equal_func(choices, name, g_str_equal, NULL)
+         || (module && has_value && *rest == '\0' && !(module->flags & DT_IOP_HIDDEN));
+}
+
+/* What to do next, with a blank in front (transfer full): the list, where it helps. */
+static char *_advise(const char *setting)
+{
+  const gsize length = strcspn(setting, "=");
+  char *name = g_strstrip(g_strndup(setting, length));
+  GPtrArray *choices = g_ptr_array_new_with_free_func(g_free);
+  const gboolean known = _list_choices(choices, name, setting[length] != '\0');
+  GString *text = g_string_new(known || choices->len == 0 ? " Check --module." : " Choose from:");
+  for(guint i = 0; i < choices->len && !known; i++)
+    g_string_append_printf(text, " %s", (const char *)choices->pdata[i]);
+  g_ptr_array_unref(choices);
   g_free(name);
   return g_string_free(text, FALSE);
 }
@@ -70,9 +102,9 @@ static gboolean _check_setting(dt_history_t *history, const char *setting, GErro
 {
   GError *reason = NULL;
   if(dt_history_set(history, setting, NULL, &reason) && _check_blend(setting, &reason)) return TRUE;
-  char *choices = _list_choices(setting);
-  g_set_error(error, reason->domain, reason->code, "%s %s", reason->message, choices);
-  g_free(choices);
+  char *advice = _advise(setting);
+  g_set_error(error, reason->domain, reason->code, "%s%s", reason->message, advice);
+  g_free(advice);
   g_error_free(reason);
   return FALSE;
 }

@@ -235,8 +235,9 @@ typedef struct _rows_t
   GCancellable *cancellable;
   dt_dev_run_t run;
   gboolean begun;
-  int y, n; /* the rows that are here */
-  int band; /* rows computed at once */
+  gint mine; /* of the pipe's changes: of which plan these rows are */
+  int y, n;  /* the rows that are here */
+  int band;  /* rows computed at once */
   float *pixels;
 } _rows_t;
 
@@ -257,14 +258,21 @@ static int _choose_band(const dt_dev_run_t *run)
 
 static gboolean _begin_rows(_rows_t *self, GError **error)
 {
-  if(self->pixels) return TRUE;
-  if(!self->begun) self->begun = dt_dev_run_begin(&self->run, self->pipe, self->cancellable, error);
+  if(self->begun && self->pixels) return TRUE;
+  const dt_dev_run_report_t before = self->run.report;
+  if(!self->begun)
+    self->begun = dt_dev_run_begin(&self->run, self->pipe, self->cancellable, error)
+                  && dt_dev_check_wanted(self->run.changes, self->mine, self->cancellable, error);
   if(!self->begun)
   {
     dt_dev_run_end(&self->run);
     return FALSE;
   }
-  if(self->pixels) return TRUE;
+  if(self->pixels)
+  {
+    self->run.report = before; /* this band is not the first */
+    return TRUE;
+  }
   self->band = _choose_band(&self->run);
   self->pixels = dt_memory_try_large((gsize)self->band * (gsize)self->source.width, 4 * sizeof(float));
   if(self->pixels) return TRUE;
@@ -320,6 +328,7 @@ dt_row_source_t *dt_dev_pixelpipe_rows(dt_dev_pixelpipe_t *pipe, GCancellable *c
                                     .memory = pipe->opts.memory,
                                     .read = _read_rows,
                                     .destroy = _destroy_rows };
+  self->mine = g_atomic_int_get(&pipe->changes->n); /* before the size: later changes are noticed */
   dt_dev_pixelpipe_size(pipe, &self->source.width, &self->source.height);
   self->pipe = pipe;
   if(cancellable) self->cancellable = g_object_ref(cancellable);

@@ -105,9 +105,10 @@ gboolean dt_dev_pixelpipe_run(dt_dev_pixelpipe_t *pipe, const dt_iop_roi_t *roi,
                               GCancellable *cancellable, dt_dev_run_report_t *report, GError **error);
 
 /** The result as rows, linear Rec.709 with alpha: computed band by band as they are read, within the pipe's memory.
+ * Reading fails with DT_AI_ERROR_CANCELLED once the pipe has been set anew: rows of two plans are no picture.
  * @return transfer full; the pipe is borrowed and does nothing else meanwhile */
 dt_row_source_t *dt_dev_pixelpipe_rows(dt_dev_pixelpipe_t *pipe, GCancellable *cancellable);
-/** What those rows took so far; of a pipe that yields what the last band took. */
+/** What those rows took so far, all bands together. */
 void dt_dev_pixelpipe_rows_report(const dt_row_source_t *rows, dt_dev_run_report_t *report);
 
 #endif

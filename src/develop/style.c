@@ -100,17 +100,27 @@ gboolean dt_history_apply_style_bytes(dt_history_t *history, GBytes *style, GPtr
   return done;
 }
 
+/* A sidecar's remarks number its items as well. */
+static void _name_remarks(GPtrArray *remarks, guint first, const char *name)
+{
+  for(guint i = first; remarks && i < remarks->len; i++)
+  {
+    char *remark = remarks->pdata[i];
+    remarks->pdata[i] = g_strdup_printf("%s: %s", name, remark);
+    g_free(remark);
+  }
+}
+
 gboolean dt_history_apply_style(dt_history_t *history, const char *path, GPtrArray *remarks, GError **error)
 {
   GBytes *style = dt_sidecar_read_bytes(path, NULL, error);
   if(!style) return FALSE;
+  const guint before = remarks ? remarks->len : 0;
   const gboolean done = dt_history_apply_style_bytes(history, style, remarks, error);
-  if(!done)
-  {
-    char *shown = g_filename_display_name(path);
-    g_prefix_error(error, "%s: ", shown);
-    g_free(shown);
-  }
+  char *shown = g_filename_display_name(path);
+  _name_remarks(remarks, before, shown);
+  if(!done) g_prefix_error(error, "%s: ", shown);
+  g_free(shown);
   g_bytes_unref(style);
   return done;
 }

@@ -13,10 +13,10 @@ G_BEGIN_DECLS
 /** Does what a style says. Of a sidecar the last item of each module is appended, in the order of the pipe, and those of
  * unknown modules behind; of a text each line is set.
  *
- * @param remarks  receives sentences (char *) about what is kept but not used, or NULL
+ * @param remarks  receives sentences (char *) about what is kept but not used, with @p path in front, or NULL
  * @return FALSE with DT_AI_ERROR_INPUT and the history as it was */
 gboolean dt_history_apply_style(dt_history_t *history, const char *path, GPtrArray *remarks, GError **error);
-/** The same of a style in memory. */
+/** The same of a style in memory, whose remarks and errors have no name in front. */
 gboolean dt_history_apply_style_bytes(dt_history_t *history, GBytes *style, GPtrArray *remarks,
                                       GError **error);
 

@@ -385,8 +385,7 @@ gboolean dt_batch_foresee(const char *output, gboolean overwrite, gboolean makes
     return _fail(error, output, "this is a directory; choose another name with -o.");
   if(!overwrite && g_file_test(output, G_FILE_TEST_EXISTS))
     return _fail(error, output,
-                 "the file exists; choose another name, or allow overwriting (--overwrite) or passing over "
-                 "(--skip-existing).");
+                 "the file exists already; choose another name or allow overwriting (--overwrite).");
   char *dir = _existing_directory(output, makes_directories);
   const gboolean there = g_file_test(dir, G_FILE_TEST_IS_DIR), writable = access(dir, W_OK | X_OK) == 0;
   if(!there)

@@ -72,12 +72,6 @@ static dt_history_t *_load_history(const dt_export_job_t *job, const char *input
   return history;
 }
 
-static void _add_remarks(GPtrArray *remarks, GPtrArray *more)
-{
-  for(guint i = 0; i < more->len; i++) g_ptr_array_add(remarks, g_strdup(more->pdata[i]));
-  g_ptr_array_unref(more);
-}
-
 /* --- the file --- */
 
 /* Alpha goes along where the picture had it. */
@@ -220,7 +214,6 @@ static gboolean _open(const dt_export_job_t *job, const char *input, const char 
   if(!_spare_input(input, output, error)) return FALSE;
   work->history = _load_history(job, input, remarks, error);
   if(!work->history) return FALSE;
-  _add_remarks(remarks, dt_history_check(work->history));
   work->photo = dt_dev_input_open(input, job->assume_profile, job->cancellable, error);
   if(!work->photo) return FALSE;
   work->pipe = dt_dev_pixelpipe_create(work->photo, &opts);

@@ -309,22 +309,10 @@ static gboolean _make(const dt_thumbnails_opts_t *opts, const char *photo, const
 
 /* --- getting --- */
 
-static dt_history_t *_load_history(const char *photo, GPtrArray *remarks, GError **error)
-{
-  GError *reason = NULL;
-  dt_history_t *history = dt_sidecar_load(photo, NULL, remarks, &reason);
-  if(history)
-    g_ptr_array_extend_and_steal(remarks, dt_history_check(history));
-  else
-    g_set_error(error, reason->domain, reason->code, "%s\nCorrect or remove it.", reason->message);
-  g_clear_error(&reason);
-  return history;
-}
-
 static gboolean _get(const dt_thumbnails_opts_t *opts, const char *photo, int size, dt_thumbnail_t *thumbnail,
                      GError **error)
 {
-  dt_history_t *history = _load_history(photo, thumbnail->remarks, error);
+  dt_history_t *history = dt_sidecar_load(photo, NULL, thumbnail->remarks, error);
   thumbnail->path = history ? _build_path(photo, history, size, error) : NULL;
   thumbnail->reused = thumbnail->path && !opts->anew && _find(thumbnail, size);
   const gboolean fine =

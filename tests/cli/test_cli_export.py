@@ -32,6 +32,10 @@ class Export(CliTest):
         self.picture = self.write("in.ppm.pfm", b"PF\n6 4\n-1.0\n" + b"".join(
             struct.pack("<f", (i % 24) / 24.0) for i in range(6 * 4 * 3)))
 
+    def read(self, path):
+        with open(path, "rb") as f:
+            return f.read()
+
     def export(self, *args, **options):
         return self.run_cli("--conf", "opencl=FALSE", "export", *args, **options)
 
@@ -112,6 +116,7 @@ class Export(CliTest):
                 failed = self.assert_fails(self.export(self.picture, "--dry-run", *args), code, words)
                 self.assertIn("would fail: ", failed.err)
                 self.assert_fails(self.export(self.picture, *args), code, words)
+        self.assertNotIn("skip", self.export(self.picture, "-o", out, "--dry-run").err)  # export has no such option
         result = self.export(self.picture, self.path("gone.png"), "-o", self.path("{name}.{ext}"), "--dry-run")
         self.assertEqual(result.code, 9, result)
         self.assertEqual(self.assert_ok(self.export(self.picture, "-o", out, "--overwrite", "--dry-run")).err, "")
@@ -126,6 +131,21 @@ class Export(CliTest):
                 self.assert_fails(self.export(self.picture, "-o", self.path("out.png"), *args), 2, words)
                 self.assertFalse(os.path.exists(self.path("out.png")))
         self.assert_fails(self.export(), 2, "which photographs")
+
+    def test_choices(self):
+        """A list of names is advice for who does not know the name, and for nobody else."""
+        for setting, choice in (("nosuch.x=1", "sigmoid"), ("gamma.dither=off", "sigmoid"), ("exposure.x=1", "exposure.black"),
+                                ("exposure", "exposure.black"), ("exposure.blend.x=1", "exposure.blend.hue_to"),
+                                ("temperature.blend.x=1", "temperature.blend.feather"), ("exposure.exposure=99", None),
+                                ("exposure=perhaps", None), ("colorout=off", None), ("exposure.blend.opacity=2", None),
+                                ("temperature.blend.hue_to=2", "temperature.blend.feather"), ("demosaic.blend.opacity=1", None),
+                                ("demosaic.blend.x=1", None)):
+            with self.subTest(setting=setting):
+                failed = self.assert_fails(self.export(self.picture, "--module", setting), 2)
+                choices = failed.err.partition("Choose from: ")[2].split()
+                self.assertEqual(choice in choices, choice is not None, failed.err)
+                self.assertEqual(bool(choices), choice is not None, failed.err)
+                self.assertFalse([c for c in choices if c.startswith(("gamma", "temperature.blend.hue"))], failed.err)
 
     def test_bad_files(self):
         self.assert_fails(self.export(self.path("gone.nef")), 3, "gone.nef")
@@ -152,6 +172,27 @@ class Export(CliTest):
         self.assert_ok(self.export(self.picture, "-o", self.path("out.png"), "--history", "none"))
         with open(sidecar) as f:
             self.assertEqual(f.read(), "this is no XMP")
+
+    def test_what_is_not_used_is_said_once(self):
+        """Of a sidecar, and of a style by its name."""
+        style = self.write("odd.style", b"exposure.exposure=99\nnosuch.x=1\nsigmoid.contrast=1.2\n")
+        once = lambda result: self.assertEqual([result.err.count(word) for word in ("99", "no module")], [1, 1], result.err)
+        for args in ((), ("--dry-run",)):
+            result = self.assert_ok(self.export(self.picture, "-o", self.path("odd.png"), "--style", style, *args,
+                                                "--overwrite"))
+            once(result)
+            self.assertIn("odd.style: exposure: ", result.err)
+        self.assert_ok(self.run_cli("history", "set", self.picture, "--style", style))
+        once(self.assert_ok(self.export(self.picture, "-o", self.path("odd.png"), "--overwrite")))
+        once(self.assert_ok(self.run_cli("--conf", "opencl=FALSE", "thumbnail", self.picture)))
+
+    def test_memory_is_shared_out(self):
+        """However little it is, and however many share it: none is no limit."""
+        other = self.write("other.pfm", self.read(self.picture))
+        os.makedirs(self.path("outs"))
+        result = self.export(self.picture, other, "-o", self.path("outs"), "--memory", "1", "--jobs", "2", "--module",
+                             "exposure.exposure=1")
+        self.assertEqual((result.code, result.err.count("Allow more")), (9, 2), result)
 
     def test_a_style_that_cannot_be_read(self):
         """Told once, before the first photograph."""

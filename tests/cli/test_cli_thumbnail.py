@@ -126,7 +126,8 @@ class Thumbnail(CliTest):
     def test_a_damaged_sidecar(self):
         with open(self.picture + ".dtai.xmp", "w") as f:
             f.write("this is no XMP")
-        self.assert_fails(self.thumbnail(self.picture), 3, ".dtai.xmp")
+        failed = self.assert_fails(self.thumbnail(self.picture), 3, ".dtai.xmp")
+        self.assertEqual(failed.err.count("Correct or remove it"), 1, failed.err)
 
     def test_damaged_ones_are_replaced(self):
         first = self.event(self.picture)

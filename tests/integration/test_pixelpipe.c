@@ -83,6 +83,9 @@ static void test_parts(void **state)
     for(int y = 0; y < height; y += 7)
       assert_true(rows->read(rows, y, MIN(7, height - y), got + (gsize)y * (gsize)width * 4, &error));
     assert_memory_equal(got, wanted, bytes);
+    dt_dev_run_report_t of_rows;
+    dt_dev_pixelpipe_rows_report(rows, &of_rows);
+    assert_true(of_rows.tiles >= report.tiles); /* of all bands */
     dt_row_source_destroy(rows);
     g_free(got);
     dt_dev_pixelpipe_destroy(pipe);
@@ -129,7 +132,6 @@ static void test_device(void **state)
   dt_dev_input_unref(input);
 }
 
-/* The same again is not computed again; other parameters are. */
 /* Whether device 0 can be had between two rows of such a pipe. */
 static gboolean _is_free_between_rows(dt_dev_input_t *input, gboolean yields, const float *wanted)
 {
@@ -169,6 +171,43 @@ static void test_yielding(void **state)
   dt_dev_input_unref(input);
 }
 
+/* Rows of two plans are no picture: not of the new size, and not of the old one either. */
+static void test_rows_of_a_changed_pipe(void **state)
+{
+  (void)state;
+  const struct
+  {
+    int flip;
+    float angle;
+    int fit;
+    float left, top, right, bottom;
+  } params = { .fit = 1, .left = 0.5f, .top = 0.5f, .right = 1, .bottom = 1 };
+  const dt_dev_setting_t settings[] = {
+    _exposure(&_brighter), { .module = dt_iop_find("clipping"), .enabled = TRUE, .params = &params }
+  };
+  dt_dev_input_t *input = test_pipe_new_picture(150, 110, 4);
+  for(int yields = 0; yields <= 1; yields++)
+    for(int read = 0; read <= 1; read++) /* whether something has been read before */
+    {
+      GError *error = NULL;
+      dt_dev_pixelpipe_t *pipe = _open(
+          input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .memory = 100000, .yields = yields },
+          &_brighter);
+      dt_row_source_t *rows = dt_dev_pixelpipe_rows(pipe, NULL);
+      float *row = g_new(float, (gsize)rows->width * 4);
+      if(read) assert_true(rows->read(rows, 0, 1, row, &error));
+      assert_true(dt_dev_pixelpipe_set(pipe, settings, 2, &error));
+      assert_false(rows->read(rows, rows->height - 1, 1, row, &error));
+      assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_CANCELLED));
+      g_clear_error(&error);
+      g_free(row);
+      dt_row_source_destroy(rows);
+      dt_dev_pixelpipe_destroy(pipe);
+    }
+  dt_dev_input_unref(input);
+}
+
+/* The same again is not computed again; other parameters are. */
 static void test_cache(void **state)
 {
   (void)state;
@@ -536,17 +575,12 @@ static void test_masks_of_raws(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_parts),
-    cmocka_unit_test(test_memory_that_is_too_little),
-    cmocka_unit_test(test_device),
-    cmocka_unit_test(test_cache),
-    cmocka_unit_test(test_yielding),
-    cmocka_unit_test(test_bad_requests),
-    cmocka_unit_test(test_whole_pipe),
-    cmocka_unit_test(test_noise),
-    cmocka_unit_test(test_half_a_white_balance),
-    cmocka_unit_test(test_masks_of_raws),
-    cmocka_unit_test(test_item_of_a_later_version),
+    cmocka_unit_test(test_parts),         cmocka_unit_test(test_memory_that_is_too_little),
+    cmocka_unit_test(test_device),        cmocka_unit_test(test_cache),
+    cmocka_unit_test(test_yielding),      cmocka_unit_test(test_rows_of_a_changed_pipe),
+    cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_whole_pipe),
+    cmocka_unit_test(test_noise),         cmocka_unit_test(test_half_a_white_balance),
+    cmocka_unit_test(test_masks_of_raws), cmocka_unit_test(test_item_of_a_later_version),
     cmocka_unit_test(test_fits),
   };
   return cmocka_run_group_tests(tests, _set_up, _tear_down);

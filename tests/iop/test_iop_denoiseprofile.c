@@ -242,7 +242,7 @@ static void test_strips(void **state)
   float *whole = test_piece_run(&piece, photo.pixels);
   test_piece_check_rectangles(&piece, photo.pixels, whole, &random, 4);
   assert_true(piece.module->memory_cl(&piece, &(dt_iop_roi_t){ 0, 0, 2100, 530, 1 },
-                                   &(dt_iop_roi_t){ 0, 0, 2100, 530, 1 })
+                                      &(dt_iop_roi_t){ 0, 0, 2100, 530, 1 })
               >= 2100 * 530 * 48);
   g_free(whole);
   test_piece_clear(&piece);
