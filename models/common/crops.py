@@ -3,8 +3,8 @@
 
     python3 crops.py ../../doc/images [--build ../../build] [--candidate FOLDER]
 
-denoise.jpg: noisy (a camera's noise, ISO 6400), denoised, true. upscale.jpg: bicubic, ours, true; twice, then four
-times. models-rawdenoise.jpg: a raw of ISO 6400 developed, with wavelets, denoised, true.
+models-denoise.jpg: noisy (a camera's noise, ISO 6400), denoised, true. models-upscale-x2.jpg, -x4.jpg: bicubic, ours,
+true. models-rawdenoise.jpg: a raw of ISO 6400 developed, with wavelets, denoised.
 """
 import argparse
 import importlib.util
@@ -48,7 +48,7 @@ def sheet(columns, target):
 def denoised(program, pictures, folder):
     noisy = evaluation("denoise-leaves").camera(pictures, 6400)
     sheet([noisy, program.pictures("denoise", noisy, "--model", "denoise-leaves"), pictures],
-          os.path.join(folder, "denoise.jpg"))
+          os.path.join(folder, "models-denoise.jpg"))
 
 
 def enlarged(program, pictures, folder):
@@ -57,7 +57,7 @@ def enlarged(program, pictures, folder):
         small = [module.shrunk(p, scale, None) for p in pictures]
         cubic = [module.resized(s, p.shape[1], p.shape[0]) for s, p in zip(small, pictures)]
         ours = program.pictures("upscale", small, "--scale", str(scale), "--model", "upscale-leaves")
-        sheet([cubic, ours, pictures], os.path.join(folder, f"upscale-x{scale}.jpg"))
+        sheet([cubic, ours, pictures], os.path.join(folder, f"models-upscale-x{scale}.jpg"))
 
 
 def raws(program, pictures, folder):
