@@ -19,7 +19,7 @@ CTEST     = ctest --output-on-failure --no-tests=error
 C_FILES   = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test test-long bench install asan tsan lint format clean help deps
+.PHONY: all demo test test-long bench models models-eval install asan tsan lint format clean help deps
 
 all: ## build the library and the program into build/
 	@tools/install-deps.sh build test
@@ -43,6 +43,12 @@ test-long: all ## the same tests with the full counts
 bench: all ## measure against bare Run(), as ratios
 	@tools/install-deps.sh build demo
 	@$(BUILD)/bench/bench_restore
+
+models: ## train a bundled model anew (NAME=denoise-leaves; see models/README.md)
+	@models/retrain.sh "$(NAME)"
+
+models-eval: all ## measure the bundled models and print all tables (EVALUATION_DATA=folder)
+	@models/evaluate.sh $(BUILD)
 
 install: all ## install below PREFIX (default /usr/local)
 	@cmake --install $(BUILD) --prefix $(PREFIX)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clean pictures that all recipes learn from: dead leaves, and free photographs.
+"""Pictures that are drawn for training: dead leaves and fine patterns.
 
 Dead-leaves pictures are drawn, not found: discs and polygons of power-law sizes that hide one another,
-with gradients and textures. They have the edges and occlusions of photographs and no licence at all.
+with gradients and textures. They have the edges and occlusions of photographs and no licence at all. Fine
+patterns (gratings, zone plates, letters, thin lines) are in linear light.
 """
-import glob
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 
 def srgb_to_linear(v):
@@ -73,11 +73,41 @@ def dead_leaves(rng, size=256, leaves=700):
     return picture.reshape(size, 2, size, 2, 3).mean((1, 3)).astype(np.float32)
 
 
-def photographs(folder, names=None):
-    """The pictures of a folder, halved: that hides JPEG artefacts and their own noise."""
-    for path in sorted(glob.glob(folder + "/*.jpg") + glob.glob(folder + "/*.png")):
-        if names and not any(n in path for n in names):
-            continue
-        p = Image.open(path).convert("RGB")
-        p = p.resize((p.width // 2, p.height // 2), Image.BOX)
-        yield path, np.asarray(p, np.float32) / 255
+def _waves(rng, size):
+    """A grating or a zone plate, 0..1: periods from two pixels on (four at twice the size)."""
+    y, x = np.mgrid[0:size, 0:size] - size / 2
+    angle = rng.uniform(0, math.pi) if rng.random() < 0.6 else rng.integers(4) * math.pi / 4
+    period = 4 * 5 ** rng.random()
+    if rng.random() < 0.3:
+        phase = (x * x + y * y) / (size * rng.uniform(2, 5))
+    else:
+        phase = (x * math.cos(angle) + y * math.sin(angle)) / period + rng.random()
+    wave = np.sin(2 * math.pi * phase)
+    return (wave > 0).astype(float) if rng.random() < 0.4 else 0.5 + 0.5 * wave
+
+
+def _strokes(rng, size):
+    """Letters or thin lines, 0 or 1."""
+    picture = Image.new("L", (size, size))
+    draw = ImageDraw.Draw(picture)
+    if rng.random() < 0.5:
+        letters = Image.new("L", (size // 2, size // 2))
+        pen = ImageDraw.Draw(letters)
+        for y in range(0, size // 2, 11):
+            line = "".join(map(chr, rng.integers(33, 127, size // 8)))
+            pen.text((0, y), line, font=ImageFont.load_default(), fill=255)
+        zoom = int(rng.integers(2, 5))
+        picture = letters.resize((size // 2 * zoom,) * 2, Image.NEAREST).crop((0, 0, size, size))
+        picture = picture.rotate(rng.uniform(-30, 30) if rng.random() < 0.5 else 0, Image.BILINEAR)
+    else:
+        for _ in range(rng.integers(5, 40)):
+            draw.line(list(rng.uniform(0, size, 4)), fill=255, width=int(rng.integers(1, 7)))
+    return np.asarray(picture, float) / 255
+
+
+def pattern(rng, size=128):
+    """Two colours, half the time greys, laid out by waves or strokes; drawn at twice the size and halved."""
+    mask = (_waves if rng.random() < 0.6 else _strokes)(rng, 2 * size)[..., None]
+    a, b = (np.full(3, rng.uniform(0, 1)) if rng.random() < 0.5 else colour(rng) for _ in range(2))
+    picture = srgb_to_linear(a) * (1 - mask) + srgb_to_linear(b) * mask
+    return picture.reshape(size, 2, size, 2, 3).mean((1, 3)).astype(np.float32)

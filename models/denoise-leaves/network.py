@@ -1,52 +1,40 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The network: a two-scale U-Net over half-resolution features that predicts the noise.
+"""The network: a U-Net of residual blocks over features of half resolution that predicts the noise."""
+import os
+import sys
 
-Half resolution (stride-2 convolution), quarter resolution (another), back by pixel shuffle, and the noise
-subtracted from the input. Only local operators, so that tiles can be exact.
-"""
 import torch
 from torch import nn
+from torch.nn.functional import pixel_shuffle
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
+from layers import Scales, start  # noqa: E402
 
-def _convs(channels, n):
-    layers = []
-    for _ in range(n):
-        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+# half, quarter, eighth resolution: channels, blocks on the way down, blocks on the way up
+SIZES = {
+    "small": ((48, 64, 96), (1, 1, 2), (1, 1, 0)),
+    "medium": ((64, 96, 128), (1, 2, 2), (2, 2, 0)),
+    "large": ((64, 128, 160), (2, 2, 2), (2, 2, 0)),
+}
 
 
 class Denoiser(nn.Module):
-    STRIDE = 4
+    """[n, 3, h, w] to the same; h and w multiples of 8."""
+    STRIDE = 8
 
-    def __init__(self, half=48, quarter=96, deep=5):
+    def __init__(self, size="medium"):
         super().__init__()
-        self.enter = nn.Conv2d(3, half, 4, stride=2, padding=1)
-        self.before = _convs(half, 2)
-        self.down = nn.Conv2d(half, quarter, 4, stride=2, padding=1)
-        self.deep = _convs(quarter, deep)
-        self.up = nn.Conv2d(quarter, half * 4, 1)
-        self.after = _convs(half, 2)
-        self.leave = nn.Conv2d(half, 12, 3, padding=1)
-        self.shuffle = nn.PixelShuffle(2)
-        self.relu = nn.ReLU(inplace=True)
+        widths, before, after = SIZES[size]
+        self.enter = nn.Conv2d(3, widths[0], 4, stride=2, padding=1)
+        self.scales = Scales(widths, before, after)
+        self.leave = nn.Conv2d(widths[0], 12, 3, padding=1)
+        start(self)
 
     def forward(self, x):
-        h = self.before(self.relu(self.enter(x)))
-        q = self.deep(self.relu(self.down(h)))
-        h = self.after(h + self.shuffle(self.up(q)))
-        return x - self.shuffle(self.leave(h))
-
-    def flops_per_pixel(self):
-        """Two per multiply and add, per input pixel."""
-        total = 0
-        for name, m in self.named_modules():
-            if isinstance(m, nn.Conv2d):
-                at_quarter = name.startswith(("down", "deep", "up"))
-                total += 2 * m.weight.numel() / (16 if at_quarter else 4)
-        return total
+        return x - pixel_shuffle(self.leave(self.scales(self.enter(x))), 2)
 
 
-def load(path):
-    net = Denoiser()
+def load(path, size="medium"):
+    net = Denoiser(size)
     net.load_state_dict(torch.load(path, map_location="cpu"))
     return net.eval()

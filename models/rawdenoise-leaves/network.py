@@ -4,8 +4,15 @@
 No convolution has a bias, so the result scales with the picture: an exposure halved is the same picture
 halved, down to the deepest shadow. Only local operators, so that tiles can be exact.
 """
+import os
+import sys
+
 import torch
 from torch import nn
+from torch.nn.functional import leaky_relu, pixel_shuffle
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
+from layers import start  # noqa: E402
 
 
 def bilinear_weights():
@@ -40,7 +47,7 @@ class Bilinear(nn.Conv2d):
         return super().forward(x)
 
     def forward(self, x):
-        return nn.functional.pixel_shuffle(self.cells(x), 2)
+        return pixel_shuffle(self.cells(x), 2)
 
 
 class Block(nn.Module):
@@ -49,11 +56,14 @@ class Block(nn.Module):
     def __init__(self, channels):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.relu = nn.LeakyReLU(0.1, inplace=True)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x):
-        return x + self.second(self.relu(self.first(x)))
+        return x + self.second(leaky_relu(self.first(x), 0.1))
+
+
+def blocks(channels, n):
+    return nn.Sequential(*(Block(channels) for _ in range(n)))
 
 
 class Denoiser(nn.Module):
@@ -63,47 +73,33 @@ class Denoiser(nn.Module):
     def __init__(self, enter, cell=64, half=64, quarter=96):
         super().__init__()
         self.enter = enter
-        self.before = Block(cell)
+        self.before = blocks(cell, 1)
         self.down = nn.Conv2d(cell, half, 2, stride=2, bias=False)
-        self.half_before = Block(half)
+        self.half_before = blocks(half, 2)
         self.half_down = nn.Conv2d(half, quarter, 2, stride=2, bias=False)
-        self.quarter = nn.Sequential(Block(quarter), Block(quarter))
+        self.quarter = blocks(quarter, 4)
         self.half_up = nn.Conv2d(quarter, half * 4, 1, bias=False)
-        self.half_after = Block(half)
+        self.half_after = blocks(half, 2)
         self.up = nn.Conv2d(half, cell * 4, 1, bias=False)
-        self.after = Block(cell)
+        self.after = blocks(cell, 2)
         self.leave = nn.Conv2d(cell, 12, 3, padding=1, bias=False)
-        self.shuffle = nn.PixelShuffle(2)
         self._start()
 
     def _start(self):
         """Each layer keeps the signal's size, blocks begin near doing nothing, and so does the whole. Half of
         a block's features see no constants at first: brightness would drown what is to be told from noise."""
+        start(self)
         for name, m in self.named_modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, nonlinearity="relu" if "first" in name else "linear")
-                m.weight.data *= 0.1 if name == "leave" or "second" in name else 1
-                if "first" in name:
-                    blind = m.weight.data[::2]
-                    blind -= blind.mean((2, 3), keepdim=True)
+            if isinstance(m, nn.Conv2d) and "first" in name:
+                blind = m.weight.data[::2]
+                blind -= blind.mean((2, 3), keepdim=True)
 
     def added(self, x):
         full = self.before(self.enter(x))
         half = self.half_before(self.down(full))
         low = self.quarter(self.half_down(half))
-        half = self.half_after(half + self.shuffle(self.half_up(low)))
-        return self.leave(self.after(full + self.shuffle(self.up(half))))
-
-    def flops_per_pixel(self):
-        """Two per multiply and add, per pixel of the sensor; a cell is four of them."""
-        total = 0
-        for name, m in self.named_modules():
-            if isinstance(m, nn.Conv2d):
-                pixels = 64 if name.startswith(("quarter", "half_down", "half_up")) else 16
-                if name.startswith(("bilinear", "enter", "before", "after", "leave")):
-                    pixels = 4
-                total += 2 * m.weight.numel() / pixels
-        return total
+        half = self.half_after(half + pixel_shuffle(self.half_up(low), 2))
+        return self.leave(self.after(full + pixel_shuffle(self.up(half), 2)))
 
 
 class BayerDenoiser(Denoiser):
@@ -115,7 +111,7 @@ class BayerDenoiser(Denoiser):
         self.bilinear = Bilinear()
 
     def forward(self, x):
-        return self.shuffle(self.bilinear.cells(x) + self.added(x))
+        return pixel_shuffle(self.bilinear.cells(x) + self.added(x), 2)
 
 
 class LinearDenoiser(Denoiser):
@@ -127,7 +123,7 @@ class LinearDenoiser(Denoiser):
         super().__init__(nn.Conv2d(3, 64, 4, stride=2, padding=1, bias=False))
 
     def forward(self, x):
-        return x + self.shuffle(self.added(x))
+        return x + pixel_shuffle(self.added(x), 2)
 
 
 KINDS = {"bayer": BayerDenoiser, "linear": LinearDenoiser}

@@ -226,7 +226,7 @@ static void _print_plan_words(const _run_t *run, const char *input, const char *
   char *size = g_format_size(plan->bytes), *devices = _describe_devices(run->job.cl);
   printf("%s -> %s\n  result    %d×%d, %d bits, at most %s\n  device    %s\n", input, output, plan->width,
          plan->height, plan->bits, size, devices);
-  for(guint i = 0; i < plan->modules->len; i++)
+  for(guint i = 0; plan->modules && i < plan->modules->len; i++)
   {
     const dt_history_item_t *item = plan->modules->pdata[i];
     GString *line = g_string_new(NULL);
@@ -257,7 +257,7 @@ static void _print_plan_json(const _run_t *run, const char *input, const char *o
     dt_cli_print_json_string(dt_opencl_device(run->job.cl, order->devices[i])->name);
   }
   fputs("],\"modules\":[", stdout);
-  for(guint i = 0; i < plan->modules->len; i++)
+  for(guint i = 0; plan->modules && i < plan->modules->len; i++)
   {
     const dt_history_item_t *item = plan->modules->pdata[i];
     fputs(i > 0 ? ",{\"module\":" : "{\"module\":", stdout);

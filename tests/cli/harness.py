@@ -82,6 +82,7 @@ class CliTest(unittest.TestCase):
     """One temporary directory per test: configuration, home, and work/ for the pictures."""
 
     models = ("denoise-conv3",)
+    program = None  # another one than the build's
     enabled = True
 
     def setUp(self):
@@ -148,7 +149,7 @@ class CliTest(unittest.TestCase):
         return env
 
     def command(self, *args):
-        return [PROGRAM, "--configdir", self.config, "--cachedir", self.cache] + [
+        return [self.program or PROGRAM, "--configdir", self.config, "--cachedir", self.cache] + [
             os.fspath(a) if isinstance(a, (bytes, os.PathLike)) else str(a) for a in args]
 
     def start(self, *args, env=None, command=None, **options):

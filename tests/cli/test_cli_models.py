@@ -28,6 +28,15 @@ class Models(CliTest):
         self.write_airc("plugins/ai/enabled=TRUE\n")
         self.installed = os.path.join(self.config, "models")
 
+    def without_bundled_models(self):
+        """From here on a program beside which there is the catalogue, and no model."""
+        alone = self.path("alone")
+        os.makedirs(os.path.join(alone, "bin"))
+        os.makedirs(os.path.join(alone, "data"))
+        self.program = shutil.copy(harness.PROGRAM, os.path.join(alone, "bin"))
+        os.symlink(os.path.join(harness.BUILD, "lib"), os.path.join(alone, "lib"))
+        os.symlink(os.path.join(harness.SOURCE, "data", "ai_models.json"), os.path.join(alone, "data", "ai_models.json"))
+
     # --- making packages
 
     def folder(self, fixture="denoise-conv3", model_id="denoise-tried", **changes):
@@ -158,6 +167,7 @@ class Lifetime(Models):
 
 class Choice(Models):
     def test_the_first_of_a_task_becomes_active_the_second_does_not(self):
+        self.without_bundled_models()
         self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-one")))
         self.assertEqual(self.active("upscale"), ["upscale-one"])
         self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-a")))
@@ -176,13 +186,8 @@ class Choice(Models):
         self.assertNotIn("No model", result.err)
 
     def test_none_installed_at_all(self):
-        """Without a bundled model: a program beside which there is none."""
-        alone = self.path("alone", "bin")
-        os.makedirs(alone)
-        program = shutil.copy(harness.PROGRAM, alone)
-        os.symlink(os.path.join(harness.BUILD, "lib"), self.path("alone", "lib"))
-        command = [program, "--configdir", self.config, "--cachedir", self.cache, "denoise", self.make("a.png")]
-        self.assert_fails(self.run_command(command), 5, "No model for denoise is installed",
+        self.without_bundled_models()
+        self.assert_fails(self.denoise(self.make("a.png")), 5, "No model for denoise is installed",
                           "models download --default")
 
     def test_a_choice_that_is_gone_says_so(self):
@@ -192,6 +197,7 @@ class Choice(Models):
                           "models download denoise-gone")
 
     def test_removing_the_active_one_falls_back(self):
+        self.without_bundled_models()
         self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-one")))
         self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-two")))
         self.assert_ok(self.run_models("remove", "upscale-one"))
@@ -200,6 +206,7 @@ class Choice(Models):
         self.assertEqual(self.active("upscale"), [])
 
     def test_darktables_own_setting_is_overruled_not_changed(self):
+        self.without_bundled_models()
         rc = os.path.join(self.config, "darktablerc")
         with open(rc, "w") as f:
             f.write("plugins/ai/models/active/upscale=upscale-one\n")
@@ -248,6 +255,7 @@ class Protection(Models):
 
 class Dropped(Models):
     def test_folders_appear(self):
+        self.without_bundled_models()
         os.makedirs(self.installed, exist_ok=True)
         shutil.copytree(self.folder(model_id="upscale-hand", fixture="upscale-x2"),
                         os.path.join(self.installed, "upscale-hand"))
@@ -375,12 +383,14 @@ class Wishes(Models):
         self.assert_ok(self.denoise("-o", self.file("o.png"), self.make("a.png")))
 
     def test_a_choice_that_is_gone_leaves_the_task_open(self):
+        self.without_bundled_models()
         self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-one")))
         shutil.rmtree(os.path.join(self.installed, "upscale-one"))
         self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-two")))
         self.assertEqual(self.active("upscale"), ["upscale-two"])
 
     def test_what_was_put_there_by_hand_is_not_displaced(self):
+        self.without_bundled_models()
         os.makedirs(self.installed, exist_ok=True)
         shutil.copytree(self.folder("upscale-x2", "upscale-zzz"), os.path.join(self.installed, "upscale-zzz"))
         self.assert_ok(self.run_models("install", self.package("upscale-x2", "upscale-realplksr")))

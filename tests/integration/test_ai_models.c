@@ -18,6 +18,8 @@ static int _setup(void **state)
 {
   (void)state;
   const char *world = test_world_create();
+  dt_conf_override("plugins/ai/models/active/upscale",
+                   "upscale-x2"); /* when it is there; another is bundled */
   char *fixture = test_fixture("models/upscale-x2");
   GError *error = NULL;
   char *path = g_build_filename(world, "upscale-x2.dtmodel", NULL);

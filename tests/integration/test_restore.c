@@ -148,7 +148,7 @@ static const struct
   { "denoise-conv3", 1, FALSE }, { "denoise-unet", 4, FALSE }, { "denoise-shuffle", 2, FALSE },
   { "denoise-sigma", 2, TRUE },  { "denoise-fp16", 2, FALSE }, { "denoise-fp16-sigma", 2, TRUE },
   { "denoise-batch", 1, FALSE }, { "denoise-clip", 1, FALSE }, { "denoise-ffdnet", 2, TRUE },
-  { "denoise-leaves", 4, TRUE },
+  { "denoise-leaves", 8, TRUE },
 };
 
 static void _check_model(const char *id, int stride, gboolean unclamped, int threads, int sizes,
@@ -157,7 +157,7 @@ static void _check_model(const char *id, int stride, gboolean unclamped, int thr
   const dt_restore_load_opts_t opts = { .threads = threads, .runs = 1 + threads % 2, .max_tile = 256 };
   dt_restore_context_t *ctx = _load(id, &opts);
   _reference_t ref = { .model = dt_ai_load_model(_env, id, NULL, DT_AI_PROVIDER_CPU),
-                       .halo = 64,
+                       .halo = 96, /* the widest receptive field of them, on every stride */
                        .stride = stride,
                        .low = unclamped ? -1.0f : 0.0f,
                        .high = unclamped ? 2.0f : 1.0f };
