@@ -492,6 +492,7 @@ static void _test_newer_schema(void **state)
   GBytes *old = _bytes(text);
   dt_history_t *h = _read(old, remarks);
   _expect_remark(remarks, "newer version of this program (schema 2, this one knows 1)");
+  _expect_remark(remarks, "history item 1: \"future\" is nothing that an item has itself");
   assert_int_equal(h->items->len, 1);
   _set(h, "grade.steps=2");
   assert_null(dt_history_to_xmp(h, old, FALSE, &error));
