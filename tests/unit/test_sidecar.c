@@ -931,7 +931,8 @@ static void _test_style_of_a_sidecar(void **state)
   _set(h, "bare=off");
   _set(h, "exposure.black=0.5");
   assert_true(dt_history_apply_style(h, path, remarks, &error));
-  assert_true(g_str_has_prefix(remarks->pdata[remarks->len - 1], path)); /* a sidecar numbers its items as well */
+  assert_true(
+      g_str_has_prefix(remarks->pdata[remarks->len - 1], path)); /* a sidecar numbers its items as well */
   assert_int_equal(h->items->len, 5); /* in the order of the pipe, what is not known behind */
   static const char *const order[] = { "bare", "exposure", "exposure", "grade", "nosuch" };
   for(guint i = 0; i < 5; i++)
