@@ -50,6 +50,8 @@ typedef struct dt_mosaic_t
                [DT_MOSAIC_PERIOD]; ///< [y mod period][x mod period]: a DT_SITE_…; not for LINEAR
   float black[DT_MOSAIC_PERIOD][DT_MOSAIC_PERIOD]; ///< of the sites; LINEAR: [0][colour]
   float white[DT_MOSAIC_PERIOD][DT_MOSAIC_PERIOD]; ///< above black
+  /** The levels of the raw that this was made of, by which its settings say codes; both 0: this one's own count. */
+  float original_black, original_white;
 } dt_mosaic_t;
 
 /** Colour of the site at (@p x, @p y) of the visible area; not for DT_SENSOR_LINEAR. */

@@ -251,12 +251,36 @@ static gboolean _read_switch(const _reader_t *r, int node, const dt_iop_module_t
   return on;
 }
 
+static void _check_field(const _reader_t *r, const char *uri, const char *name)
+{
+  static const char *const known[] = { "module", "version", "enabled", "params", "blend", NULL };
+  if(strcmp(uri, DT_HISTORY_NS) == 0 && !g_strv_contains(known, name))
+    _remark(r->remarks,
+            "history item %u: \"%s\" is nothing that an item has itself; parameters belong into its params. "
+            "It is "
+            "kept but not used.",
+            r->item, name);
+}
+
+/* A value that was written beside the params, say. */
+static void _check_fields(const _reader_t *r, int node)
+{
+  guint n;
+  const dt_xmp_tree_attribute_t *a = dt_xmp_tree_attributes(r->tree, node, &n);
+  for(guint i = 0; i < n; i++)
+    if(!a[i].declares) _check_field(r, a[i].uri, a[i].name);
+  for(int child = -1; (child = dt_xmp_tree_child(r->tree, node, child)) >= 0;)
+    _check_field(r, dt_xmp_tree_uri(r->tree, child), dt_xmp_tree_name(r->tree, child));
+}
+
 static dt_history_item_t *_read_item(const _reader_t *r, int node, GError **error)
 {
   char *name = _get_field(r->tree, node, "module");
   const dt_iop_module_t *module = name ? _find_module(r, name) : NULL;
   dt_history_item_t *item =
       dt_history_item_new(name ? name : "", _read_version(r, node, module), _read_switch(r, node, module));
+  _check_fields(r, node);
+  if(_owner(r->tree, node) != node) _check_fields(r, _owner(r->tree, node));
   if(!_read_values(r, node, "params", item->params, error)
      || !_read_values(r, node, "blend", item->blend, error))
     g_clear_pointer(&item, dt_history_item_free);
@@ -625,7 +649,7 @@ static gboolean _may_write(const _xmp_t *self, gboolean force, GError **error)
   g_set_error(
       error, DT_AI_ERROR, DT_AI_ERROR_OUTPUT,
       "the history in it is of another version of this program, and parts of it could be lost. Use that "
-      "version, or allow overwriting it.");
+      "version, or allow overwriting it (--force).");
   return FALSE;
 }
 

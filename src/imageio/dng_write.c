@@ -354,9 +354,21 @@ static size_t _count_bytes(const dt_exif_t *exif)
   return size;
 }
 
+/** With the levels by which the settings of a history count: the codes here are others. */
+static dt_provenance_t _tell_levels(const dt_mosaic_t *m, const dt_provenance_t *provenance)
+{
+  dt_provenance_t told = *provenance;
+  const gboolean is_original = m->original_white <= m->original_black;
+  told.black = (double)(is_original ? m->black[0][0] : m->original_black);
+  told.white = (double)(is_original ? m->white[0][0] : m->original_white);
+  return told;
+}
+
 /** The packet, stamped (transfer full), or NULL. */
 static GBytes *_make_xmp(const _dng_t *self, const dt_dng_opts_t *opts, GString *note)
 {
+  dt_provenance_t told;
+  if(opts->provenance) told = _tell_levels(&self->raw->mosaic, opts->provenance);
   const dt_dng_crop_t crop = dt_dng_get_crop(self->raw);
   const dt_metadata_t metadata = { .xmp = self->raw->xmp,
                                    .exif = self->raw->exif ? dt_exif_to_bytes(self->raw->exif) : NULL,
@@ -365,7 +377,7 @@ static GBytes *_make_xmp(const _dng_t *self, const dt_dng_opts_t *opts, GString 
                                   .width = crop.width,
                                   .height = crop.height,
                                   .metadata = &metadata,
-                                  .provenance = opts->provenance,
+                                  .provenance = opts->provenance ? &told : NULL,
                                   .note = note };
   GBytes *xmp = dt_metadata_make_xmp(&spec, DT_IMAGEIO_MAX_BLOB);
   if(metadata.exif) g_bytes_unref(metadata.exif);

@@ -49,7 +49,9 @@ static char *_to_utf8(const char *text)
 static gboolean _append_step(dt_xmp_t *xmp, const dt_provenance_t *p, const char *previous)
 {
   char *strength = _format_number(p->strength), *scale = _format_number(p->scale),
-       *sigma = p->sigma > 0.0 ? _format_number(p->sigma) : NULL;
+       *sigma = p->sigma > 0.0 ? _format_number(p->sigma) : NULL,
+       *black = p->white > p->black ? _format_number(p->black) : NULL,
+       *white = p->white > p->black ? _format_number(p->white) : NULL;
   const char *fields[][2] = { { "task", p->task },
                               { "model", p->model },
                               { "modelHash", p->model_hash },
@@ -58,6 +60,8 @@ static gboolean _append_step(dt_xmp_t *xmp, const dt_provenance_t *p, const char
                               { "sigma", sigma },
                               { "scale", scale },
                               { "version", p->version },
+                              { "originalBlack", black },
+                              { "originalWhite", white },
                               { "previousSoftware", previous },
                               { NULL, NULL } };
   const gboolean done = dt_xmp_append(xmp, DT_PROVENANCE_NS, PREFIX, STEPS, DT_PROVENANCE_NS, PREFIX,
@@ -65,6 +69,8 @@ static gboolean _append_step(dt_xmp_t *xmp, const dt_provenance_t *p, const char
   g_free(strength);
   g_free(scale);
   g_free(sigma);
+  g_free(black);
+  g_free(white);
   return done;
 }
 
@@ -163,6 +169,8 @@ GPtrArray *dt_provenance_read(GBytes *packet)
                                .mask = _copy(items->pdata[i], "mask"),
                                .sigma = _get_number(items->pdata[i], "sigma"),
                                .scale = _get_number(items->pdata[i], "scale"),
+                               .black = _get_number(items->pdata[i], "originalBlack"),
+                               .white = _get_number(items->pdata[i], "originalWhite"),
                                .version = _copy(items->pdata[i], "version") };
     g_ptr_array_add(steps, step);
   }

@@ -27,7 +27,9 @@ typedef struct dt_provenance_t
   const char *mask;       ///< SHA-256 of the file that said where less was done
   double sigma;           ///< the noise level the model was told, 0: none
   double scale;           ///< how many times as wide as before
-  const char *version;    ///< of this program
+  double black,
+      white; ///< the levels of the original's samples, where the result has others; both 0: not told
+  const char *version; ///< of this program
 } dt_provenance_t;
 
 /** @p xmp with one more step; what else is in it stays as it is.

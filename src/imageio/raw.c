@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Opens raws: finds out what the file is, has its samples decoded, and adds what its container says. */
+#include "imageio/provenance.h"
 #include "imageio/raw_internal.h"
 
 #include <string.h>
@@ -100,6 +101,20 @@ static void _complete_orientation(dt_raw_t *raw)
     dt_exif_set_number(raw->exif, DT_IFD_MAIN, DT_TAG_ORIENTATION, DT_TYPE_SHORT, (uint32_t)raw->orientation);
 }
 
+/** What was made of a raw by this program has codes of its own, while its history says those of the raw. */
+static void _read_original_levels(dt_raw_t *raw)
+{
+  GPtrArray *steps = dt_provenance_read(raw->xmp);
+  for(guint i = 0; i < steps->len; i++)
+  {
+    const dt_provenance_t *step = steps->pdata[i];
+    if(!(step->white > step->black && step->white <= G_MAXUINT16 && step->black >= 0)) continue;
+    raw->mosaic.original_black = (float)step->black;
+    raw->mosaic.original_white = (float)step->white;
+  }
+  g_ptr_array_unref(steps);
+}
+
 static gboolean _read(dt_raw_held_t *held, const dt_raw_file_t *file, GError **error)
 {
   dt_raw_t *raw = &held->raw;
@@ -107,6 +122,7 @@ static gboolean _read(dt_raw_held_t *held, const dt_raw_file_t *file, GError **e
   if(!_check(file, error) || !dt_raw_decode(held, file, error)) return FALSE;
   dt_raw_read_metadata(raw, file);
   if(raw->is_dng) dt_raw_read_dng_colour(raw);
+  if(raw->is_dng) _read_original_levels(raw);
   dt_raw_complete_neutral(raw);
   _complete_names(raw);
   _complete_orientation(raw);

@@ -18,10 +18,14 @@ static const dt_iop_param_t _params[] = {
   { NULL },
 };
 
-/* Of one place of the tables. */
+/* Of one place of the tables. What was made of a raw has other codes, and the same history: there the codes are those of
+ * the raw. */
 static gboolean _set(dt_iop_sites_t *sites, const dt_mosaic_t *m, const _params_t *p, int x, int y)
 {
-  const float black = m->black[y][x] + p->black, white = p->white > 0 ? p->white : m->white[y][x];
+  const float range = m->original_white - m->original_black;
+  const float unit = range > 0 ? (m->white[y][x] - m->black[y][x]) / range : 1.0f;
+  const float given = range > 0 ? m->black[y][x] + (p->white - m->original_black) * unit : p->white;
+  const float black = m->black[y][x] + p->black * unit, white = p->white > 0 ? given : m->white[y][x];
   sites->black[y][x] = black;
   sites->factor[y][x] = 1.0f / (white - black);
   return white > black;

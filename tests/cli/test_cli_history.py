@@ -133,7 +133,7 @@ class History(CliTest):
         before = self.snapshot()
         result = self.history("set", self.picture, "--module", "exposure.exposure=1")
         self.assertEqual((result.code, result.out), (4, ""), result)
-        self.assertIn("allow overwriting", result.err)
+        self.assertIn("--force", result.err)
         self.assertEqual(self.snapshot(), before)
         event = self.event("set", self.picture, "--module", "exposure.exposure=1", "--force")
         self.assertEqual([s["module"] for s in event["steps"]], ["dream", "exposure", "exposure"])

@@ -1108,6 +1108,52 @@ class Developers(RawTest):
                 self.assert_same_colours(self.develop_rawtherapee(path), expected, path)
 
 
+class Chart(RawTest):
+    """export shows of a LinearRaw DNG what it shows of the source, with the source's history."""
+    corners = ((716, 626), (1250, 614)), ((703, 930), (1261, 922))  # of the middles of 6 x 4 patches
+    half = 26
+    # of its grey patches, and in linear light: through a tone curve the mean of noise is another one
+    history = ("temperature.mode=user", "temperature.red=1.485", "temperature.blue=2.269", "rawprepare.black=-7", "sigmoid=off")
+
+    def setUp(self):
+        super().setUp()
+        chart = os.path.join(harness.SOURCE, "..", "shared", "data", "raw", "colorchart.dng")
+        if not os.path.exists(chart):
+            self.skipTest("no colorchart.dng")
+        self.chart = shutil.copy(chart, self.file("chart.dng"))
+        self.assert_ok(self.run_cli("history", "set", self.chart, *(a for h in self.history for a in ("--module", h))))
+
+    def luminance_of_patches(self, raw):
+        out = raw + ".pfm"
+        self.assert_ok(self.run_cli("export", raw, "-o", out))
+        _, size, _, samples = harness.read_bytes(out).split(b"\n", 3)
+        width, height = map(int, size.split())
+        rows = [struct.unpack_from("<%df" % (3 * width), samples, 12 * width * (height - 1 - y)) for y in range(height)]
+        return [self.luminance(rows, *self.middle(x / 5, y / 3)) for y in range(4) for x in range(6)]
+
+    def middle(self, right, down):
+        across = [[a * (1 - right) + b * right for a, b in zip(*pair)] for pair in self.corners]
+        return [int(a * (1 - down) + b * down) for a, b in zip(*across)]
+
+    def luminance(self, rows, x, y):
+        patch = [row[3 * (x - self.half):3 * (x + self.half)] for row in rows[y - self.half:y + self.half]]
+        return sum(weight * statistics.fmean(statistics.fmean(row[c::3]) for row in patch)
+                   for c, weight in enumerate((0.2126, 0.7152, 0.0722)))
+
+    def test_same_as_the_source(self):
+        runs = [("passed", ("--strength", 0, "--model", "rawdenoise-nearest"))]
+        if os.path.isdir(os.path.join(harness.BUILD, "data", "models", "rawdenoise-leaves")):
+            runs.append(("denoised", ("--model", "rawdenoise-leaves")))
+        expected = self.luminance_of_patches(self.chart)
+        self.assertGreater(expected[18], 15 * expected[23], "white is far from black")
+        for name, args in runs:
+            out = self.file(name + ".dng")
+            self.assert_ok(self.rawdenoise(*args, "--output-kind", "linear", "-o", out, self.chart))
+            shutil.copy(self.chart + ".dtai.xmp", out + ".dtai.xmp")
+            for i, (a, b) in enumerate(zip(self.luminance_of_patches(out), expected)):
+                self.assertAlmostEqual(a, b, delta=0.01 * b, msg="%s, patch %d" % (name, i + 1))
+
+
 class Developed(RawTest):
     """denoise and upscale develop raws on OpenCL devices, where there are any; nothing else here looks for them."""
 

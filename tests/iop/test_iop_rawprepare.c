@@ -92,6 +92,46 @@ static void test_levels(void **state)
   test_photo_clear(&photo);
 }
 
+/* What was made of a raw has codes of its own; the raw's history does to it what it does to the raw. */
+static void test_levels_of_the_original(void **state)
+{
+  (void)state;
+  static const char *const settings[][3] = { { "black=-12.5", NULL },
+                                             { "white=4000", NULL },
+                                             { "black=30", "white=9000" } };
+  test_random_t random = { 4 };
+  test_photo_t photo;
+  test_photo_init(&photo, &random, DT_SENSOR_LINEAR, 0, FALSE, 9, 7);
+  const int n = 9 * 7 * photo.channels;
+  float *codes = g_memdup2(photo.pixels, (gsize)n * sizeof(float));
+  const dt_mosaic_t original = photo.mosaic;
+  for(gsize i = 0; i < G_N_ELEMENTS(settings); i++)
+  {
+    dt_iop_piece_t piece = test_piece_new(&photo, "rawprepare", settings[i], photo.channels, 9, 7, 1.0);
+    float *wanted = test_piece_run(&piece, codes);
+    test_piece_clear(&piece);
+    photo.mosaic.original_black = original.black[0][0];
+    photo.mosaic.original_white = original.white[0][0];
+    for(int c = 0; c < 3; c++)
+    {
+      photo.mosaic.black[0][c] = 100;
+      photo.mosaic.white[0][c] = 100 + 4 * (original.white[0][c] - original.black[0][c]);
+    }
+    for(int k = 0; k < n; k++) photo.pixels[k] = 100 + 4 * (codes[k] - original.black[0][0]);
+    piece = test_piece_new(&photo, "rawprepare", settings[i], photo.channels, 9, 7, 1.0);
+    float *got = test_piece_run(&piece, photo.pixels);
+    for(int k = 0; k < n; k++)
+      if(k % photo.channels < 3)
+        assert_true(fabsf(got[k] - wanted[k]) <= 1e-5f * MAX(1.0f, fabsf(wanted[k])));
+    test_piece_clear(&piece);
+    g_free(got);
+    g_free(wanted);
+    photo.mosaic = original;
+  }
+  g_free(codes);
+  test_photo_clear(&photo);
+}
+
 static void _check_refused(const test_photo_t *photo, const char *name, const char *value)
 {
   const dt_iop_module_t *module = dt_iop_find("rawprepare");
@@ -123,6 +163,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_reader),
+    cmocka_unit_test(test_levels_of_the_original),
     cmocka_unit_test(test_levels),
     cmocka_unit_test(test_bad_levels),
   };

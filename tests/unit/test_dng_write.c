@@ -397,6 +397,32 @@ static void test_dng_levels(void **state)
   }
 }
 
+/** The raw's own levels, by which a history says codes, are known of what was made of it, and of what was made of that. */
+static void test_dng_original_levels(void **state)
+{
+  (void)state;
+  const dt_provenance_t provenance = { .task = "rawdenoise", .model = "m", .strength = 100, .scale = 1 };
+  for(int kind = DT_DNG_LINEAR; kind <= DT_DNG_CFA; kind++)
+  {
+    GError *error = NULL;
+    _source_t s = _source_new("RGGB", 40, 32, 5);
+    const char *path =
+        _write(&s, &(dt_dng_opts_t){ .kind = (dt_dng_kind_t)kind, .provenance = &provenance }, TILE);
+    dt_raw_t *raw = dt_raw_open(path, &error);
+    assert_no_error(error);
+    assert_true(raw->mosaic.white[0][0] - raw->mosaic.black[0][0] > 2 * (WHITE - BLACK));
+    assert_true(raw->mosaic.original_black == BLACK && raw->mosaic.original_white == WHITE);
+    s.raw.mosaic.original_black = 7;
+    s.raw.mosaic.original_white = 777;
+    dt_raw_free(raw);
+    raw = dt_raw_open(_write(&s, &(dt_dng_opts_t){ .provenance = &provenance }, TILE), &error);
+    assert_no_error(error);
+    assert_true(raw->mosaic.original_black == 7 && raw->mosaic.original_white == 777);
+    dt_raw_free(raw);
+    _source_free(&s);
+  }
+}
+
 static void test_dng_levels_of_floats(void **state)
 {
   (void)state;
@@ -868,6 +894,7 @@ int main(void)
     cmocka_unit_test(test_dng_half),
     cmocka_unit_test(test_dng_threads),
     cmocka_unit_test(test_dng_levels),
+    cmocka_unit_test(test_dng_original_levels),
     cmocka_unit_test(test_dng_levels_of_floats),
     cmocka_unit_test(test_dng_metadata),
     cmocka_unit_test(test_dng_carries_tags),

@@ -492,6 +492,7 @@ static void _test_newer_schema(void **state)
   GBytes *old = _bytes(text);
   dt_history_t *h = _read(old, remarks);
   _expect_remark(remarks, "newer version of this program (schema 2, this one knows 1)");
+  _expect_remark(remarks, "history item 1: \"future\" is nothing that an item has itself");
   assert_int_equal(h->items->len, 1);
   _set(h, "grade.steps=2");
   assert_null(dt_history_to_xmp(h, old, FALSE, &error));
@@ -930,7 +931,8 @@ static void _test_style_of_a_sidecar(void **state)
   _set(h, "bare=off");
   _set(h, "exposure.black=0.5");
   assert_true(dt_history_apply_style(h, path, remarks, &error));
-  assert_true(g_str_has_prefix(remarks->pdata[remarks->len - 1], path)); /* a sidecar numbers its items as well */
+  assert_true(
+      g_str_has_prefix(remarks->pdata[remarks->len - 1], path)); /* a sidecar numbers its items as well */
   assert_int_equal(h->items->len, 5); /* in the order of the pipe, what is not known behind */
   static const char *const order[] = { "bare", "exposure", "exposure", "grade", "nosuch" };
   for(guint i = 0; i < 5; i++)
