@@ -34,8 +34,8 @@ demo: ## denoise a real photograph and show before | after (PHOTO=my.jpg for you
 
 test: all ## build and run the whole test suite, with a build without AI
 	@$(MAKE) --no-print-directory AI=0 all
-	@cd $(BUILD) && $(CTEST) -j $(JOBS) --timeout 300
-	@cd $(BUILD)-noai && $(CTEST) -j $(JOBS) --timeout 300
+	@cd $(BUILD) && $(CTEST) -j $(JOBS) --timeout 900
+	@cd $(BUILD)-noai && $(CTEST) -j $(JOBS) --timeout 900
 
 test-long: all ## the same tests with the full counts
 	@cd $(BUILD) && DT_TEST_LONG=1 $(CTEST) --timeout 3600
