@@ -1,34 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The pixelpipe: parts against the whole, devices against the CPU, what is kept, what is given up. */
 #include "pipe.h"
-#include "pocl.h"
 
-#include "common/conf.h"
 #include "develop/pixelpipe_internal.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  dt_conf_override(DT_CONF_OPENCL_PRIORITY, "*/*/*/*");
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
 
 /* --- a photograph and its pipes --- */
 
@@ -114,11 +93,12 @@ static void test_memory_that_is_too_little(void **state)
 static void test_device(void **state)
 {
   (void)state;
-  if(!_cl) skip();
+  if(!test_iop_cl) skip();
   dt_dev_input_t *input = test_pipe_new_picture(90, 70, 3);
   dt_dev_pixelpipe_t *here = _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT }, &_brighter);
-  dt_dev_pixelpipe_t *there = _open(
-      input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .cl = _cl, .name = "it" }, &_brighter);
+  dt_dev_pixelpipe_t *there =
+      _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .cl = test_iop_cl, .name = "it" },
+            &_brighter);
   dt_dev_run_report_t report;
   float *wanted = test_pipe_run(here, NULL), *got = test_pipe_run(there, &report);
   assert_true(report.device >= 0);
@@ -137,12 +117,13 @@ static gboolean _is_free_between_rows(dt_dev_input_t *input, gboolean yields, co
 {
   GError *error = NULL;
   dt_dev_pixelpipe_t *pipe = _open(
-      input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .cl = _cl, .yields = yields }, &_brighter);
+      input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT, .cl = test_iop_cl, .yields = yields },
+      &_brighter);
   dt_row_source_t *rows = dt_dev_pixelpipe_rows(pipe, NULL);
   const gsize n = (gsize)rows->width * (gsize)rows->height * 4;
   float *got = g_new0(float, n);
   assert_true(rows->read(rows, 0, 1, got, &error));
-  dt_opencl_run_t *claim = dt_opencl_claim_device(_cl, 0, NULL);
+  dt_opencl_run_t *claim = dt_opencl_claim_device(test_iop_cl, 0, NULL);
   const gboolean is_free = claim != NULL;
   dt_opencl_run_end(claim);
   assert_true(rows->read(rows, 0, rows->height, got, &error));
@@ -158,7 +139,7 @@ static gboolean _is_free_between_rows(dt_dev_input_t *input, gboolean yields, co
 static void test_yielding(void **state)
 {
   (void)state;
-  if(!_cl) skip();
+  if(!test_iop_cl) skip();
   dt_dev_input_t *input = test_pipe_new_picture(80, 60, 5);
   dt_dev_pixelpipe_t *whole =
       _open(input, &(dt_dev_pixelpipe_opts_t){ .type = DT_OPENCL_EXPORT }, &_brighter);
@@ -375,7 +356,7 @@ static void _check_device(dt_dev_input_t *input, dt_dev_pixelpipe_opts_t opts, c
                           const float *wanted, _seen_t *seen)
 {
   dt_dev_run_report_t report;
-  opts.cl = _cl;
+  opts.cl = test_iop_cl;
   dt_dev_pixelpipe_t *pipe = test_pipe_open(input, &opts, settings);
   const dt_iop_roi_t all = _all_of(pipe);
   float *got = test_pipe_run(pipe, &report);
@@ -398,7 +379,7 @@ static void _check_case(const _case_t *c, _seen_t *seen)
   float *wanted = test_pipe_run(pipe, NULL);
   for(int i = 0; i < 2; i++) _check_rectangle(pipe, wanted, &random);
   _check_parts(input, *opts, settings, wanted, seen);
-  if(_cl) _check_device(input, *opts, settings, wanted, seen);
+  if(test_iop_cl) _check_device(input, *opts, settings, wanted, seen);
   g_free(wanted);
   dt_dev_pixelpipe_destroy(pipe);
   dt_dev_input_unref(input);
@@ -434,7 +415,7 @@ static void test_whole_pipe(void **state)
   print_message("%d pipes, %d of them in parts, %d on a device: within %.4f of a step of eight bits\n",
                 seen.cases, seen.in_parts, seen.on_device, seen.difference * 255);
   assert_true(seen.in_parts >= 10);
-  assert_true(!_cl || seen.on_device == seen.cases);
+  assert_true(!test_iop_cl || seen.on_device == seen.cases);
   assert_true(seen.difference <= 1.01 / 255);
 }
 
@@ -556,14 +537,14 @@ static void test_masks_of_raws(void **state)
   };
   const dt_dev_pixelpipe_opts_t whole = { .type = DT_OPENCL_EXPORT },
                                 parts = { .type = DT_OPENCL_EXPORT, .memory = 1 },
-                                device = { .type = DT_OPENCL_EXPORT, .cl = _cl };
+                                device = { .type = DT_OPENCL_EXPORT, .cl = test_iop_cl };
   for(int phase = 0; phase < 4; phase += 3)
   {
     dt_dev_input_t *input = test_pipe_new_raw(DT_SENSOR_BAYER, phase, 401, 299, 40 + (uint64_t)phase);
     float *wanted = NULL;
     _check_masked(input, settings, 2, &wanted, &whole, 0);
     _check_masked(input, settings, 2, &wanted, &parts, 0);
-    if(_cl) _check_masked(input, settings, 2, &wanted, &device, 1e-4);
+    if(test_iop_cl) _check_masked(input, settings, 2, &wanted, &device, 1e-4);
     _check_masked(input, NULL, 0, &wanted, &whole, -1); /* they do something */
     g_free(wanted);
     dt_dev_input_unref(input);
@@ -583,5 +564,5 @@ int main(void)
     cmocka_unit_test(test_masks_of_raws), cmocka_unit_test(test_item_of_a_later_version),
     cmocka_unit_test(test_fits),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

@@ -2,31 +2,10 @@
 /* What a change of parameters computes anew: exactly the modules from it on, and nothing when it is taken back; on large
  * screens too, where little can be kept. Modules are counted at their own functions. */
 #include "pipe.h"
-#include "pocl.h"
 
-#include "common/conf.h"
 #include "develop/pixelpipe_internal.h"
 
 #include <string.h>
-
-static dt_opencl_t *_cl;
-
-static int _set_up(void **state)
-{
-  (void)state;
-  test_pocl_world();
-  dt_conf_override(DT_CONF_OPENCL_PRIORITY, "*/*/*/*");
-  _cl = test_iop_opencl();
-  return 0;
-}
-
-static int _tear_down(void **state)
-{
-  (void)state;
-  dt_opencl_destroy(_cl);
-  test_world_destroy();
-  return 0;
-}
 
 /* --- modules that are counted --- */
 
@@ -252,12 +231,12 @@ static void test_little_room(void **state)
 static void test_device(void **state)
 {
   (void)state;
-  if(!_cl) skip();
+  if(!test_iop_cl) skip();
   dt_dev_input_t *input = test_pipe_new_raw(DT_SENSOR_BAYER, 0, 330, 260, 8);
   for(size_t p = 0; p < G_N_ELEMENTS(_pipes); p++)
   {
     dt_dev_pixelpipe_opts_t opts = _pipes[p].opts;
-    opts.cl = _cl;
+    opts.cl = test_iop_cl;
     dt_dev_pixelpipe_t *pipe = dt_dev_pixelpipe_create(input, &opts);
     dt_dev_run_report_t report;
     const char *const changes[] = { NULL, "sigmoid.contrast=1.2", "sigmoid.contrast=1.3", NULL };
@@ -327,5 +306,5 @@ int main(void)
     cmocka_unit_test(test_part_of_a_region), cmocka_unit_test(test_little_room),
     cmocka_unit_test(test_device),           cmocka_unit_test(test_bound),
   };
-  return cmocka_run_group_tests(tests, _set_up, _tear_down);
+  return cmocka_run_group_tests(tests, test_iop_set_up, test_iop_tear_down);
 }

@@ -3,6 +3,8 @@
 
 #include "pocl.h"
 
+#include "common/conf.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -390,6 +392,7 @@ int test_iop_set_up(void **state)
 {
   (void)state;
   test_pocl_world();
+  dt_conf_override(DT_CONF_OPENCL_PRIORITY, "*/*/*/*");
   test_iop_cl = test_iop_opencl();
   return 0;
 }

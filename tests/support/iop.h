@@ -71,7 +71,7 @@ void test_piece_speed(const dt_iop_piece_t *piece, const float *in, const char *
 /** Two PoCL devices, or NULL where there are none (said); set up once, in the test's world. */
 dt_opencl_t *test_iop_opencl(void);
 
-/** What test_iop_opencl() gives, between the two below, which are for cmocka_run_group_tests(). */
+/** What test_iop_opencl() gives, for every pipe, between the two below, which are for cmocka_run_group_tests(). */
 extern dt_opencl_t *test_iop_cl;
 int test_iop_set_up(void **state);
 int test_iop_tear_down(void **state);
