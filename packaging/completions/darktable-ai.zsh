@@ -27,7 +27,7 @@ commands=(
   'history:show and change what was done to photographs'
   'thumbnail:make thumbnails in the cache'
   'opencl:show and test the OpenCL devices'
-  'cache:show and clear compiled graphs and verdicts'
+  'cache:show and clear compiled graphs, thumbnails and verdicts'
   'prefs:show and change settings'
   'enable:switch AI features on'
   'disable:switch AI features off'
@@ -215,7 +215,7 @@ case $state in
       export)
         _arguments -S $global $help_options \
           '(-o --output)'{-o+,--output=}'[A file, a directory, a pattern such as {dir}/{name}.{ext}, o]:path:_files' \
-          '--format=[jpeg (the default), tiff, png, pfm or exr, where the name do]:f:' \
+          '--format=[jpeg (the default), tiff, png, pfm or exr, where the name does not tell]:f:' \
           '--bit-depth=[8, 16 or 32 (floating point)]:n:' \
           '--compression=[TIFF]:c:' \
           '--quality=[JPEG quality, 1 to 100]:q:' \
@@ -225,9 +225,9 @@ case $state in
           '--no-dither[Round to 8 bits without dither]' \
           '--width=[At most so wide]:pixels:' \
           '--height=[At most so high]:pixels:' \
-          '*--module=[A parameter of a module, or name=on, name=off, on top of the]:setting:' \
+          '*--module=[A parameter of a module, or name=on, name=off, on top of the history]:setting:' \
           '--style=[Apply a style on top of the history]:file:_files' \
-          '--history=[sidecar (the default)]:h:' \
+          '--history=[sidecar (the default) or none]:h:' \
           '--jobs=[Photographs at a time]:n:' \
           '--memory=[Memory for the pixels of all photographs together, e.g. 2G]:size:' \
           '--trace=[Write who used which device when, one JSON object a line]:file:_files' \

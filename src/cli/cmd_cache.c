@@ -203,4 +203,6 @@ static int _cache(int argc, char **argv)
   return DT_EXIT_USAGE;
 }
 
-const dt_cli_command_t dt_cli_cmd_cache = { "cache", "show and clear compiled graphs and verdicts", _cache };
+const dt_cli_command_t dt_cli_cmd_cache = { "cache",
+                                            "show and clear compiled graphs, thumbnails and verdicts",
+                                            _cache };
