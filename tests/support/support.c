@@ -43,6 +43,22 @@ void test_world_destroy(void)
   g_clear_pointer(&_world, g_free);
 }
 
+const char *test_world;
+
+int test_world_set_up(void **state)
+{
+  (void)state;
+  test_world = test_world_create();
+  return 0;
+}
+
+int test_world_tear_down(void **state)
+{
+  (void)state;
+  test_world_destroy();
+  return 0;
+}
+
 char *test_fixture(const char *relative)
 {
   return g_build_filename(DT_TEST_SOURCE_DIR, "tests", "fixtures", relative, NULL);

@@ -19,6 +19,10 @@
  * test_world_destroy() removes with everything in it. */
 const char *test_world_create(void);
 void test_world_destroy(void);
+/** The same for cmocka_run_group_tests(), with its path. */
+extern const char *test_world;
+int test_world_set_up(void **state);
+int test_world_tear_down(void **state);
 
 /** A path below the fixtures, below the shared test data (NULL when they are not here). Free it. */
 char *test_fixture(const char *relative);

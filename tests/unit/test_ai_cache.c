@@ -17,25 +17,9 @@
 
 /* --- a world --- */
 
-static const char *_world;
-
-static int _setup(void **state)
-{
-  (void)state;
-  _world = test_world_create();
-  return 0;
-}
-
-static int _teardown(void **state)
-{
-  (void)state;
-  test_world_destroy();
-  return 0;
-}
-
 static char *_path(const char *relative)
 {
-  return g_build_filename(_world, "cache", relative, NULL);
+  return g_build_filename(test_world, "cache", relative, NULL);
 }
 
 static gboolean _exists(const char *relative)
@@ -224,7 +208,7 @@ static void test_others_stay(void **state)
 {
   (void)state;
   int count;
-  char *elsewhere = g_build_filename(_world, "elsewhere", "photo", NULL),
+  char *elsewhere = g_build_filename(test_world, "elsewhere", "photo", NULL),
        *folder = g_path_get_dirname(elsewhere);
   char *link = _path("ai_v1_link_ort1.30.0_0"), *inner = _path(CUDA "/aaaa/link");
   assert_int_equal(g_mkdir_with_parents(folder, 0700), 0);
@@ -316,5 +300,5 @@ int main(void)
     cmocka_unit_test_setup(test_keep, _fill),
     cmocka_unit_test_setup(test_verdicts_stay, _fill),
   };
-  return cmocka_run_group_tests_name("ai_cache", tests, _setup, _teardown);
+  return cmocka_run_group_tests_name("ai_cache", tests, test_world_set_up, test_world_tear_down);
 }

@@ -10,29 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *_world;
-
-static int _setup(void **state)
-{
-  (void)state;
-  _world = test_world_create();
-  return 0;
-}
-
-static int _teardown(void **state)
-{
-  (void)state;
-  test_world_destroy();
-  return 0;
-}
-
 /* --- helpers --- */
 
 static dt_manifest_t *_read_bytes(const char *bytes, gssize size, GError **error)
 {
-  char *path = g_build_filename(_world, "config.json", NULL);
+  char *path = g_build_filename(test_world, "config.json", NULL);
   assert_true(g_file_set_contents(path, bytes, size, NULL));
-  dt_manifest_t *m = dt_manifest_read(_world, error);
+  dt_manifest_t *m = dt_manifest_read(test_world, error);
   g_free(path);
   return m;
 }
@@ -93,7 +77,7 @@ static void test_defaults(void **state)
   assert_null(m->cpu_only);
   assert_null(m->coreml_format);
   assert_null(m->model_card);
-  assert_string_equal(m->directory, _world);
+  assert_string_equal(m->directory, test_world);
   dt_manifest_unref(m);
 }
 
@@ -544,12 +528,12 @@ static void test_huge(void **state)
 static void test_hundred_megabytes(void **state)
 {
   (void)state;
-  char *config = g_build_filename(_world, "config.json", NULL);
+  char *config = g_build_filename(test_world, "config.json", NULL);
   assert_true(g_file_set_contents(config, "{", 1, NULL));
   assert_int_equal(truncate(config, 100000000), 0);
   GError *error = NULL;
   const gint64 start = g_get_monotonic_time();
-  assert_null(dt_manifest_read(_world, &error));
+  assert_null(dt_manifest_read(test_world, &error));
   assert_true(g_get_monotonic_time() - start < G_USEC_PER_SEC / 100);
   assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL));
   assert_non_null(strstr(error->message, "it has 100000000 bytes; a manifest has at most 1048576."));
@@ -568,11 +552,11 @@ static void test_hundred_megabytes(void **state)
 static void test_no_plain_file(void **state)
 {
   (void)state;
-  char *config = g_build_filename(_world, "config.json", NULL);
+  char *config = g_build_filename(test_world, "config.json", NULL);
   g_unlink(config);
   assert_int_equal(mkfifo(config, 0600), 0);
   GError *error = NULL;
-  assert_null(dt_manifest_read(_world, &error));
+  assert_null(dt_manifest_read(test_world, &error));
   assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL));
   assert_non_null(strstr(error->message, "it is not a plain file"));
   g_clear_error(&error);
@@ -583,15 +567,15 @@ static void test_no_plain_file(void **state)
 static void test_no_file(void **state)
 {
   (void)state;
-  char *config = g_build_filename(_world, "config.json", NULL);
+  char *config = g_build_filename(test_world, "config.json", NULL);
   g_unlink(config);
   GError *error = NULL;
-  assert_null(dt_manifest_read(_world, &error));
+  assert_null(dt_manifest_read(test_world, &error));
   assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL));
   g_clear_error(&error);
   assert_null(dt_manifest_read("/no/such/place", NULL));
   assert_int_equal(g_mkdir(config, 0700), 0);
-  assert_null(dt_manifest_read(_world, &error));
+  assert_null(dt_manifest_read(test_world, &error));
   assert_true(g_error_matches(error, DT_AI_ERROR, DT_AI_ERROR_NO_MODEL));
   g_clear_error(&error);
   g_rmdir(config);
@@ -758,7 +742,8 @@ static void test_references(void **state)
 /* A manifest with @p extra in a directory called @p id, and what is said about it. */
 static GPtrArray *_remarks(const char *id, const char *extra)
 {
-  char *folder = g_build_filename(_world, id, NULL), *config = g_build_filename(folder, "config.json", NULL);
+  char *folder = g_build_filename(test_world, id, NULL),
+       *config = g_build_filename(folder, "config.json", NULL);
   char *json = g_strdup_printf("{\"id\": \"%s\", \"name\": \"X\"%s%s}", id, *extra ? ", " : "", extra);
   g_mkdir(folder, 0700);
   assert_true(g_file_set_contents(config, json, -1, NULL));
@@ -974,5 +959,5 @@ int main(void)
     cmocka_unit_test(test_published_forms),
     cmocka_unit_test(test_broken_configs),
   };
-  return cmocka_run_group_tests_name("manifest", tests, _setup, _teardown);
+  return cmocka_run_group_tests_name("manifest", tests, test_world_set_up, test_world_tear_down);
 }

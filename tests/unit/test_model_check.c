@@ -12,22 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *_world;
-
-static int _setup(void **state)
-{
-  (void)state;
-  _world = test_world_create();
-  return 0;
-}
-
-static int _teardown(void **state)
-{
-  (void)state;
-  test_world_destroy();
-  return 0;
-}
-
 /* --- a small writer of .onnx files --- */
 
 static void _put_varint(GByteArray *message, guint64 value)
@@ -263,7 +247,7 @@ static void _write_files(const char *folder, GPtrArray *lines, const _options_t 
 static dt_manifest_t *_write(const char *task, const char *const *base, const char *changes,
                              const _options_t *options)
 {
-  char *folder = g_build_filename(_world, "model", NULL),
+  char *folder = g_build_filename(test_world, "model", NULL),
        *config = g_build_filename(folder, "config.json", NULL);
   g_mkdir(folder, 0700);
   _clear(folder);
@@ -930,5 +914,5 @@ int main(void)
     cmocka_unit_test(test_good_fixtures),
     cmocka_unit_test(test_broken_fixtures),
   };
-  return cmocka_run_group_tests_name("model_check", tests, _setup, _teardown);
+  return cmocka_run_group_tests_name("model_check", tests, test_world_set_up, test_world_tear_down);
 }

@@ -27,22 +27,6 @@
 
 /* --- a world --- */
 
-static const char *_world;
-
-static int _setup(void **state)
-{
-  (void)state;
-  _world = test_world_create();
-  return 0;
-}
-
-static int _teardown(void **state)
-{
-  (void)state;
-  test_world_destroy();
-  return 0;
-}
-
 static int _empty(void **state)
 {
   (void)state;
@@ -325,7 +309,7 @@ static void test_no_folder(void **state)
 {
   (void)state;
   dt_seg_features_t f = _make_small(1);
-  char *cache = dt_paths_get(DT_DIR_CACHE), *file = g_build_filename(_world, "file", NULL);
+  char *cache = dt_paths_get(DT_DIR_CACHE), *file = g_build_filename(test_world, "file", NULL);
   dt_seg_cache_facts_t facts;
   _write(file, "x", 1);
   dt_paths_set(DT_DIR_CACHE, file);
@@ -682,7 +666,7 @@ static void test_clear(void **state)
   (void)state;
   _store_ten();
   char *name = _path("anything"), *folder = dt_seg_cache_folder(), *link = _path("link");
-  char *precious = g_build_filename(_world, "precious", NULL);
+  char *precious = g_build_filename(test_world, "precious", NULL);
   GError *error = NULL;
   dt_seg_cache_facts_t facts;
   _write(precious, "x", 1);
@@ -846,7 +830,7 @@ static void test_crash(void **state)
 
 static char *_photo(const char *name, const char *text)
 {
-  char *path = g_build_filename(_world, name, NULL);
+  char *path = g_build_filename(test_world, name, NULL);
   if(text) _write(path, text, strlen(text));
   return path;
 }
@@ -1010,7 +994,7 @@ static void test_key_errors(void **state)
   assert_int_equal(mkfifo(pipe, 0600), 0);
   _assert_no_key(missing);
   _assert_no_key(pipe);
-  _assert_no_key(_world);
+  _assert_no_key(test_world);
   _assert_no_key("");
   _assert_key(empty, "");
   g_free(empty);
@@ -1061,5 +1045,5 @@ int main(int argc, char **argv)
     cmocka_unit_test_setup(test_key_errors, _empty),
   };
   if(argc == 4) return _serve(argv);
-  return cmocka_run_group_tests_name("seg_cache", tests, _setup, _teardown);
+  return cmocka_run_group_tests_name("seg_cache", tests, test_world_set_up, test_world_tear_down);
 }

@@ -11,26 +11,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *_world;
-
-static int _setup(void **state)
-{
-  (void)state;
-  _world = test_world_create();
-  return 0;
-}
-
-static int _teardown(void **state)
-{
-  (void)state;
-  test_world_destroy();
-  return 0;
-}
-
 /* A black picture (free it: the path). */
 static char *_make_picture(const char *name, int width, int height)
 {
-  char *path = g_build_filename(_world, name, NULL),
+  char *path = g_build_filename(test_world, name, NULL),
        *head = g_strdup_printf("PF\n%d %d\n-1.0\n", width, height);
   const gsize size = strlen(head) + (gsize)width * (gsize)height * 3 * sizeof(float);
   char *bytes = g_malloc0(size);
@@ -130,7 +114,7 @@ static char *_get(const char *picture, gboolean *reused)
 {
   GError *error = NULL;
   dt_thumbnail_t thumbnail;
-  char *photo = g_build_filename(_world, picture, NULL);
+  char *photo = g_build_filename(test_world, picture, NULL);
   assert_true(dt_thumbnails_get(&(dt_thumbnails_opts_t){ 0 }, photo, &thumbnail, &error));
   assert_no_error(error);
   *reused = thumbnail.reused;
@@ -206,11 +190,11 @@ static void test_nothing_goes_without_need(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(test_the_whole_cache, _setup, _teardown),
-    cmocka_unit_test_setup_teardown(test_bad_sizes, _setup, _teardown),
-    cmocka_unit_test_setup_teardown(test_the_limit, _setup, _teardown),
-    cmocka_unit_test_setup_teardown(test_nothing_goes_without_need, _setup, _teardown),
-    cmocka_unit_test_setup_teardown(test_cancelled, _setup, _teardown),
+    cmocka_unit_test_setup_teardown(test_the_whole_cache, test_world_set_up, test_world_tear_down),
+    cmocka_unit_test_setup_teardown(test_bad_sizes, test_world_set_up, test_world_tear_down),
+    cmocka_unit_test_setup_teardown(test_the_limit, test_world_set_up, test_world_tear_down),
+    cmocka_unit_test_setup_teardown(test_nothing_goes_without_need, test_world_set_up, test_world_tear_down),
+    cmocka_unit_test_setup_teardown(test_cancelled, test_world_set_up, test_world_tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
